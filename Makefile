@@ -1,0 +1,28 @@
+# The interpreter that builds .venv; any Python 3.11 or newer.
+PYTHON ?= python3
+# TensorFlow build: `cpu` is small; `make setup BACKEND=tensorflow` installs the one for GPUs.
+BACKEND ?= cpu
+DEMO_DIR ?= runs/demo
+
+.PHONY: setup demo test test-all clean
+
+setup: .venv/installed
+
+.venv/installed: setup.cfg pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --upgrade pip
+	.venv/bin/python -m pip install --quiet --editable '.[$(BACKEND),parquet,report,test]'
+	touch $@
+
+demo: setup
+	.venv/bin/python -m yt8m.demo --output_dir=$(DEMO_DIR)
+
+test: setup
+	.venv/bin/python -m pytest
+
+test-all: setup
+	.venv/bin/python -m pytest -m "slow or not slow"
+
+clean:
+	rm -rf .venv build dist runs *.egg-info

@@ -1,0 +1,1 @@
+"""Classify and localise what happens in video, from frame features."""

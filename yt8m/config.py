@@ -1,0 +1,162 @@
+"""What a run is made of: frozen, checked on construction, and the same after a trip through JSON."""
+
+import dataclasses
+import json
+import types
+import typing
+
+from yt8m.types import InputError, MAX_FRAMES
+
+LEVELS = ("frame", "video")
+SAMPLINGS = ("sequence", "random", "uniform")
+UNRATED_POLICIES = ("masked", "negative", "video_negative")
+BORDERS = ("clamp", "roll", "reflect", "mask")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Base: ``to_dict`` / ``from_dict`` / ``to_json`` / ``from_json``, unknown fields are errors."""
+
+    def to_dict(self):
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values):
+        known = {field.name: field for field in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise InputError(f"{cls.__name__} has no field {', '.join(unknown)}; known: {', '.join(known)}")
+        return cls(**{name: _from_json_value(known[name].type, value) for name, value in values.items()})
+
+    def to_json(self):
+        return json.dumps(self.to_dict(), indent=2, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text):
+        return cls.from_dict(json.loads(text))
+
+    def replace(self, **changes):
+        return dataclasses.replace(self, **changes)
+
+    def _check_choice(self, field, choices):
+        if getattr(self, field) not in choices:
+            raise InputError(f"{field} is {getattr(self, field)!r}; valid: {', '.join(choices)}")
+
+    def _check_positive(self, *fields):
+        for field in fields:
+            if getattr(self, field) is not None and getattr(self, field) <= 0:
+                raise InputError(f"{field} is {getattr(self, field)}; it must be positive")
+
+
+def _from_json_value(kind, value):
+    """JSON has lists where the configs have tuples, and dicts where they have configs."""
+    if isinstance(kind, types.UnionType):
+        kind = next(k for k in typing.get_args(kind) if k is not type(None))
+    if value is None:
+        return None
+    if isinstance(kind, type) and issubclass(kind, Config):
+        return kind.from_dict(value)
+    if typing.get_origin(kind) is tuple:
+        return tuple(value)
+    return value
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig(Config):
+    """How records become batches.
+
+    feature_names, feature_sizes: the modalities read, in this order, and their dimensions.
+    level: "frame" (SequenceExample, uint8 frames) or "video" (Example, float means).
+    num_classes: size of the vocabulary; labels are ids in [0, num_classes).
+    num_frames: frames of a video that one training example holds.
+    max_frames: frames of a video that are read at all.
+    sampling: how num_frames are drawn in training: one contiguous "sequence" at a random start, "random"
+        frames in time order, or evenly spaced "uniform" ones. Outside training "random" is uniform and "sequence"
+        is the middle of the video, so that evaluation is deterministic.
+    unrated: weight of (segment, class) pairs without a rating: "masked" 0; "negative" 1 with label 0, as the
+        authors' program has it; "video_negative" 0.5 with label 0 where the class is in neither the video's nor
+        the segment's labels, else 0.
+    border: what a shifted segment holds beyond the ends of its video, see yt8m.data.segments.
+    skip_corrupt: count corrupt records and go on, instead of stopping at the first.
+    """
+
+    feature_names: tuple[str, ...] = ("rgb", "audio")
+    feature_sizes: tuple[int, ...] = (1024, 128)
+    level: str = "frame"
+    num_classes: int = 3862
+    num_frames: int = MAX_FRAMES
+    max_frames: int = MAX_FRAMES
+    sampling: str = "sequence"
+    unrated: str = "masked"
+    border: str = "clamp"
+    skip_corrupt: bool = False
+
+    def __post_init__(self):
+        if not self.feature_names or len(self.feature_names) != len(self.feature_sizes):
+            raise InputError(
+                f"feature_names ({','.join(self.feature_names)}) and feature_sizes "
+                f"({','.join(map(str, self.feature_sizes))}) must have the same, positive, number of entries"
+            )
+        if len(set(self.feature_names)) != len(self.feature_names):
+            raise InputError(f"feature_names repeats a name: {','.join(self.feature_names)}")
+        if min(self.feature_sizes) <= 0:
+            raise InputError(f"feature_sizes is {','.join(map(str, self.feature_sizes))}; sizes must be positive")
+        self._check_positive("num_classes", "num_frames", "max_frames")
+        self._check_choice("level", LEVELS)
+        self._check_choice("sampling", SAMPLINGS)
+        self._check_choice("unrated", UNRATED_POLICIES)
+        self._check_choice("border", BORDERS)
+
+    @property
+    def features(self):
+        """Dict of feature name to size, in reading order."""
+        return dict(zip(self.feature_names, self.feature_sizes))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelConfig(Config):
+    """A model by its registered name, and the hyperparameters its constructor takes."""
+
+    name: str
+    hyperparameters: dict = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig(Config):
+    """How a model is trained. Defaults are the paper's section 4: Adam 1e-4, x0.9 every 2M examples, batch 128.
+
+    segment_labels: train on rated segments (fine-tuning) instead of whole videos (pre-training).
+    num_epochs, max_steps: whichever comes first ends training; None is no limit.
+    evaluate_steps: steps between evaluations on the holdout; None is once an epoch.
+    patience: evaluations without a better holdout score after which training stops; None never.
+    """
+
+    segment_labels: bool = False
+    batch_size: int = 128
+    base_learning_rate: float = 1e-4
+    learning_rate_decay: float = 0.9
+    learning_rate_decay_examples: int = 2_000_000
+    weight_decay: float = 0.0
+    clip_gradient_norm: float = 1.0
+    num_epochs: int | None = 5
+    max_steps: int | None = None
+    evaluate_steps: int | None = None
+    checkpoint_minutes: float = 10.0
+    patience: int | None = None
+    mixed_precision: bool = False
+    seed: int = 0
+
+    def __post_init__(self):
+        self._check_positive(
+            "batch_size",
+            "base_learning_rate",
+            "learning_rate_decay",
+            "learning_rate_decay_examples",
+            "clip_gradient_norm",
+            "num_epochs",
+            "max_steps",
+            "evaluate_steps",
+            "patience",
+        )
+        if self.num_epochs is None and self.max_steps is None:
+            raise InputError("training needs an end: set num_epochs or max_steps")

@@ -1,0 +1,62 @@
+"""Outputs that are whole or absent, and inputs that are named when they cannot be read."""
+
+import contextlib
+import os
+import tempfile
+
+from yt8m.types import InputError
+
+
+@contextlib.contextmanager
+def atomic_path(path):
+    """Context manager: a temporary path beside ``path`` that becomes ``path`` if the block ends well.
+
+    An error in the block, disk full and Ctrl-C included, leaves what stood at ``path`` untouched and removes the
+    temporary file. OSError becomes an InputError that names ``path``.
+    """
+    path = os.fspath(path)
+    temporary = None
+    try:
+        directory = os.path.dirname(path) or "."
+        os.makedirs(directory, exist_ok=True)
+        if os.path.isdir(path):
+            raise InputError(f"cannot write {path}: it is a directory")
+        # The suffix stays, because writers such as Keras choose a format by it.
+        name, suffix = os.path.splitext(os.path.basename(path))
+        handle, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=suffix, dir=directory)
+        os.close(handle)
+        os.chmod(temporary, 0o666 & ~_umask())
+        yield temporary
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def write_text(path, text):
+    """Writes ``text`` to ``path`` atomically, in UTF-8."""
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def check_writable(path):
+    """Raises InputError where ``path`` could not be written, before hours of work are spent on its contents."""
+    path = os.fspath(path)
+    directory = os.path.dirname(path) or "."
+    try:
+        os.makedirs(directory, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    if os.path.isdir(path):
+        raise InputError(f"cannot write {path}: it is a directory")
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

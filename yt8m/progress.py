@@ -1,0 +1,66 @@
+"""One line on standard error that says how far a long job is and how long it still takes."""
+
+import sys
+import time
+
+
+class Progress:
+    """Counts towards ``total`` and redraws at most twice a second on a terminal, every 30 s in a log.
+
+    description: what is counted over ("files"); unit: the word behind the rate ("examples").
+    total: None where unknown; then no time left is shown.
+    """
+
+    def __init__(self, description, *, total=None, unit="it", initial=0, stream=None):
+        self.description = description
+        self.total = total
+        self.unit = unit
+        self.count = initial
+        self._initial = initial
+        self._stream = stream or sys.stderr
+        self._terminal = self._stream.isatty()
+        self._start = self._drawn = time.monotonic()
+        self._width = 0
+
+    def update(self, amount=1, *, note=""):
+        """Counts ``amount`` more; ``note`` is shown behind the rate."""
+        self.count += amount
+        now = time.monotonic()
+        if now - self._drawn >= (0.5 if self._terminal else 30):
+            self._drawn = now
+            self._draw(note)
+
+    def message(self, text):
+        """Prints ``text`` on a line of its own, above the progress line."""
+        self._stream.write(("\r" + text.ljust(self._width) if self._terminal else text) + "\n")
+        self._stream.flush()
+
+    def close(self, note=""):
+        self._draw(note, end="\n")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def _draw(self, note, end=""):
+        elapsed = max(time.monotonic() - self._start, 1e-9)
+        rate = (self.count - self._initial) / elapsed
+        text = f"{self.description}: {self.count:,}"
+        if self.total:
+            text += f"/{self.total:,} ({self.count / self.total:.0%})"
+        text += f", {rate:,.4g} {self.unit}/s, {_duration(elapsed)} so far"
+        if self.total and rate > 0 and self.count < self.total:
+            text += f", {_duration((self.total - self.count) / rate)} left"
+        if note:
+            text += f", {note}"
+        self._stream.write("\r" + text.ljust(self._width) + end if self._terminal else text + "\n")
+        self._stream.flush()
+        self._width = len(text)
+
+
+def _duration(seconds):
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{seconds:02}s" if minutes else f"{seconds}s"

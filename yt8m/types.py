@@ -1,0 +1,40 @@
+"""The nouns that every part of the toolkit speaks in."""
+
+from typing import NamedTuple
+
+SEGMENT_SECONDS = 5
+"""Length of a segment; at 1 frame a second also its number of frames."""
+
+MAX_FRAMES = 300
+"""Frames of a video that YouTube-8M models look at; longer videos are cut."""
+
+MAX_SEGMENTS_PER_CLASS = 100_000
+"""K of MAP@K, and the most segments a submission may list for a class."""
+
+
+class InputError(ValueError):
+    """Bad input from the user: one clear sentence naming file, record and field, or the flag and what is valid.
+
+    The scripts print its message alone and exit with status 2.
+    """
+
+
+class Segment(NamedTuple):
+    """Five seconds of a video; prints and parses as ``video_id:start_time``.
+
+    ``start_time`` is in seconds. Video ids may themselves contain colons: the last one separates.
+    """
+
+    video_id: str
+    start_time: int
+
+    def __str__(self):
+        return f"{self.video_id}:{self.start_time}"
+
+    @classmethod
+    def parse(cls, text):
+        """The segment that ``text`` names; raises InputError where it is not ``video_id:start_time``."""
+        video_id, colon, start = text.rpartition(":")
+        if not (colon and video_id and start.isascii() and start.isdigit()):
+            raise InputError(f"{text!r} is not a segment: expected video_id:start_time, as in Eq0a:15")
+        return cls(video_id, int(start))

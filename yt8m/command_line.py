@@ -1,0 +1,53 @@
+"""What the scripts at the top level share: how they start, stop and fail.
+
+Part of the scripts' layer: nothing else in the package imports it, so that no flag is read below the scripts.
+"""
+
+import os
+import sys
+
+from absl import app, flags
+
+from yt8m.types import InputError
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+def run(main, *, resume_hint=""):
+    """Parses the flags, calls ``main()`` and exits with what it returns (None is 0).
+
+    InputError and bad flags: one sentence on standard error, exit 2. Ctrl-C: ``resume_hint``, exit 130.
+    """
+    try:
+        app.run(lambda arguments: _call(main, arguments), flags_parser=_parse)
+    except InputError as error:
+        _fail(f"error: {error}", EXIT_BAD_INPUT)
+    except KeyboardInterrupt:
+        _fail(f"interrupted. {resume_hint}".rstrip(), EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _parse(arguments):
+    try:
+        return flags.FLAGS(arguments)
+    except flags.Error as error:
+        raise InputError(f"{_one_line(error)}. See --help") from error
+
+
+def _call(main, arguments):
+    if len(arguments) > 1:
+        raise InputError(f"unexpected argument {arguments[1]!r}: every option is a flag, as in --batch_size=128")
+    return main()
+
+
+def _one_line(error):
+    return " ".join(str(error).split()).removeprefix("flag ").rstrip(".")
+
+
+def _fail(sentence, status):
+    sys.stdout.flush()
+    print(f"{os.path.basename(sys.argv[0])}: {sentence}", file=sys.stderr)
+    sys.exit(status)

@@ -11,6 +11,10 @@ MAX_FRAMES = 300
 MAX_SEGMENTS_PER_CLASS = 100_000
 """K of MAP@K, and the most segments a submission may list for a class."""
 
+QUANTIZED_SCALE = 4 / 255
+QUANTIZED_OFFSET = 4 / 512 - 2
+"""A stored byte q stands for the feature q * QUANTIZED_SCALE + QUANTIZED_OFFSET, in about [-2, 2]."""
+
 
 class InputError(ValueError):
     """Bad input from the user: one clear sentence naming file, record and field, or the flag and what is valid.

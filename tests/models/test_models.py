@@ -1,0 +1,209 @@
+"""Every registered model, without a line for any one of them."""
+
+import keras
+import numpy as np
+import pytest
+
+from yt8m.config import DataConfig, ModelConfig
+from yt8m.models import MODELS
+from yt8m.models.base import build_model, hyperparameters_of
+from yt8m.models.presets import PRESETS
+from yt8m.types import InputError
+
+NUM_CLASSES = 7
+SMALL = {
+    "num_heads": 4,
+    "feed_forward_size": 40,
+    "num_clusters": 4,
+    "hidden_size": 16,
+    "cluster_size": 20,
+    "gating_reduction": 4,
+    "num_mixtures": 2,
+}
+VARIANTS = [(name, {}) for name in MODELS] + [
+    ("frame_bert", {"pooling": "first"}),
+    ("frame_bert", {"pooling": "attention"}),
+    ("frame_bert", {"pooling": "concat", "head": "logistic"}),
+    ("frame_bert", {"cross_modal": True, "positions": "learned"}),
+    ("moe", {"hidden_sizes": [12]}),
+    ("gated_netvlad", {"gate_probabilities": False, "head": "logistic"}),
+]
+
+
+def data_config(**changes):
+    return DataConfig(feature_names=("rgb", "audio"), feature_sizes=(24, 8), num_classes=NUM_CLASSES, **changes)
+
+
+def small_model(name, overrides=(), **data_changes):
+    keras.utils.set_random_seed(1)
+    small = {key: value for key, value in SMALL.items() if key in hyperparameters_of(name)}
+    if name == "frame_bert":
+        small.pop("hidden_size")
+    config = ModelConfig(name=name, hyperparameters=small | dict(overrides))
+    return build_model(config, data_config(**data_changes))
+
+
+def segments(batch=6, seed=0):
+    random = np.random.default_rng(seed)
+    return {
+        "rgb": random.integers(0, 256, (batch, 5, 24), dtype=np.uint8),
+        "audio": random.integers(0, 256, (batch, 5, 8), dtype=np.uint8),
+        "num_frames": random.integers(1, 6, batch).astype(np.int32),
+    }
+
+
+def targets(batch=6, seed=0):
+    labels = np.random.default_rng(seed).integers(0, 2, (batch, NUM_CLASSES)).astype(np.float32)
+    return {"labels": labels, "rated": np.ones_like(labels)}
+
+
+@pytest.fixture(params=VARIANTS, ids=lambda variant: "-".join([variant[0], *map(str, variant[1].values())]))
+def model(request):
+    return small_model(*request.param)
+
+
+def test_probabilities(model):
+    output = np.asarray(model(segments()))
+    assert output.shape == (6, NUM_CLASSES) and output.dtype == np.float32
+    assert output.min() >= 0 and output.max() <= 1 and output.std(axis=0).min() > 1e-5
+
+
+def test_padding_is_never_seen(model):
+    clean, garbage = segments(), segments()
+    for row, real in enumerate(clean["num_frames"]):
+        clean["rgb"][row, real:] = 0
+        garbage["rgb"][row, real:] = 255
+        garbage["audio"][row, real:] = 77
+    np.testing.assert_allclose(model(clean), model(garbage), atol=1e-6)
+    in_training = [np.asarray(keras.tree.flatten(_seeded(model, features))[0]) for features in (clean, garbage)]
+    np.testing.assert_allclose(*in_training, atol=1e-5)
+
+
+def _seeded(model, features):
+    """A training-mode call with the same dropout every time, and moving statistics as before."""
+    before = [np.asarray(variable) for variable in model.variables]
+    output = model(features, training=True)
+    for variable, value in zip(model.variables, before):
+        variable.assign(value)
+    return output
+
+
+def test_float_features_are_taken_as_they_are(model):
+    features = segments()
+    dequantised = {
+        name: values.astype(np.float32) * (4 / 255) + (4 / 512 - 2) if name != "num_frames" else values
+        for name, values in features.items()
+    }
+    np.testing.assert_allclose(model(features), model(dequantised), atol=1e-5)
+
+
+def test_saved_and_loaded_alike(model, tmp_path):
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    np.testing.assert_array_equal(model(segments()), loaded(segments()))
+    assert loaded.get_config() == model.get_config()
+
+
+def test_training_moves_every_weight_and_lowers_the_loss(model):
+    model.compile(optimizer=keras.optimizers.Adam(3e-3))
+    before = [np.asarray(weight) for weight in model.trainable_weights]
+    history = model.fit(segments(), targets(), epochs=30, verbose=0).history["loss"]
+    assert history[-1] < 0.9 * history[0]
+    still = [w.path for w, old in zip(model.trainable_weights, before) if np.array_equal(np.asarray(w), old)]
+    assert not still
+
+
+def test_unrated_pairs_teach_nothing(model):
+    features, unrated = segments(), targets()
+    unrated["rated"][:, 3] = 0
+    flipped = {"labels": unrated["labels"].copy(), "rated": unrated["rated"]}
+    flipped["labels"][:, 3] = 1 - flipped["labels"][:, 3]
+    output = model(features)
+    losses = [float(model.compute_loss(features, y, output)) for y in (unrated, flipped)]
+    assert losses[0] == losses[1]
+    unrated["rated"][:, 3] = 1
+    assert float(model.compute_loss(features, unrated, output)) > losses[0]
+
+
+def test_embedding_feeds_the_head(model):
+    embedding = np.asarray(model.embed(segments()))
+    assert embedding.shape[0] == 6 and embedding.ndim == 2 and np.isfinite(embedding).all()
+
+
+def test_mixed_precision_stays_close(model):
+    config = ModelConfig(
+        name=model.name,
+        hyperparameters={k: v for k, v in model.get_config().items() if k in hyperparameters_of(model.name)},
+    )
+    half = build_model(config, data_config(), dtype="mixed_bfloat16")
+    half.set_weights(model.get_weights())
+    output = half(segments())
+    assert keras.backend.standardize_dtype(output.dtype) == "float32"
+    np.testing.assert_allclose(output, model(segments()), atol=0.05)
+
+
+@pytest.mark.parametrize("name", ["logistic", "moe"])
+def test_video_level_equals_the_mean_of_frames(name):
+    by_frame, by_video = small_model(name), small_model(name, level="video")
+    by_video.set_weights(by_frame.get_weights())
+    features = segments()
+    means = {}
+    for feature in ("rgb", "audio"):
+        frames = features[feature].astype(np.float64) * (4 / 255) + (4 / 512 - 2)
+        means[feature] = np.stack([f[:n].mean(0) for f, n in zip(frames, features["num_frames"])]).astype(np.float32)
+    np.testing.assert_allclose(by_frame(features), by_video(means), atol=1e-5)
+
+
+def test_mix_nextvlad_loss_is_equation_19():
+    model = small_model("mix_nextvlad", {"dropout": 0.0})
+    outputs, y = model(segments(), training=True), targets()
+    outputs = {name: np.asarray(value, np.float64) for name, value in outputs.items()}
+    sigmoid = lambda z: 1 / (1 + np.exp(-z))
+
+    def entropy(p):
+        return -np.mean(np.sum(y["labels"] * np.log(p + 1e-6) + (1 - y["labels"]) * np.log(1 - p + 1e-6), axis=1))
+
+    def log_softmax(z):
+        return z - np.log(np.sum(np.exp(z), axis=-1, keepdims=True))
+
+    temperature, expected = 3.0, entropy(sigmoid(outputs["mixture_logits"]))
+    teacher = log_softmax(outputs["mixture_logits"] / temperature)
+    for m in range(3):
+        student = log_softmax(outputs["branch_logits"][:, m] / temperature)
+        expected += entropy(sigmoid(outputs["branch_logits"][:, m]))
+        expected += temperature**2 * np.mean(np.sum(np.exp(teacher) * (teacher - student), axis=-1))
+    loss = model.compute_loss(None, y, {name: value.astype(np.float32) for name, value in outputs.items()})
+    assert float(loss) == pytest.approx(expected, rel=1e-4)
+
+
+def test_frame_level_models_refuse_video_level_features():
+    with pytest.raises(InputError, match="frame-level features, and these are video-level"):
+        small_model("frame_bert", level="video")
+
+
+@pytest.mark.parametrize(
+    "name, hyperparameters, message",
+    [
+        ("frame_bart", {}, "did you mean frame_bert"),
+        ("frame_bert", {"layers": 3}, "no hyperparameter layers; known: num_layers"),
+        ("frame_bert", {"num_heads": 5}, "num_heads is 5, which does not divide"),
+        ("frame_bert", {"pooling": "max"}, "pooling is 'max'; valid: first, mean"),
+        ("frame_bert", {"num_layers": 1, "cross_modal": True}, "at least 2"),
+        ("dbof", {"head": "svm"}, "valid: moe, logistic"),
+        ("nextvlad", {"groups": 5}, "no multiple of groups"),
+    ],
+)
+def test_bad_models_are_named(name, hyperparameters, message):
+    with pytest.raises(InputError, match=message):
+        build_model(ModelConfig(name=name, hyperparameters=hyperparameters), data_config())
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_name_real_models_and_arguments(name):
+    preset = PRESETS[name]
+    assert set(preset.hyperparameters) <= set(hyperparameters_of(preset.model))
+    assert preset.tta[0] <= 0 <= preset.tta[1]
+
+
+def test_the_paper_has_nine_presets():
+    assert len(PRESETS) == 9

@@ -1,0 +1,38 @@
+"""Context gating: every unit scaled by a gate that sees all units."""
+
+import keras
+
+from yt8m.layers.netvlad import BATCH_NORM_EPSILON
+
+
+@keras.saving.register_keras_serializable("yt8m")
+class ContextGating(keras.layers.Layer):
+    """y = sigmoid(BN(W x)) * x (Miech et al. 2017), or its squeeze-and-excitation form.
+
+    reduction: None for the full square W; r for the bottleneck W2 relu(BN(W1 x)) of size D/r, as NeXtVLAD has it.
+    Call: (B, D) -> (B, D).
+    """
+
+    def __init__(self, *, reduction=None, name=None, dtype=None):
+        super().__init__(name=name, dtype=dtype)
+        self.reduction = reduction
+        self.norm = keras.layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, dtype=self.dtype_policy, name="norm")
+
+    def build(self, inputs_shape):
+        batch, size = inputs_shape
+        squeezed = size if self.reduction is None else max(1, size // self.reduction)
+        self.squeeze = keras.layers.Dense(squeezed, use_bias=False, dtype=self.dtype_policy, name="squeeze")
+        self.squeeze.build(inputs_shape)
+        self.norm.build((batch, squeezed))
+        if self.reduction is not None:
+            self.excite = keras.layers.Dense(size, use_bias=False, dtype=self.dtype_policy, name="excite")
+            self.excite.build((batch, squeezed))
+
+    def call(self, inputs, *, training=None):
+        gates = self.norm(self.squeeze(inputs), training=training)
+        if self.reduction is not None:
+            gates = self.excite(keras.ops.relu(gates))
+        return keras.ops.sigmoid(gates) * inputs
+
+    def get_config(self):
+        return {**super().get_config(), "reduction": self.reduction}

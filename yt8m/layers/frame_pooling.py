@@ -1,0 +1,53 @@
+"""Pooling of encoded frames into one vector a video."""
+
+import keras
+from keras import ops
+
+from yt8m.layers.masking import masked_mean, masked_softmax
+from yt8m.types import InputError
+
+METHODS = ("first", "mean", "attention", "concat")
+
+
+@keras.saving.register_keras_serializable("yt8m")
+class FramePooling(keras.layers.Layer):
+    """Aggregates BERT's outputs in one of the paper's ways.
+
+    method:
+        "first": the first frame's output. (The authors' program reads the last.)
+        "mean": the mean over the real frames.
+        "attention": sum_t alpha_t h_t with alpha = softmax_t(u . tanh(V h_t + b)) over the real frames
+            (Yang et al. 2016).
+        "concat": all outputs one after the other, masked ones as zeros; the number of frames must be static.
+    Call: frames (B, T, D), frame_mask (B, T) bool -> (B, D), for "concat" (B, T * D).
+    """
+
+    def __init__(self, method, *, name=None, dtype=None):
+        super().__init__(name=name, dtype=dtype)
+        if method not in METHODS:
+            raise InputError(f"pooling is {method!r}; valid: {', '.join(METHODS)}")
+        self.method = method
+
+    def build(self, frames_shape):
+        if self.method == "concat" and frames_shape[1] is None:
+            raise InputError('pooling "concat" needs a fixed number of frames')
+        if self.method == "attention":
+            size = frames_shape[-1]
+            self.project = keras.layers.Dense(size, activation="tanh", dtype=self.dtype_policy, name="project")
+            self.score = keras.layers.Dense(1, use_bias=False, dtype=self.dtype_policy, name="score")
+            self.project.build(frames_shape)
+            self.score.build(frames_shape)
+
+    def call(self, frames, *, frame_mask):
+        if self.method == "first":
+            return frames[:, 0]
+        if self.method == "mean":
+            return masked_mean(frames, frame_mask)
+        if self.method == "attention":
+            weights = masked_softmax(self.score(self.project(frames)), frame_mask)
+            return ops.sum(weights * frames, axis=1)
+        kept = ops.where(frame_mask[..., None], frames, ops.zeros_like(frames))
+        return ops.reshape(kept, (-1, frames.shape[1] * frames.shape[2]))
+
+    def get_config(self):
+        return {**super().get_config(), "method": self.method}

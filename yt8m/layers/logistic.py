@@ -1,0 +1,30 @@
+"""Logistic classification head."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("yt8m")
+class Logistic(keras.layers.Layer):
+    """p_c = sigmoid(w_c x + b_c), independent for every class.
+
+    num_classes: C.
+    Call: (B, D) -> probabilities (B, C), float32; ``logits`` gives them before the sigmoid.
+    """
+
+    def __init__(self, num_classes, *, name=None, dtype=None):
+        super().__init__(name=name, dtype=dtype)
+        self.num_classes = num_classes
+        self.dense = keras.layers.Dense(num_classes, dtype=self.dtype_policy, name="dense")
+
+    def build(self, inputs_shape):
+        self.dense.build(inputs_shape)
+
+    def logits(self, inputs):
+        return ops.cast(self.dense(inputs), "float32")
+
+    def call(self, inputs):
+        return ops.sigmoid(self.logits(inputs))
+
+    def get_config(self):
+        return {**super().get_config(), "num_classes": self.num_classes}

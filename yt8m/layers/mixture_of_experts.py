@@ -1,0 +1,42 @@
+"""Mixture-of-experts classification head."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("yt8m")
+class MixtureOfExperts(keras.layers.Layer):
+    """For every class, M logistic experts mixed by a softmax gate with one dummy expert that always says 0.
+
+    p_c = sum_{m<M} softmax_m(G_c x)_m sigmoid(E_cm x + b_cm), the softmax over M + 1 gates (Jordan & Jacobs 1994;
+    for YouTube-8M, Abu-El-Haija et al. 2016).
+
+    num_classes: C; num_mixtures: M.
+    Call: (B, D) -> probabilities (B, C), float32.
+    Kernels are mixture-major (column m*C + c): so mixing adds long rows of classes, not pairs of neighbours.
+    """
+
+    def __init__(self, num_classes, *, num_mixtures=5, name=None, dtype=None):
+        super().__init__(name=name, dtype=dtype)
+        self.num_classes = num_classes
+        self.num_mixtures = num_mixtures
+        self.gates = keras.layers.Dense(
+            num_classes * (num_mixtures + 1), use_bias=False, dtype=self.dtype_policy, name="gates"
+        )
+        self.experts = keras.layers.Dense(num_classes * num_mixtures, dtype=self.dtype_policy, name="experts")
+
+    def build(self, inputs_shape):
+        self.gates.build(inputs_shape)
+        self.experts.build(inputs_shape)
+
+    def call(self, inputs):
+        gates = self._by_mixture(self.gates(inputs), self.num_mixtures + 1)
+        experts = ops.sigmoid(self._by_mixture(self.experts(inputs), self.num_mixtures))
+        gates = ops.exp(gates - ops.max(gates, axis=1, keepdims=True))
+        return ops.sum(gates[:, :-1] * experts, axis=1) / ops.sum(gates, axis=1)
+
+    def _by_mixture(self, values, count):
+        return ops.cast(ops.reshape(values, (-1, count, self.num_classes)), "float32")
+
+    def get_config(self):
+        return {**super().get_config(), "num_classes": self.num_classes, "num_mixtures": self.num_mixtures}

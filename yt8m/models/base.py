@@ -1,0 +1,175 @@
+"""What all models share: their inputs, their head, how they are built, trained and saved."""
+
+import inspect
+
+import keras
+from keras import ops
+
+from yt8m.layers.logistic import Logistic
+from yt8m.layers.masking import masked_mean
+from yt8m.layers.mixture_of_experts import MixtureOfExperts
+from yt8m.losses import rated_binary_crossentropy
+from yt8m.models import MODELS
+from yt8m.types import InputError, QUANTIZED_OFFSET, QUANTIZED_SCALE, SEGMENT_SECONDS
+
+HEADS = ("moe", "logistic")
+
+
+class VideoModel(keras.Model):
+    """Base of the models: a dict of features in, one probability a class out.
+
+    feature_sizes: dict of feature name to dimension, in the order in which they are concatenated.
+    num_classes: C.
+    level: "frame" takes frames (B, T, size) uint8, quantised as YouTube-8M has them, or float, and ``num_frames``
+        (B,) int32, how many of the T are real; "video" takes means (B, size) float.
+    Call: dict of features -> (B, C) float32.
+
+    A subclass sets ``self.head`` and implements ``embed``.
+    """
+
+    levels = ("frame",)
+
+    def __init__(self, *, feature_sizes, num_classes, level="frame", name=None, dtype=None):
+        super().__init__(name=name, dtype=dtype)
+        if level not in self.levels:
+            raise InputError(
+                f"model {type(self).__name__} takes {' or '.join(self.levels)}-level features, and these are "
+                f"{level}-level"
+            )
+        self.feature_sizes = dict(feature_sizes)
+        self.num_classes = num_classes
+        self.level = level
+
+    def embed(self, inputs, *, training=None):
+        """The vector before the head, (B, E)."""
+        raise NotImplementedError
+
+    def call(self, inputs, training=None):
+        return self.head(self.embed(inputs, training=training))
+
+    def build(self, input_shape=None):
+        """Builds on the features' sizes, which the model knows; any given shape is ignored."""
+        self.built = True
+        self.compute_output_spec(self.symbolic_inputs())
+
+    def get_build_config(self):
+        """Saved with the model, so that loading builds it."""
+        return {"input_shape": None}
+
+    def symbolic_inputs(self):
+        """Symbolic inputs by name, for a batch of segments or of videos' means."""
+        if self.level == "video":
+            return {name: keras.KerasTensor((None, size)) for name, size in self.feature_sizes.items()}
+        frames = {
+            name: keras.KerasTensor((None, SEGMENT_SECONDS, size), dtype="uint8")
+            for name, size in self.feature_sizes.items()
+        }
+        return frames | {"num_frames": keras.KerasTensor((None,), dtype="int32")}
+
+    def modalities(self, inputs):
+        """Dequantised features by name, each (B, T, size) or (B, size), padding as zeros; and the frame mask or None.
+
+        uint8 q becomes q * 4 / 255 + 4 / 512 - 2, YouTube-8M's own dequantisation.
+        """
+        if self.level == "video":
+            return {name: ops.cast(inputs[name], self.compute_dtype) for name in self.feature_sizes}, None
+        length = ops.shape(inputs[next(iter(self.feature_sizes))])[1]
+        frame_mask = ops.arange(length)[None, :] < ops.cast(inputs["num_frames"], "int32")[:, None]
+        return {name: self._dequantized(inputs[name], frame_mask) for name in self.feature_sizes}, frame_mask
+
+    def concatenated(self, inputs):
+        """All modalities side by side, (B, T, sum of sizes) or (B, sum of sizes), and the frame mask or None."""
+        features, frame_mask = self.modalities(inputs)
+        return ops.concatenate(list(features.values()), axis=-1), frame_mask
+
+    def video_vector(self, inputs):
+        """Mean over the frames of all modalities side by side, (B, sum of sizes), whatever the level."""
+        features, frame_mask = self.concatenated(inputs)
+        return features if frame_mask is None else masked_mean(features, frame_mask)
+
+    def make_head(self, head, *, num_mixtures):
+        """Classification head by name: "moe" or "logistic"."""
+        if head == "moe":
+            return MixtureOfExperts(
+                self.num_classes, num_mixtures=num_mixtures, dtype=self.dtype_policy, name="head"
+            )
+        if head == "logistic":
+            return Logistic(self.num_classes, dtype=self.dtype_policy, name="head")
+        raise InputError(f"head is {head!r}; valid: {', '.join(HEADS)}")
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Rated cross-entropy where ``y`` is a dict of ``labels`` and ``rated``; otherwise what compile() was given."""
+        if not isinstance(y, dict):
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
+        loss = self.rated_loss(y, y_pred)
+        for extra in self.losses:
+            loss = loss + ops.cast(extra, loss.dtype)
+        return loss
+
+    def rated_loss(self, targets, outputs):
+        """Loss of the outputs of ``call``, a float32 scalar."""
+        return rated_binary_crossentropy(targets["labels"], outputs, targets["rated"])
+
+    def _dequantized(self, frames, frame_mask):
+        if keras.backend.standardize_dtype(frames.dtype) == "uint8":
+            frames = ops.cast(frames, self.compute_dtype) * QUANTIZED_SCALE + QUANTIZED_OFFSET
+        frames = ops.cast(frames, self.compute_dtype)
+        return ops.where(frame_mask[..., None], frames, ops.zeros_like(frames))
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
+            "feature_sizes": dict(self.feature_sizes),
+            "num_classes": self.num_classes,
+            "level": self.level,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        if isinstance(config.get("dtype"), dict):
+            config["dtype"] = keras.saving.deserialize_keras_object(config["dtype"])
+        return cls(**config)
+
+
+def hyperparameters_of(name):
+    """Dict of the hyperparameters of the model registered as ``name`` to their defaults."""
+    shared = set(inspect.signature(VideoModel.__init__).parameters)
+    return {
+        parameter.name: parameter.default
+        for parameter in inspect.signature(MODELS[name].__init__).parameters.values()
+        if parameter.name not in shared
+    }
+
+
+def build_model(model_config, data_config, *, dtype=None):
+    """The model that ``model_config`` names, built for the features and classes of ``data_config``.
+
+    dtype: a Keras dtype policy, such as "mixed_bfloat16"; None is the global one.
+    Raises InputError for an unknown name, an unknown hyperparameter, or one that does not fit the features.
+    """
+    model_class = MODELS[model_config.name]
+    known = hyperparameters_of(model_config.name)
+    unknown = sorted(set(model_config.hyperparameters) - set(known))
+    if unknown:
+        raise InputError(
+            f"model {model_config.name} has no hyperparameter {', '.join(unknown)}; "
+            f"known: {', '.join(f'{name} ({default})' for name, default in known.items())}"
+        )
+    try:
+        model = model_class(
+            feature_sizes=data_config.features,
+            num_classes=data_config.num_classes,
+            level=data_config.level,
+            dtype=dtype,
+            name=model_config.name,
+            **model_config.hyperparameters,
+        )
+        model.build()
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"model {model_config.name} with {model_config.hyperparameters}: {reason}") from error
+    return model

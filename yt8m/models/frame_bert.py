@@ -1,0 +1,98 @@
+"""Frame BERT: a transformer over frames, with or without cross-modal fusion."""
+
+import keras
+from keras import ops
+
+from yt8m.layers.frame_pooling import FramePooling
+from yt8m.layers.transformer_encoder import TransformerEncoder
+from yt8m.models import MODELS
+from yt8m.models.base import VideoModel
+from yt8m.types import InputError
+
+
+@MODELS.register("frame_bert")
+@keras.saving.register_keras_serializable("yt8m")
+class FrameBertModel(VideoModel):
+    """BERT on frame features, pooled over time (the paper's section 3.3).
+
+    num_layers: L; num_heads: attention heads, a divisor of the features' size (1152 for rgb and audio) or of
+        hidden_size.
+    feed_forward_size, dropout: of each layer.
+    pooling: "first", "mean", "attention" or "concat" of the outputs, see FramePooling.
+    cross_modal: False joins the modalities first; True gives each an encoder of L - 1 layers of its own, joins their
+        outputs and runs one joint layer on them (eq. 4).
+    hidden_size: None takes features as they are (the paper); a number projects each encoder's input to it.
+    positions: "none" (the paper) or "learned".
+    head: "moe" or "logistic"; num_mixtures: experts a class of the first.
+    """
+
+    def __init__(
+        self,
+        *,
+        feature_sizes,
+        num_classes,
+        level="frame",
+        num_layers=2,
+        num_heads=12,
+        feed_forward_size=3072,
+        dropout=0.1,
+        pooling="mean",
+        cross_modal=False,
+        hidden_size=None,
+        positions="none",
+        head="moe",
+        num_mixtures=5,
+        name=None,
+        dtype=None,
+    ):
+        super().__init__(feature_sizes=feature_sizes, num_classes=num_classes, level=level, name=name, dtype=dtype)
+        if num_layers < 1 + cross_modal:
+            raise InputError(f"num_layers is {num_layers}; with cross_modal={cross_modal} it is at least {1 + cross_modal}")
+        self.cross_modal = cross_modal
+        self.head_name = head
+        self.num_mixtures = num_mixtures
+        self.settings = {
+            "num_heads": num_heads,
+            "feed_forward_size": feed_forward_size,
+            "dropout": dropout,
+        }
+        self.input_settings = {"hidden_size": hidden_size, "positions": positions}
+        self.num_layers = num_layers
+        self.modality_encoders = {}
+        if cross_modal:
+            self.modality_encoders = {
+                feature: self._encoder(num_layers - 1, f"encoder_{feature}", **self.input_settings)
+                for feature in self.feature_sizes
+            }
+            self.joint_encoder = self._encoder(1, "joint_encoder")
+        else:
+            self.joint_encoder = self._encoder(num_layers, "encoder", **self.input_settings)
+        self.pooling = FramePooling(pooling, dtype=self.dtype_policy, name="pooling")
+        self.head = self.make_head(head, num_mixtures=num_mixtures)
+
+    def encode(self, inputs, *, training=None):
+        """Contextual frames (B, T, E) and the frame mask (B, T)."""
+        features, frame_mask = self.modalities(inputs)
+        for name, encoder in self.modality_encoders.items():
+            features[name] = encoder(features[name], frame_mask=frame_mask, training=training)
+        joined = ops.concatenate(list(features.values()), axis=-1)
+        return self.joint_encoder(joined, frame_mask=frame_mask, training=training), frame_mask
+
+    def embed(self, inputs, *, training=None):
+        frames, frame_mask = self.encode(inputs, training=training)
+        return self.pooling(frames, frame_mask=frame_mask)
+
+    def _encoder(self, num_layers, name, **settings):
+        return TransformerEncoder(num_layers, **self.settings, **settings, dtype=self.dtype_policy, name=name)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            **self.settings,
+            **self.input_settings,
+            "num_layers": self.num_layers,
+            "pooling": self.pooling.method,
+            "cross_modal": self.cross_modal,
+            "head": self.head_name,
+            "num_mixtures": self.num_mixtures,
+        }

@@ -1,0 +1,83 @@
+"""Gated NetVLAD."""
+
+import keras
+from keras import ops
+
+from yt8m.layers.context_gating import ContextGating
+from yt8m.layers.netvlad import BATCH_NORM_EPSILON, NetVLAD
+from yt8m.models import MODELS
+from yt8m.models.base import VideoModel
+
+
+@MODELS.register("gated_netvlad")
+@keras.saving.register_keras_serializable("yt8m")
+class GatedNetVLADModel(VideoModel):
+    """NetVLAD for each modality, joined late, with context gating before and after the head (the paper's section 3.1).
+
+    num_clusters: K of the first modality (rgb); every further one (audio) has half of it.
+    hidden_size: width of the video vector.
+    head: "moe" or "logistic"; num_mixtures: experts a class of the first.
+    gate_probabilities: context gating on the head's probabilities, a (C, C) matrix.
+    """
+
+    def __init__(
+        self,
+        *,
+        feature_sizes,
+        num_classes,
+        level="frame",
+        num_clusters=16,
+        hidden_size=1024,
+        head="moe",
+        num_mixtures=5,
+        gate_probabilities=True,
+        name=None,
+        dtype=None,
+    ):
+        super().__init__(feature_sizes=feature_sizes, num_classes=num_classes, level=level, name=name, dtype=dtype)
+        self.num_clusters = num_clusters
+        self.hidden_size = hidden_size
+        self.head_name = head
+        self.num_mixtures = num_mixtures
+        self.gate_probabilities = gate_probabilities
+        self.pooling = {
+            feature: NetVLAD(
+                num_clusters if i == 0 else max(1, num_clusters // 2),
+                dtype=self.dtype_policy,
+                name=f"netvlad_{feature}",
+            )
+            for i, feature in enumerate(self.feature_sizes)
+        }
+        self.reduce = keras.layers.Dense(hidden_size, use_bias=False, dtype=self.dtype_policy, name="reduce")
+        self.reduce_norm = keras.layers.BatchNormalization(
+            epsilon=BATCH_NORM_EPSILON, dtype=self.dtype_policy, name="reduce_norm"
+        )
+        self.hidden = keras.layers.Dense(hidden_size, dtype=self.dtype_policy, name="hidden")
+        self.gating = ContextGating(dtype=self.dtype_policy, name="gating")
+        self.head = self.make_head(head, num_mixtures=num_mixtures)
+        if gate_probabilities:
+            self.probability_gating = ContextGating(dtype=self.dtype_policy, name="probability_gating")
+
+    def embed(self, inputs, *, training=None):
+        features, frame_mask = self.modalities(inputs)
+        descriptors = [
+            self.pooling[name](frames, frame_mask=frame_mask, training=training) for name, frames in features.items()
+        ]
+        vector = self.reduce_norm(self.reduce(ops.concatenate(descriptors, axis=-1)), training=training)
+        return self.gating(self.hidden(ops.relu6(vector)), training=training)
+
+    def call(self, inputs, training=None):
+        probabilities = self.head(self.embed(inputs, training=training))
+        if self.gate_probabilities:
+            probabilities = self.probability_gating(probabilities, training=training)
+        return ops.cast(probabilities, "float32")
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_clusters": self.num_clusters,
+            "hidden_size": self.hidden_size,
+            "head": self.head_name,
+            "num_mixtures": self.num_mixtures,
+            "gate_probabilities": self.gate_probabilities,
+        }

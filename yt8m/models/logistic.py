@@ -1,0 +1,21 @@
+"""Logistic regression on the mean of the frames: the baseline to beat."""
+
+import keras
+
+from yt8m.models import MODELS
+from yt8m.models.base import VideoModel
+
+
+@MODELS.register("logistic")
+@keras.saving.register_keras_serializable("yt8m")
+class LogisticModel(VideoModel):
+    """One logistic unit a class on the mean frame, or on video-level features."""
+
+    levels = ("frame", "video")
+
+    def __init__(self, *, feature_sizes, num_classes, level="frame", name=None, dtype=None):
+        super().__init__(feature_sizes=feature_sizes, num_classes=num_classes, level=level, name=name, dtype=dtype)
+        self.head = self.make_head("logistic", num_mixtures=None)
+
+    def embed(self, inputs, *, training=None):
+        return self.video_vector(inputs)

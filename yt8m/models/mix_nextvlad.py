@@ -1,0 +1,103 @@
+"""MixNeXtVLAD: several NeXtVLADs that teach each other while they train."""
+
+import keras
+from keras import ops
+
+from yt8m.layers.logistic import Logistic
+from yt8m.layers.masking import masked_mean
+from yt8m.losses import distillation, rated_binary_crossentropy
+from yt8m.models import MODELS
+from yt8m.models.base import VideoModel
+from yt8m.models.nextvlad import NeXtVLADEncoder
+
+
+@MODELS.register("mix_nextvlad")
+@keras.saving.register_keras_serializable("yt8m")
+class MixNeXtVLADModel(VideoModel):
+    """A gated mixture of NeXtVLAD branches with on-the-fly distillation (the paper's eq. 15-19; Lin et al. 2018).
+
+    With branch logits z_m and gates g = softmax(W mean_t(x_t)) (eq. 16), the mixture is z = sum_m g_m z_m and the
+    prediction sigmoid(z). The loss (eq. 19) is the cross-entropy of the mixture, plus that of every branch, plus
+    T^2 KL(softmax(z / T) || softmax(z_m / T)) of every branch.
+
+    num_branches: number of NeXtVLADs; temperature: T.
+    num_clusters, groups, expansion, hidden_size, gating_reduction, dropout: of each, see NeXtVLADEncoder.
+    Call: as every model; in training a dict of ``predictions`` (B, C), ``mixture_logits`` (B, C) and
+    ``branch_logits`` (B, M, C), which the loss needs.
+    """
+
+    def __init__(
+        self,
+        *,
+        feature_sizes,
+        num_classes,
+        level="frame",
+        num_branches=3,
+        temperature=3.0,
+        num_clusters=112,
+        groups=8,
+        expansion=2,
+        hidden_size=2048,
+        gating_reduction=16,
+        dropout=0.5,
+        name=None,
+        dtype=None,
+    ):
+        super().__init__(feature_sizes=feature_sizes, num_classes=num_classes, level=level, name=name, dtype=dtype)
+        self.num_branches = num_branches
+        self.temperature = temperature
+        self.branches = [
+            NeXtVLADEncoder(
+                list(self.feature_sizes),
+                num_clusters=num_clusters,
+                groups=groups,
+                expansion=expansion,
+                hidden_size=hidden_size,
+                gating_reduction=gating_reduction,
+                dropout=dropout,
+                dtype=self.dtype_policy,
+                name=f"branch_{m}",
+            )
+            for m in range(num_branches)
+        ]
+        self.heads = [Logistic(num_classes, dtype=self.dtype_policy, name=f"head_{m}") for m in range(num_branches)]
+        self.gate = keras.layers.Dense(num_branches, dtype=self.dtype_policy, name="gate")
+
+    def gates_and_vectors(self, inputs, *, training=None):
+        """Mixture gates (B, M) float32 and the branches' vectors, each (B, hidden_size)."""
+        features, frame_mask = self.modalities(inputs)
+        mean = masked_mean(ops.concatenate(list(features.values()), axis=-1), frame_mask)
+        gates = ops.softmax(ops.cast(self.gate(mean), "float32"), axis=-1)
+        return gates, [branch(features, frame_mask=frame_mask, training=training) for branch in self.branches]
+
+    def embed(self, inputs, *, training=None):
+        gates, vectors = self.gates_and_vectors(inputs, training=training)
+        return ops.concatenate([gates[:, m : m + 1] * vector for m, vector in enumerate(vectors)], axis=-1)
+
+    def call(self, inputs, training=None):
+        gates, vectors = self.gates_and_vectors(inputs, training=training)
+        branch_logits = ops.stack([head.logits(vector) for head, vector in zip(self.heads, vectors)], axis=1)
+        mixture_logits = ops.sum(gates[..., None] * branch_logits, axis=1)
+        predictions = ops.sigmoid(mixture_logits)
+        if not training:
+            return predictions
+        return {"predictions": predictions, "mixture_logits": mixture_logits, "branch_logits": branch_logits}
+
+    def rated_loss(self, targets, outputs):
+        if not isinstance(outputs, dict):
+            return super().rated_loss(targets, outputs)
+        loss = super().rated_loss(targets, outputs["predictions"])
+        for m in range(self.num_branches):
+            logits = outputs["branch_logits"][:, m]
+            loss = loss + rated_binary_crossentropy(targets["labels"], ops.sigmoid(logits), targets["rated"])
+            loss = loss + distillation(outputs["mixture_logits"], logits, temperature=self.temperature)
+        return loss
+
+    def get_config(self):
+        settings = {name: value for name, value in self.branches[0].settings.items() if name != "feature_names"}
+        return {
+            **super().get_config(),
+            **settings,
+            "num_branches": self.num_branches,
+            "temperature": self.temperature,
+        }

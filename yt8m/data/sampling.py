@@ -1,0 +1,40 @@
+"""Which frames of a video an example holds."""
+
+import tensorflow as tf
+
+
+def sample_frames(num_frames, *, sampling, length, seed=None):
+    """Draws up to ``length`` frames of each video, in time order.
+
+    num_frames: (B,) int32. length: wanted frames T. sampling: "sequence" (T frames on end, at a random start),
+    "random" (T frames without replacement) or "uniform" (the middles of T equal parts).
+    seed: (2,) int tensor for the stateless draw; None is deterministic: the middle sequence, uniform for random.
+    Returns (indices (B, T) int32, counts (B,) int32 = min(n, T)): what stands behind the first ``counts`` indices of a
+    row is padding, in [0, n) nevertheless.
+    """
+    counts = tf.minimum(num_frames, length)
+    slots = tf.range(length)
+    if sampling == "random" and seed is not None:
+        indices = _random_frames(num_frames, length, seed)
+    elif sampling == "sequence":
+        room = num_frames - counts
+        if seed is None:
+            first = room // 2
+        else:
+            draw = tf.random.stateless_uniform(tf.shape(num_frames), seed)
+            # In float32 a draw just below 1 times room + 1 may round up to it.
+            first = tf.minimum(tf.cast(draw * tf.cast(room + 1, tf.float32), tf.int32), room)
+        indices = first[:, None] + slots
+    else:
+        # floor((slot + 0.5) * n / T), in integers.
+        indices = (2 * slots + 1) * num_frames[:, None] // (2 * tf.maximum(counts, 1)[:, None])
+    return tf.minimum(indices, num_frames[:, None] - 1), counts
+
+
+def _random_frames(num_frames, length, seed):
+    longest = tf.maximum(tf.reduce_max(num_frames), length)
+    draw = tf.random.stateless_uniform([tf.size(num_frames), longest], seed)
+    draw = tf.where(tf.range(longest) < num_frames[:, None], draw, 2.0)
+    order = tf.argsort(draw)[:, :length]
+    # Those past the end sort behind those of the video, whether by the draw or by their index.
+    return tf.sort(order)

@@ -1,0 +1,73 @@
+"""The one place where training and holdout are told apart."""
+
+import dataclasses
+import hashlib
+
+import numpy as np
+
+from yt8m.data.doctor import explain_errors
+from yt8m.data.tfrecord import parse_context, record_dataset
+from yt8m.progress import Progress
+from yt8m.types import InputError
+
+
+def split_files(files, *, holdout_files, seed=0):
+    """Splits by file: (train files, holdout files), each sorted; the same for the same files in any order.
+
+    Raises InputError unless 0 <= holdout_files < len(files).
+    """
+    files = sorted(files)
+    if not 0 <= holdout_files < len(files):
+        raise InputError(
+            f"holdout_files is {holdout_files}, but the pattern matches {len(files)} file(s): hold out fewer files, "
+            "or a fraction of the videos with holdout_fraction"
+        )
+    order = np.random.default_rng(seed).permutation(len(files))
+    held_out = set(order[:holdout_files].tolist())
+    return (
+        [file for index, file in enumerate(files) if index not in held_out],
+        [file for index, file in enumerate(files) if index in held_out],
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class IdSplit:
+    """Splits by video id, for those who have a single file. ``in_train`` and ``in_holdout`` are for make_dataset(keep=).
+
+    fraction: of the videos to hold out, in (0, 1). A video's side depends on its id and the seed alone.
+    """
+
+    fraction: float
+    seed: int = 0
+
+    def __post_init__(self):
+        if not 0 < self.fraction < 1:
+            raise InputError(f"holdout_fraction is {self.fraction}; it must lie between 0 and 1")
+
+    def in_holdout(self, video_id):
+        digest = hashlib.blake2b(video_id.encode(), digest_size=8, salt=self.seed.to_bytes(8, "little", signed=True))
+        return int.from_bytes(digest.digest(), "little") < self.fraction * 2**64
+
+    def in_train(self, video_id):
+        return not self.in_holdout(video_id)
+
+
+def check_disjoint(train_files, holdout_files):
+    """Raises InputError naming the first video id that stands on both sides, and a file on each."""
+    files = [*train_files, *holdout_files]
+    held_out = {}
+    with Progress("checking that no video is in both train and holdout", total=len(files), unit="files") as progress:
+        for file in holdout_files:
+            held_out.update(dict.fromkeys(_video_ids(file), file))
+            progress.update()
+        for file in train_files:
+            for video_id in _video_ids(file):
+                if video_id in held_out:
+                    raise InputError(f"video {video_id} is in {file} to train on and in {held_out[video_id]} held out")
+            progress.update()
+
+
+def _video_ids(file):
+    with explain_errors([file], None):
+        for ids in record_dataset(file).batch(64).map(lambda batch: parse_context(batch)[0]).as_numpy_iterator():
+            yield from (video_id.decode(errors="replace") for video_id in ids.tolist())

@@ -1,0 +1,243 @@
+"""The file format: YouTube-8M records as TFRecords, found, looked at, written and parsed.
+
+Frame level: a SequenceExample a video. Context: ``id`` (``video_id`` in old files) bytes, ``labels`` int64 list, and in
+segment files ``segment_labels``, ``segment_start_times``, ``segment_end_times`` int64 lists and ``segment_scores``
+float list, all of one length. Feature lists: one bytes value of as many bytes as the feature has dimensions a frame,
+1 frame a second. Video level: an Example with id, ``labels`` and one float list a feature.
+Source: research.google.com/youtube8m/download.html.
+"""
+
+import concurrent.futures
+import dataclasses
+import itertools
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+
+from yt8m.files import atomic_path
+from yt8m.types import InputError, SEGMENT_SECONDS
+
+ID_KEYS = ("id", "video_id")
+READ_BYTES = 4 << 20
+"""Read buffer of a file; more than 8 MB makes reading slower."""
+
+_QUANTIZED_RANGE = 4.0
+_QUANTIZED_MIN = -2.0
+
+
+def dequantize(values):
+    """uint8 array -> float32 array of the same shape in [-1.99, 2.01]: q * 4 / 255 + 4 / 512 - 2.
+
+    Source: ``utils.Dequantize`` of the YouTube-8M starter program.
+    """
+    return np.asarray(values, np.float32) * (_QUANTIZED_RANGE / 255) + (_QUANTIZED_RANGE / 512 + _QUANTIZED_MIN)
+
+
+def quantize(values):
+    """Float array -> the uint8 array of the same shape whose ``dequantize`` is nearest."""
+    scaled = (np.asarray(values) - (_QUANTIZED_RANGE / 512 + _QUANTIZED_MIN)) * (255 / _QUANTIZED_RANGE)
+    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FrameRecord:
+    """A video as its frames.
+
+    features: dict of name to (frames, size) uint8 array. labels: class ids, None to write no such field.
+    segments: (start_time, class_id, score) triples, None to write no segment fields.
+    """
+
+    video_id: str
+    features: dict
+    labels: tuple | None = None
+    segments: tuple | None = None
+
+    def serialize(self, *, id_key="id"):
+        """Bytes of the SequenceExample."""
+        example = tf.train.SequenceExample()
+        context = example.context.feature
+        context[id_key].bytes_list.value.append(self.video_id.encode())
+        if self.labels is not None:
+            context["labels"].int64_list.value.extend(self.labels)
+        if self.segments is not None:
+            starts, classes, scores = zip(*self.segments) if self.segments else ((), (), ())
+            context["segment_labels"].int64_list.value.extend(classes)
+            context["segment_start_times"].int64_list.value.extend(starts)
+            context["segment_end_times"].int64_list.value.extend(start + SEGMENT_SECONDS for start in starts)
+            context["segment_scores"].float_list.value.extend(scores)
+        for name, frames in self.features.items():
+            feature = example.feature_lists.feature_list[name].feature
+            for frame in np.asarray(frames, np.uint8):
+                feature.add().bytes_list.value.append(frame.tobytes())
+        return example.SerializeToString()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VideoRecord:
+    """A video as the mean of its frames. features: dict of name to (size,) float array; labels as in FrameRecord."""
+
+    video_id: str
+    features: dict
+    labels: tuple | None = None
+
+    def serialize(self, *, id_key="id"):
+        """Bytes of the Example."""
+        example = tf.train.Example()
+        feature = example.features.feature
+        feature[id_key].bytes_list.value.append(self.video_id.encode())
+        if self.labels is not None:
+            feature["labels"].int64_list.value.extend(self.labels)
+        for name, values in self.features.items():
+            feature[name].float_list.value.extend(np.asarray(values, np.float32).tolist())
+        return example.SerializeToString()
+
+
+def write_records(path, records, *, id_key="id"):
+    """Writes FrameRecords or VideoRecords to ``path`` atomically, gzipped where it ends in .gz; returns how many."""
+    count = 0
+    with atomic_path(path) as temporary:
+        with tf.io.TFRecordWriter(temporary, options="GZIP" if is_gzip(path) else "") as writer:
+            for record in records:
+                writer.write(record.serialize(id_key=id_key))
+                count += 1
+    return count
+
+
+def list_files(pattern):
+    """The files that ``pattern`` names: sorted list of str without repetitions.
+
+    pattern: paths or globs, separated by commas, or a list of such; local or whatever tf.io.gfile opens (gs://).
+    Raises InputError where a part matches nothing or a file is empty, a directory or unreadable.
+    """
+    parts = [pattern] if isinstance(pattern, str) else list(pattern)
+    parts = [part.strip() for item in parts for part in item.split(",") if part.strip()]
+    if not parts:
+        raise InputError("the data pattern is empty: give files or globs, separated by commas")
+    files = set()
+    for part in parts:
+        try:
+            found = tf.io.gfile.glob(part)
+        except tf.errors.OpError as error:
+            raise InputError(f"cannot list {part}: {error.message}") from error
+        if not found:
+            raise InputError(f"no file matches {part}")
+        files.update(found)
+    # Over a network each look costs a round trip.
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        list(pool.map(_check_file, sorted(files)))
+    return sorted(files)
+
+
+def _check_file(file):
+    try:
+        status = tf.io.gfile.stat(file)
+    except tf.errors.OpError as error:
+        raise InputError(f"cannot read {file}: {error.message}") from error
+    if status.is_directory:
+        raise InputError(f"{file} is a directory: name its files, as in {file.rstrip('/')}/*.tfrecord")
+    if status.length == 0:
+        raise InputError(f"{file} is empty")
+
+
+def is_gzip(path):
+    """Whether the file at ``path`` (str or path) is gzipped, by its suffix."""
+    return str(path).endswith(".gz")
+
+
+def record_dataset(file):
+    """tf.data.Dataset of the serialized records of one ``file``, a scalar string tensor or a str."""
+    compression = tf.where(tf.strings.regex_full_match(file, r".*\.gz"), "GZIP", "")
+    return tf.data.TFRecordDataset(file, compression_type=compression, buffer_size=READ_BYTES)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Probe:
+    """What the first records of a file hold; ``features`` is a dict of name to size in the file's order."""
+
+    level: str
+    features: dict
+    id_key: str | None
+    has_labels: bool
+    has_segment_labels: bool
+
+
+def probe(files, *, num_records=16):
+    """Looks at the first ``num_records`` records of the first of ``files``: a Probe of what any of them holds.
+
+    Raises InputError naming the file where it cannot be read or holds no records.
+    """
+    try:
+        serialized = list(record_dataset(files[0]).take(num_records).as_numpy_iterator())
+    except tf.errors.OpError as error:
+        raise InputError(f"{files[0]}, one of the records 0 to {num_records - 1} is truncated or corrupt") from error
+    if not serialized:
+        raise InputError(f"{files[0]} holds no records")
+    try:
+        examples = [tf.train.SequenceExample.FromString(item) for item in serialized]
+    except DecodeError as error:
+        raise InputError(f"{files[0]} holds records that are neither SequenceExamples nor Examples") from error
+    # Example.features and SequenceExample.context have the same field number, so one parses as the other.
+    contexts = [example.context.feature for example in examples]
+    lists = [example.feature_lists.feature_list for example in examples]
+    level = "frame" if any(lists) else "video"
+    features = {}
+    for name, value in itertools.chain.from_iterable(item.items() for item in (lists if any(lists) else contexts)):
+        if level == "frame" and value.feature and value.feature[0].bytes_list.value:
+            features.setdefault(name, len(value.feature[0].bytes_list.value[0]))
+        elif level == "video" and value.WhichOneof("kind") == "float_list":
+            features.setdefault(name, len(value.float_list.value))
+    return Probe(
+        level=level,
+        features=dict(sorted(features.items())),
+        id_key=next((key for key in ID_KEYS if key in contexts[0]), None),
+        has_labels=any("labels" in context for context in contexts),
+        has_segment_labels=any("segment_labels" in context for context in contexts),
+    )
+
+
+def parse_frames(serialized, *, features, lists=(), float_lists=()):
+    """Parses a batch of SequenceExamples in the graph; frames stay strings, so that unwanted ones are never decoded.
+
+    serialized: (B,) string. features: names of feature lists. lists, float_lists: context fields of int64 and float32.
+    Returns (ids (B,) string, dict of context field to RaggedTensor (B, None), dict of feature to (B, T) string padded
+    with "", dict of feature to (B,) int64 number of frames). Raises tf.errors.InvalidArgumentError on a bad record.
+    """
+    context, frames, lengths = tf.io.parse_sequence_example(
+        serialized,
+        context_features=_context_schema(lists, float_lists),
+        sequence_features={name: tf.io.FixedLenSequenceFeature([], tf.string) for name in features} or None,
+    )
+    return _take_ids(context), context, frames, lengths
+
+
+def parse_videos(serialized, *, features, lists=()):
+    """Parses a batch of Examples. features: dict of name to size.
+
+    Returns (ids (B,) string, dict of context field to RaggedTensor (B, None), dict of feature to (B, size) float32).
+    Raises tf.errors.InvalidArgumentError on a bad record.
+    """
+    schema = {name: tf.io.FixedLenFeature([size], tf.float32) for name, size in features.items()}
+    context = tf.io.parse_example(serialized, _context_schema(lists, ()) | schema)
+    return _take_ids(context), context, {name: context.pop(name) for name in features}
+
+
+def parse_context(serialized, *, lists=(), float_lists=()):
+    """Ids (B,) and dict of context field to RaggedTensor (B, None), of records of either level; frames are skipped."""
+    ids, context, _, _ = parse_frames(serialized, features=(), lists=lists, float_lists=float_lists)
+    return ids, context
+
+
+def _context_schema(lists, float_lists):
+    return (
+        {key: tf.io.FixedLenFeature([], tf.string, "") for key in ID_KEYS}
+        | {key: tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64) for key in lists}
+        | {key: tf.io.RaggedFeature(tf.float32, row_splits_dtype=tf.int64) for key in float_lists}
+    )
+
+
+def _take_ids(context):
+    first, second = (context.pop(key) for key in ID_KEYS)
+    ids = tf.where(first == "", second, first)
+    tf.debugging.Assert(tf.reduce_all(ids != ""), ["a record has no id"])
+    return ids

@@ -160,3 +160,26 @@ class TrainConfig(Config):
         )
         if self.num_epochs is None and self.max_steps is None:
             raise InputError("training needs an end: set num_epochs or max_steps")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig(Config):
+    """All that made a training run, kept beside its checkpoints.
+
+    train_data_pattern, holdout_files, holdout_fraction, eval_data_pattern: which videos were trained on and which were
+        held out, see yt8m.data.splits.
+    preset: name of the preset that the run started from, "" for none.
+    init_from: folder of the run whose weights it started from, "" for none.
+    tta: first and last temporal shift that inference uses where none is given.
+    """
+
+    data: DataConfig
+    model: ModelConfig
+    train: TrainConfig
+    train_data_pattern: str = ""
+    eval_data_pattern: str = ""
+    holdout_files: int = 0
+    holdout_fraction: float = 0.0
+    preset: str = ""
+    init_from: str = ""
+    tta: tuple[int, int] = (0, 0)

@@ -23,12 +23,17 @@ class Progress:
         self._width = 0
 
     def update(self, amount=1, *, note=""):
-        """Counts ``amount`` more; ``note`` is shown behind the rate."""
+        """Counts ``amount`` more; ``note``, a str or a function that makes one, is shown behind the rate."""
         self.count += amount
         now = time.monotonic()
         if now - self._drawn >= (0.5 if self._terminal else 30):
             self._drawn = now
-            self._draw(note)
+            self._draw(note() if callable(note) else note)
+
+    @property
+    def rate(self):
+        """Units a second since the start."""
+        return (self.count - self._initial) / max(time.monotonic() - self._start, 1e-9)
 
     def message(self, text):
         """Prints ``text`` on a line of its own, above the progress line."""
@@ -45,8 +50,8 @@ class Progress:
         self.close()
 
     def _draw(self, note, end=""):
-        elapsed = max(time.monotonic() - self._start, 1e-9)
-        rate = (self.count - self._initial) / elapsed
+        elapsed = time.monotonic() - self._start
+        rate = self.rate
         text = f"{self.description}: {self.count:,}"
         if self.total:
             text += f"/{self.total:,} ({self.count / self.total:.0%})"

@@ -345,3 +345,19 @@ def _contexts(files, config, *, windows):
 
 def _text(ids):
     return [video_id.decode(errors="replace") for video_id in ids]
+
+
+def estimate_examples(source, config, *, windows):
+    """About how many examples a pass over ``source`` (a yt8m.data.splits.Source) has, from its first file's size.
+
+    None where there is a single file: then only reading it all would tell.
+    """
+    first, *others = source.files
+    if not others:
+        return None
+    examples = sum(
+        len(batch["num_frames"] if config.level == "frame" else next(iter(batch.values())))
+        for batch, *_ in make_dataset([first], config, windows=windows, batch_size=256, keep=source.keep)
+    )
+    sizes = [tfrecord.file_size(file) for file in source.files]
+    return round(examples * sum(sizes) / sizes[0])

@@ -2,11 +2,12 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Callable
 
 import numpy as np
 
 from yt8m.data.doctor import explain_errors
-from yt8m.data.tfrecord import parse_context, record_dataset
+from yt8m.data.tfrecord import list_files, parse_context, record_dataset
 from yt8m.progress import Progress
 from yt8m.types import InputError
 
@@ -71,3 +72,35 @@ def _video_ids(file):
     with explain_errors([file], None):
         for ids in record_dataset(file).batch(64).map(lambda batch: parse_context(batch)[0]).as_numpy_iterator():
             yield from (video_id.decode(errors="replace") for video_id in ids.tolist())
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Videos to read: files, and which of their videos to keep (None is all), for make_dataset."""
+
+    files: tuple[str, ...]
+    keep: Callable[[str], bool] | None = None
+
+
+def split_sources(*, train_data_pattern, eval_data_pattern="", holdout_files=0, holdout_fraction=0.0, seed=0):
+    """(train Source, holdout Source or None) by whichever of the ways to hold out is asked for.
+
+    eval_data_pattern: files of their own; holdout_files: as many files of the pattern; holdout_fraction: as many of its
+    videos, by id. More than one of them is an InputError.
+    """
+    files = list_files(train_data_pattern)
+    ways = {
+        "eval_data_pattern": eval_data_pattern,
+        "holdout_files": holdout_files,
+        "holdout_fraction": holdout_fraction,
+    }
+    asked = [way for way, value in ways.items() if value]
+    if len(asked) > 1:
+        raise InputError(f"{' and '.join(asked)} each hold out videos in their own way: give one of them")
+    if holdout_fraction:
+        split = IdSplit(fraction=holdout_fraction, seed=seed)
+        return Source(tuple(files), split.in_train), Source(tuple(files), split.in_holdout)
+    if eval_data_pattern:
+        return Source(tuple(files)), Source(tuple(list_files(eval_data_pattern)))
+    train, holdout = split_files(files, holdout_files=holdout_files, seed=seed)
+    return Source(tuple(train)), Source(tuple(holdout)) if holdout else None

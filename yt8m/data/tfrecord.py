@@ -241,3 +241,8 @@ def _take_ids(context):
     ids = tf.where(first == "", second, first)
     tf.debugging.Assert(tf.reduce_all(ids != ""), ["a record has no id"])
     return ids
+
+
+def file_size(file):
+    """Bytes of a file, wherever tf.io.gfile finds it."""
+    return tf.io.gfile.stat(file).length

@@ -1,0 +1,205 @@
+"""A run's folder: its configuration, its latest checkpoint, its best model.
+
+train_dir/
+  config.json               the RunConfig
+  state.json                where training is, and which checkpoint belongs to that
+  checkpoint-<step>.keras   model and optimizer
+  best.keras                the model with the best holdout score, or the last one where nothing is held out
+  metrics.jsonl             one line an evaluation
+  tensorboard/
+"""
+
+import glob
+import itertools
+import json
+import os
+import pathlib
+
+import keras
+import numpy as np
+
+from yt8m.config import RunConfig
+from yt8m.files import atomic_path, write_text
+from yt8m.models import MODELS
+from yt8m.types import InputError
+
+_MAY_CHANGE = {
+    "train": {"num_epochs", "max_steps", "evaluate_steps", "checkpoint_minutes", "patience"},
+    "data": {"skip_corrupt"},
+}
+
+
+def read_run_config(train_dir):
+    """The RunConfig of ``train_dir``; InputError where it holds no run."""
+    path = os.path.join(train_dir, "config.json")
+    try:
+        return RunConfig.from_json(pathlib.Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{train_dir} is not the folder of a training run: it has no config.json") from error
+    except (json.JSONDecodeError, TypeError) as error:
+        raise InputError(f"{path} is not a run's configuration: {error}") from error
+
+
+def write_run_config(train_dir, run):
+    """Writes config.json, after checking that a run that is already there is the same one.
+
+    Raises InputError naming the first setting that differs. How long to train may change; what is trained may not.
+    """
+    path = os.path.join(train_dir, "config.json")
+    if os.path.exists(path):
+        difference = _first_difference(read_run_config(train_dir).to_dict(), run.to_dict())
+        if difference:
+            raise InputError(
+                f"{train_dir} holds another run: {difference}. Give the same settings to go on with it, or another "
+                "train_dir to start anew"
+            )
+    write_text(path, run.to_json() + "\n")
+
+
+def _first_difference(old, new, *, section=""):
+    for field, value in old.items():
+        name = f"{section}.{field}" if section else field
+        if field in _MAY_CHANGE.get(section, ()):
+            continue
+        if section != "model" and isinstance(value, dict):
+            difference = _first_difference(value, new[field], section=field)
+            if difference:
+                return difference
+        elif json.loads(json.dumps(value)) != json.loads(json.dumps(new[field])):
+            return f"{name} is {value!r} there and {new[field]!r} here"
+    return ""
+
+
+def save_checkpoint(train_dir, model, state):
+    """Saves model, optimizer, random states and ``state`` (a dict of JSON values), replacing the checkpoint before.
+
+    state.json is written last and names its checkpoint, so that the two never disagree.
+    """
+    name = f"checkpoint-{state['step']:08d}.keras"
+    _save(os.path.join(train_dir, name), model)
+    state = state | {"checkpoint": name, "random": [np.asarray(variable).tolist() for variable in _random_states(model)]}
+    write_text(os.path.join(train_dir, "state.json"), json.dumps(state, indent=2) + "\n")
+    for stale in glob.glob(os.path.join(glob.escape(train_dir), "checkpoint-*.keras")):
+        if os.path.basename(stale) != name:
+            os.unlink(stale)
+
+
+def restore_checkpoint(train_dir, model):
+    """Loads the latest checkpoint into a compiled ``model``; returns its state, or None where there is none."""
+    path = os.path.join(train_dir, "state.json")
+    if not os.path.exists(path):
+        return None
+    state = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    model.optimizer.build(model.trainable_variables)
+    _load_weights(model, os.path.join(train_dir, state["checkpoint"]))
+    for variable, value in zip(_random_states(model), state.pop("random"), strict=True):
+        variable.assign(np.asarray(value, np.uint32))
+    return state
+
+
+def save_best(train_dir, model):
+    """Saves the model as the one to evaluate and predict with."""
+    _save(os.path.join(train_dir, "best.keras"), model)
+
+
+def load_model(train_dir):
+    """(model, RunConfig) of a run: the best model, or the latest checkpoint where there is no best one yet."""
+    run = read_run_config(train_dir)
+    return _load_model(_model_path(train_dir)), run
+
+
+def initialize_from(model, train_dir):
+    """Copies the weights of the run in ``train_dir`` into ``model``; returns the paths left as they were.
+
+    Weights that depend on the number of classes are left alone where the two vocabularies differ in size. Raises
+    InputError where the run is of another model.
+    """
+    source, run = load_model(train_dir)
+    resized = run.data.num_classes != model.num_classes
+    fresh = []
+    # Same class and hyperparameters, same order; names of nested layers are not unique.
+    for variable, given in itertools.zip_longest(_weights(model), _weights(source)):
+        shapes = [tuple(weight.shape) if weight is not None else "no such weight" for weight in (variable, given)]
+        if variable is None or given is None or (shapes[0] != shapes[1] and not resized):
+            raise InputError(
+                f"{train_dir} holds another model ({run.model.name} {run.model.hyperparameters}, features "
+                f"{run.data.features}): weight {(variable or given).path} is {shapes[0]} here and {shapes[1]} there"
+            )
+        if shapes[0] != shapes[1]:
+            fresh.append(variable.path)
+        else:
+            variable.assign(given)
+    return fresh
+
+
+def append_metrics(train_dir, metrics):
+    """Adds one evaluation, a dict of numbers with the ``step`` it was made at, to metrics.jsonl."""
+    with open(_metrics_path(train_dir), "a", encoding="utf-8") as file:
+        file.write(json.dumps(metrics) + "\n")
+
+
+def read_metrics(train_dir):
+    """The evaluations of a run so far: list of dict, oldest first."""
+    path = _metrics_path(train_dir)
+    if not os.path.exists(path):
+        return []
+    return [json.loads(line) for line in pathlib.Path(path).read_text(encoding="utf-8").splitlines()]
+
+
+def forget_metrics_after(train_dir, *, step):
+    """Drops evaluations made after the checkpoint that a run goes on from: they will be made again."""
+    metrics = read_metrics(train_dir)
+    kept = [entry for entry in metrics if entry["step"] <= step]
+    if len(kept) < len(metrics):
+        write_text(_metrics_path(train_dir), "".join(json.dumps(entry) + "\n" for entry in kept))
+
+
+def _metrics_path(train_dir):
+    return os.path.join(train_dir, "metrics.jsonl")
+
+
+def _model_path(train_dir):
+    best = os.path.join(train_dir, "best.keras")
+    if os.path.exists(best):
+        return best
+    checkpoints = sorted(glob.glob(os.path.join(glob.escape(train_dir), "checkpoint-*.keras")))
+    if not checkpoints:
+        raise InputError(f"{train_dir} holds no checkpoint yet")
+    return checkpoints[-1]
+
+
+def _load_model(path):
+    # Loading needs the classes registered, and safe mode takes no other.
+    len(MODELS)
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        raise InputError(f"{path} cannot be loaded as a model: {_first_line(error)}") from error
+
+
+def _load_weights(model, path):
+    try:
+        model.load_weights(path)
+    except Exception as error:
+        raise InputError(f"{path} does not fit the model of this run: {_first_line(error)}") from error
+
+
+def _first_line(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _save(path, model):
+    with atomic_path(path) as temporary:
+        model.save(temporary, overwrite=True)
+
+
+def _weights(model):
+    return [variable for variable in model.variables if not _is_random_state(variable)]
+
+
+def _random_states(model):
+    return [variable for variable in model.variables if _is_random_state(variable)]
+
+
+def _is_random_state(variable):
+    return variable.path.endswith("seed_generator_state")

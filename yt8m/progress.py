@@ -8,15 +8,16 @@ class Progress:
     """Counts towards ``total`` and redraws at most twice a second on a terminal, every 30 s in a log.
 
     description: what is counted over ("files"); unit: the word behind the rate ("examples").
-    total: None where unknown; then no time left is shown.
+    total: None where unknown; then no time left is shown. shown: False counts in silence.
     """
 
-    def __init__(self, description, *, total=None, unit="it", initial=0, stream=None):
+    def __init__(self, description, *, total=None, unit="it", initial=0, shown=True, stream=None):
         self.description = description
         self.total = total
         self.unit = unit
         self.count = initial
         self._initial = initial
+        self._shown = shown
         self._stream = stream or sys.stderr
         self._terminal = self._stream.isatty()
         self._start = self._drawn = time.monotonic()
@@ -47,9 +48,13 @@ class Progress:
         return self
 
     def __exit__(self, *exception):
-        self.close()
+        # An error is one sentence, so a job that failed before it had anything to show says nothing.
+        if exception[0] is None or self._width:
+            self.close()
 
     def _draw(self, note, end=""):
+        if not self._shown:
+            return
         elapsed = time.monotonic() - self._start
         rate = self.rate
         text = f"{self.description}: {self.count:,}"

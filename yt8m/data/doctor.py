@@ -60,8 +60,17 @@ def diagnose(files, config, *, windows=None):
             progress.update()
 
 
-def good_records(files, config, *, windows=None):
-    """Generator of the serialized good records of ``files``; at the end says on standard error how many were skipped."""
+def good_dataset(files, config, *, windows=None):
+    """tf.data.Dataset of the serialized good records of ``files``; arguments as in diagnose.
+
+    At the end one line on standard error says how many were skipped, and what is wrong with the first.
+    """
+    return tf.data.Dataset.from_generator(
+        lambda: _good_records(files, config, windows), output_signature=tf.TensorSpec([], tf.string)
+    )
+
+
+def _good_records(files, config, windows):
     skipped, first = 0, None
     try:
         for file in files:

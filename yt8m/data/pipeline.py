@@ -17,8 +17,8 @@ from yt8m.types import InputError, SEGMENT_SECONDS, Segment
 WINDOWS = ("video", "rated", "all")
 _PARSE_BATCH = 32
 _OPEN_FILES = 8
-_SHUFFLE_BYTES = 64 << 20
-_SHUFFLE_EXAMPLES = 10_000
+_SHUFFLE_BYTES = 128 << 20
+_SHUFFLE_EXAMPLES = 128, 10_000
 _ROW = 2**32
 """Times row plus start is one number for a segment of a batch."""
 
@@ -64,25 +64,34 @@ def make_dataset(
     _check_arguments(config, windows, training, shifts)
     order, shuffle_seed, frame_seed = _random_state(seed, epoch, len(files))
     files = [files[index] for index in order] if training else list(files)
-    batches = _record_batches(files, config, windows=windows, interleaved=training, keep=keep)
-    if windows == "all":
-        parse = functools.partial(_parse_all, config=config, shifts=shifts)
-        segments = batches.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        return segments.rebatch(batch_size, drop_remainder=drop_remainder).prefetch(2)
-    if windows == "rated":
-        parse = functools.partial(_parse_rated, config=config)
-    elif config.level == "frame":
-        parse = functools.partial(_parse_video_frames, config=config, seed=frame_seed if training else None)
+    records = _records(files, config, windows=windows, interleaved=training, keep=keep)
+
+    def shuffle(examples, *, size):
+        if not training:
+            return examples
+        buffer = max(_SHUFFLE_EXAMPLES[0], min(_SHUFFLE_EXAMPLES[1], _SHUFFLE_BYTES // size))
+        return examples.shuffle(buffer, seed=shuffle_seed, reshuffle_each_iteration=False)
+
+    if windows == "video":
+        parse = functools.partial(
+            _parse_videos, config=config, seed=frame_seed if training else None, with_info=with_info
+        )
+        size = sum(config.feature_sizes) * (config.max_frames if config.level == "frame" else 4)
+        batches = _map(shuffle(records, size=size).batch(batch_size, drop_remainder=drop_remainder).enumerate(), parse)
+    elif windows == "rated":
+        parse = functools.partial(_parse_rated, config=config, with_info=with_info)
+        segments = _map(records.batch(_PARSE_BATCH), parse).unbatch()
+        segments = shuffle(segments, size=sum(config.feature_sizes) * SEGMENT_SECONDS)
+        batches = segments.padded_batch(batch_size, drop_remainder=drop_remainder)
+        batches = _map(batches, functools.partial(_finish_rated, config=config))
     else:
-        parse = functools.partial(_parse_video_means, config=config)
-    if parse.func is _parse_video_frames:
-        batches = batches.enumerate()
-    examples = batches.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).unbatch()
-    if training:
-        examples = examples.shuffle(_shuffle_size(config, windows), seed=shuffle_seed, reshuffle_each_iteration=False)
-    examples = examples.padded_batch(batch_size, drop_remainder=drop_remainder)
-    finish = functools.partial(_finish, config=config, windows=windows, with_info=with_info)
-    return examples.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
+        parse = functools.partial(_parse_all, config=config, shifts=shifts)
+        batches = _map(records.batch(_PARSE_BATCH), parse).rebatch(batch_size, drop_remainder=drop_remainder)
+    return batches.prefetch(2)
+
+
+def _map(dataset, function):
+    return dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
 def _check_arguments(config, windows, training, shifts):
@@ -101,11 +110,9 @@ def _random_state(seed, epoch, num_files):
     return state.permutation(num_files), shuffle_seed, frame_seed
 
 
-def _record_batches(files, config, *, windows, interleaved, keep):
+def _records(files, config, *, windows, interleaved, keep):
     if config.skip_corrupt:
-        records = tf.data.Dataset.from_generator(
-            lambda: doctor.good_records(files, config, windows=windows), output_signature=tf.TensorSpec([], tf.string)
-        )
+        records = doctor.good_dataset(files, config, windows=windows)
     else:
         records = tf.data.Dataset.from_tensor_slices(files).interleave(
             tfrecord.record_dataset,
@@ -114,10 +121,9 @@ def _record_batches(files, config, *, windows, interleaved, keep):
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-    batches = records.batch(_PARSE_BATCH)
     if keep is None:
-        return batches
-    return batches.map(functools.partial(_keep_records, keep=keep)).unbatch().batch(_PARSE_BATCH)
+        return records
+    return _map(records.batch(_PARSE_BATCH), functools.partial(_keep_records, keep=keep)).unbatch()
 
 
 def _keep_records(serialized, *, keep):
@@ -130,32 +136,26 @@ def _keep_records(serialized, *, keep):
     return tf.boolean_mask(serialized, kept)
 
 
-def _shuffle_size(config, windows):
-    """Examples in the shuffle buffer: as many as fit into a fixed memory."""
-    frames = {"frame": config.num_frames, "video": 4}[config.level] if windows == "video" else SEGMENT_SECONDS
-    return max(64, min(_SHUFFLE_EXAMPLES, _SHUFFLE_BYTES // (frames * sum(config.feature_sizes))))
+def _parse_videos(position, serialized, *, config, seed, with_info):
+    if config.level == "video":
+        ids, context, features = tfrecord.parse_videos(serialized, features=config.features, lists=("labels",))
+    else:
+        ids, context, frames, num_frames = _parse_frames(serialized, config, lists=("labels",))
+        indices, counts = sample_frames(
+            tf.minimum(num_frames, config.max_frames),
+            sampling=config.sampling,
+            length=config.num_frames,
+            seed=None if seed is None else tf.stack([seed, tf.cast(position, tf.int32)]),
+        )
+        features = _take_frames(frames, tf.range(tf.size(num_frames)), indices, counts, config)
+    labels = _scatter(_class_columns(context["labels"], "labels", config), 1.0, config)
+    targets = {"labels": labels, "rated": tf.ones_like(labels)}
+    if with_info:
+        return features, targets, {"id": ids, "start_time": tf.zeros_like(ids, tf.int32)}
+    return features, targets
 
 
-def _parse_video_means(serialized, *, config):
-    ids, context, features = tfrecord.parse_videos(serialized, features=config.features, lists=("labels",))
-    labels = _class_columns(context["labels"], "labels", config)
-    return features, {"labels": labels, "id": ids, "start_time": tf.zeros_like(labels[:, 0])}
-
-
-def _parse_video_frames(position, serialized, *, config, seed):
-    ids, context, frames, num_frames = _parse_frames(serialized, config, lists=("labels",))
-    indices, counts = sample_frames(
-        tf.minimum(num_frames, config.max_frames),
-        sampling=config.sampling,
-        length=config.num_frames,
-        seed=None if seed is None else tf.stack([seed, tf.cast(position, tf.int32)]),
-    )
-    features = _take_frames(frames, tf.range(tf.size(num_frames)), indices, counts, config)
-    labels = _class_columns(context["labels"], "labels", config)
-    return features, {"labels": labels, "id": ids, "start_time": tf.zeros_like(counts)}
-
-
-def _parse_rated(serialized, *, config):
+def _parse_rated(serialized, *, config, with_info):
     video_labels = ("labels",) if config.unrated == "video_negative" else ()
     ids, context, frames, num_frames = _parse_frames(
         serialized, config, lists=doctor.SEGMENT_LISTS + video_labels, float_lists=("segment_scores",)
@@ -176,15 +176,27 @@ def _parse_rated(serialized, *, config):
     rows, starts = tf.cast(windows // _ROW, tf.int32), tf.cast(windows % _ROW, tf.int32)
     indices, counts = window_frames(starts, tf.minimum(tf.gather(num_frames, rows), config.max_frames))
     features = _take_frames(frames, rows, indices, counts, config)
-    rest = {
-        "rated": _class_columns(by_window(classes.values), "segment_labels", config),
+    ratings = {
+        "classes": _class_columns(by_window(classes.values), "segment_labels", config),
         "scores": tf.clip_by_value(by_window(scores.values).to_tensor(), 0.0, 1.0),
-        "id": tf.gather(ids, rows),
-        "start_time": starts,
     }
     if video_labels:
-        rest["labels"] = tf.gather(_class_columns(context["labels"], "labels", config), rows)
-    return features, rest
+        ratings["video_labels"] = tf.gather(_class_columns(context["labels"], "labels", config), rows)
+    if with_info:
+        return features, ratings, {"id": tf.gather(ids, rows), "start_time": starts}
+    return features, ratings
+
+
+def _finish_rated(features, ratings, *info, config):
+    """Makes targets of ratings, for a whole batch at a time."""
+    labels = _scatter(ratings["classes"], ratings["scores"], config)
+    rated = _scatter(ratings["classes"], 1.0, config)
+    if config.unrated == "negative":
+        rated = tf.ones_like(rated)
+    elif config.unrated == "video_negative":
+        known = tf.maximum(rated, _scatter(ratings["video_labels"], 1.0, config))
+        rated = tf.maximum(rated, 0.5 * (1.0 - known))
+    return features, {"labels": labels, "rated": rated}, *info
 
 
 def _check_ratings(context):
@@ -240,13 +252,17 @@ def _warn_of_lengths(video_id, lengths, *, names):
 
 def _take_frames(frames, rows, indices, counts, config):
     """Decodes frames ``indices`` (..., T) of videos ``rows`` (...): dict of (..., T, size) uint8 and "num_frames"."""
-    valid = tf.sequence_mask(counts, indices.shape[-1])
+    shape, length = tf.shape(indices), indices.shape[-1]
+    valid = tf.sequence_mask(counts, length)
     features = {}
     for name, size in config.features.items():
         stored = tf.shape(frames[name])[1]
-        strings = tf.gather(tf.reshape(frames[name], [-1]), rows[..., None] * stored + indices)
-        decoded = tf.io.decode_raw(tf.where(valid, strings, ""), tf.uint8, fixed_length=size)
-        features[name] = tf.ensure_shape(decoded, [*indices.shape, size])
+        places = tf.boolean_mask(rows[..., None] * stored + indices, valid)
+        decoded = tf.io.decode_raw(tf.gather(tf.reshape(frames[name], [-1]), places), tf.uint8, fixed_length=size)
+        # Faster than decoding the padding too.
+        padded = tf.RaggedTensor.from_row_lengths(decoded, tf.reshape(counts, [-1]), validate=False)
+        padded = padded.to_tensor(shape=[None, length, size])
+        features[name] = tf.ensure_shape(tf.reshape(padded, tf.concat([shape, [size]], 0)), [*indices.shape, size])
     return features | {"num_frames": counts}
 
 
@@ -255,24 +271,6 @@ def _class_columns(classes, field, config):
     inside = (classes.values >= 0) & (classes.values < config.num_classes)
     tf.debugging.Assert(tf.reduce_all(inside), [f"{field} holds a class outside [0, {config.num_classes})"])
     return tf.cast((classes + 1).to_tensor(), tf.int32)
-
-
-def _finish(features, rest, *, config, windows, with_info):
-    """Makes labels dense, for a whole batch at a time."""
-    if windows == "video":
-        labels = _scatter(rest["labels"], 1.0, config)
-        rated = tf.ones_like(labels)
-    else:
-        labels = _scatter(rest["rated"], rest["scores"], config)
-        rated = _scatter(rest["rated"], 1.0, config)
-        if config.unrated == "negative":
-            rated = tf.ones_like(rated)
-        elif config.unrated == "video_negative":
-            rated = tf.maximum(rated, 0.5 * (1.0 - tf.maximum(rated, _scatter(rest["labels"], 1.0, config))))
-    targets = {"labels": labels, "rated": rated}
-    if with_info:
-        return features, targets, {"id": rest["id"], "start_time": rest["start_time"]}
-    return features, targets
 
 
 def _scatter(columns, values, config):
@@ -317,8 +315,8 @@ def read_video_labels(files, config):
 def count_records(files, config):
     """Number of records in ``files``; bad ones raise InputError, or are left out with config.skip_corrupt."""
     with doctor.explain_errors(files, config):
-        batches = _record_batches(files, config, windows=None, interleaved=False, keep=None)
-        return int(batches.reduce(np.int64(0), lambda count, batch: count + tf.size(batch, tf.int64)))
+        records = _records(files, config, windows=None, interleaved=False, keep=None)
+        return int(records.reduce(np.int64(0), lambda count, _: count + 1))
 
 
 def _contexts(files, config, *, windows):
@@ -338,8 +336,8 @@ def _contexts(files, config, *, windows):
         return ids, context
 
     with doctor.explain_errors(files, config, windows=windows):
-        batches = _record_batches(files, config, windows=windows, interleaved=False, keep=None)
-        for ids, context in batches.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True):
+        records = _records(files, config, windows=windows, interleaved=False, keep=None)
+        for ids, context in _map(records.batch(_PARSE_BATCH), parse):
             yield ids.numpy(), context
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from yt8m.data.doctor import explain_errors
+from yt8m.data.doctor import explain_errors, good_dataset
 from yt8m.data.tfrecord import list_files, parse_context, record_dataset
 from yt8m.progress import Progress
 from yt8m.types import InputError
@@ -53,24 +53,28 @@ class IdSplit:
         return not self.in_holdout(video_id)
 
 
-def check_disjoint(train_files, holdout_files):
-    """Raises InputError naming the first video id that stands on both sides, and a file on each."""
+def check_disjoint(train_files, holdout_files, *, skip_corrupt=False):
+    """Raises InputError naming the first video id that stands on both sides, and a file on each.
+
+    Corrupt records raise InputError too, unless ``skip_corrupt``.
+    """
     files = [*train_files, *holdout_files]
     held_out = {}
     with Progress("checking that no video is in both train and holdout", total=len(files), unit="files") as progress:
         for file in holdout_files:
-            held_out.update(dict.fromkeys(_video_ids(file), file))
+            held_out.update(dict.fromkeys(_video_ids(file, skip_corrupt), file))
             progress.update()
         for file in train_files:
-            for video_id in _video_ids(file):
+            for video_id in _video_ids(file, skip_corrupt):
                 if video_id in held_out:
                     raise InputError(f"video {video_id} is in {file} to train on and in {held_out[video_id]} held out")
             progress.update()
 
 
-def _video_ids(file):
+def _video_ids(file, skip_corrupt):
+    records = good_dataset([file], None) if skip_corrupt else record_dataset(file)
     with explain_errors([file], None):
-        for ids in record_dataset(file).batch(64).map(lambda batch: parse_context(batch)[0]).as_numpy_iterator():
+        for ids in records.batch(64).map(lambda batch: parse_context(batch)[0]).as_numpy_iterator():
             yield from (video_id.decode(errors="replace") for video_id in ids.tolist())
 
 

@@ -8,6 +8,7 @@ Source: research.google.com/youtube8m/download.html.
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import itertools
 
@@ -165,18 +166,19 @@ class Probe:
 def probe(files, *, num_records=16):
     """Looks at the first ``num_records`` records of the first of ``files``: a Probe of what any of them holds.
 
-    Raises InputError naming the file where it cannot be read or holds no records.
+    Looks past bad records, because it is the reader that reports or skips them. Raises InputError naming the file
+    where none of its records is readable.
     """
+    examples = []
     try:
-        serialized = list(record_dataset(files[0]).take(num_records).as_numpy_iterator())
+        for serialized in record_dataset(files[0]).take(num_records).as_numpy_iterator():
+            with contextlib.suppress(DecodeError):
+                examples.append(tf.train.SequenceExample.FromString(serialized))
     except tf.errors.OpError as error:
-        raise InputError(f"{files[0]}, one of the records 0 to {num_records - 1} is truncated or corrupt") from error
-    if not serialized:
-        raise InputError(f"{files[0]} holds no records")
-    try:
-        examples = [tf.train.SequenceExample.FromString(item) for item in serialized]
-    except DecodeError as error:
-        raise InputError(f"{files[0]} holds records that are neither SequenceExamples nor Examples") from error
+        if not examples:
+            raise InputError(f"{files[0]}, record 0: it is truncated or corrupt") from error
+    if not examples:
+        raise InputError(f"{files[0]} holds no SequenceExamples or Examples")
     # Example.features and SequenceExample.context have the same field number, so one parses as the other.
     contexts = [example.context.feature for example in examples]
     lists = [example.feature_lists.feature_list for example in examples]

@@ -1,0 +1,102 @@
+"""How fast make_dataset reads, beside the fastest and the plainest way to read the same files.
+
+    python -m benchmarks.reader [--input_data_pattern=...] [--videos=600 --frames=300]
+
+Prints records per second of: iterating over the raw records; make_dataset; and parsing record by record and decoding
+all frames to float, all in turn within the same run, best of --repeats.
+"""
+
+import os
+import tempfile
+import time
+
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+
+from yt8m.config import DataConfig
+from yt8m.data import pipeline, tfrecord
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("input_data_pattern", "", "Frame-level files with ratings; empty writes random ones.")
+flags.DEFINE_integer("videos", 600, "Videos to write.", lower_bound=1)
+flags.DEFINE_integer("frames", 300, "Frames of the longest video written; the shortest has a third.", lower_bound=15)
+flags.DEFINE_integer("ratings", 5, "Rated segments of a video written.", lower_bound=1)
+flags.DEFINE_integer("files", 4, "Files written.", lower_bound=1)
+flags.DEFINE_integer("batch_size", 128, "Examples in a batch.", lower_bound=1)
+flags.DEFINE_integer("num_frames", 300, "Frames of a whole-video example.", lower_bound=1)
+flags.DEFINE_list("feature_names", ["rgb", "audio"], "Features.")
+flags.DEFINE_list("feature_sizes", ["1024", "128"], "Their sizes.")
+flags.DEFINE_integer("repeats", 3, "Runs of each, of which the fastest counts.", lower_bound=1)
+
+
+def main(_):
+    config = DataConfig(
+        feature_names=tuple(FLAGS.feature_names),
+        feature_sizes=tuple(int(size) for size in FLAGS.feature_sizes),
+        num_frames=FLAGS.num_frames,
+    )
+    with tempfile.TemporaryDirectory() as directory:
+        files = tfrecord.list_files(FLAGS.input_data_pattern or _write_random(directory, config))
+        records = pipeline.count_records(files, config)
+        ways = {"raw records": lambda: _raw(files), "record by record to float": lambda: _naive(files, config)}
+        for windows in ("rated", "video", "all"):
+            for training in (False, True)[: 1 if windows == "all" else 2]:
+                name = f"make_dataset {windows}{', training' if training else ''}"
+                ways[name] = lambda windows=windows, training=training: pipeline.make_dataset(
+                    files, config, windows=windows, batch_size=FLAGS.batch_size, training=training
+                )
+        seconds = {name: float("inf") for name in ways}
+        for _ in range(FLAGS.repeats):
+            for name, make in ways.items():
+                seconds[name] = min(seconds[name], _time(make()))
+    print(f"{records} records in {len(files)} files, batch {FLAGS.batch_size}")
+    for name, spent in seconds.items():
+        raw = seconds["raw records"] / spent
+        naive = seconds["record by record to float"] / spent
+        print(f"{name:30} {records / spent:9.0f} records/s  {raw:5.2f} x raw  {naive:5.2f} x record by record")
+
+
+def _write_random(directory, config):
+    rng = np.random.default_rng(0)
+
+    def video(name):
+        frames = int(rng.integers(FLAGS.frames // 3, FLAGS.frames + 1))
+        starts = 5 * rng.choice(frames // 5, size=min(FLAGS.ratings, frames // 5), replace=False)
+        return tfrecord.FrameRecord(
+            video_id=name,
+            features={key: rng.integers(0, 256, (frames, size), np.uint8) for key, size in config.features.items()},
+            labels=tuple(rng.integers(0, config.num_classes, 3).tolist()),
+            segments=tuple((int(start), int(rng.integers(config.num_classes)), 1.0) for start in starts),
+        )
+
+    for number in range(FLAGS.files):
+        videos = (video(f"v{number}_{index}") for index in range(FLAGS.videos // FLAGS.files))
+        tfrecord.write_records(os.path.join(directory, f"{number:04d}.tfrecord"), videos)
+    return os.path.join(directory, "*.tfrecord")
+
+
+def _raw(files):
+    return tf.data.Dataset.from_tensor_slices(files).flat_map(tfrecord.record_dataset)
+
+
+def _naive(files, config):
+    schema = {name: tf.io.FixedLenSequenceFeature([], tf.string) for name in config.feature_names}
+
+    def parse(serialized):
+        _, frames = tf.io.parse_single_sequence_example(serialized, sequence_features=schema)
+        decoded = {name: tf.io.decode_raw(frames[name], tf.uint8) for name in schema}
+        return {name: tf.cast(values, tf.float32) * (4 / 255) + (4 / 512 - 2) for name, values in decoded.items()}
+
+    return _raw(files).map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _time(dataset):
+    """Seconds to read all of ``dataset``, of which nothing reaches Python."""
+    start = time.perf_counter()
+    dataset.reduce(np.int64(0), lambda count, *_: count + 1)
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -4,6 +4,7 @@ Part of the scripts' layer: nothing else in the package imports it, so that no f
 """
 
 import os
+import re
 import sys
 
 from absl import app, flags
@@ -14,13 +15,18 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
 
-def run(main, *, resume_hint=""):
+def run(main, *, resume_hint="", takes_files=False):
     """Parses the flags, calls ``main()`` and exits with what it returns (None is 0).
 
+    takes_files: arguments that are no flags go to ``main`` as one list, instead of being an error.
     InputError and bad flags: one sentence on standard error, exit 2. Ctrl-C: ``resume_hint``, exit 130.
     """
+    # TensorFlow is imported later, if at all, and then speaks of its instruction sets.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        app.run(lambda arguments: _call(main, arguments), flags_parser=_parse)
+        # Flags may stand behind the files too.
+        flags.FLAGS.set_gnu_getopt(takes_files)
+        app.run(lambda arguments: _call(main, arguments, takes_files), flags_parser=_parse)
     except InputError as error:
         _fail(f"error: {error}", EXIT_BAD_INPUT)
     except KeyboardInterrupt:
@@ -37,14 +43,18 @@ def _parse(arguments):
         raise InputError(f"{_one_line(error)}. See --help") from error
 
 
-def _call(main, arguments):
+def _call(main, arguments, takes_files):
+    if takes_files:
+        return main(arguments[1:])
     if len(arguments) > 1:
         raise InputError(f"unexpected argument {arguments[1]!r}: every option is a flag, as in --batch_size=128")
     return main()
 
 
 def _one_line(error):
-    return " ".join(str(error).split()).removeprefix("flag ").rstrip(".")
+    text = " ".join(str(error).split()).removeprefix("flag ").rstrip(".")
+    missing = re.findall(r"Flag (--\w+) must have a value other than None", text)
+    return f"{' and '.join(missing)} must be given" if missing else text
 
 
 def _fail(sentence, status):

@@ -7,6 +7,7 @@ from keras import ops
 from yt8m.data.doctor import explain_errors
 from yt8m.data.pipeline import estimate_examples, make_dataset
 from yt8m.devices import default_jit_compile
+from yt8m.files import atomic_path
 from yt8m.progress import Progress
 from yt8m.top_segments import TopSegments
 from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError
@@ -20,6 +21,7 @@ class Scorer:
 
     def __init__(self, model, *, batch_size, class_ids=None):
         self.batch_size = batch_size
+        self._rows = 0
         self._model = _MeanOverShifts(model, class_ids)
         self._model.compile(jit_compile=default_jit_compile())
 
@@ -29,9 +31,10 @@ class Scorer:
         The S shifted views of a segment are scored one by one and their probabilities averaged.
         """
         count = len(next(iter(features.values())))
-        if count < self.batch_size:
+        self._rows = max(self._rows, count)
+        if count < self._rows:
             # The last batch is filled up, because a new shape would be compiled anew.
-            features = {name: _filled(values, self.batch_size) for name, values in features.items()}
+            features = {name: _filled(values, self._rows) for name, values in features.items()}
         scores = np.asarray(self._model.predict_on_batch(features), np.float32)[:count]
         if not np.isfinite(scores).all():
             raise InputError("the model's scores are not finite: its training must have diverged")
@@ -91,7 +94,7 @@ def predict_videos(model, source, config, *, top_k=20, batch_size=512):
 
 class _MeanOverShifts(keras.Model):
     def __init__(self, model, class_ids):
-        super().__init__()
+        super().__init__(name="scorer")
         self.model = model
         self.class_ids = None if class_ids is None else np.asarray(class_ids, np.int32)
 
@@ -120,3 +123,15 @@ def _only_best(scores, top_k):
     kept = np.full_like(scores, -np.inf)
     np.put_along_axis(kept, best, np.take_along_axis(scores, best, axis=1), axis=1)
     return kept
+
+
+def write_video_predictions(path, predictions):
+    """Writes what predict_videos yields as ``VideoId,LabelConfidencePairs`` CSV, atomically; returns the count."""
+    count = 0
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.write("VideoId,LabelConfidencePairs\n")
+        for video_id, class_ids, confidences in predictions:
+            pairs = " ".join(f"{class_id} {score:.6f}" for class_id, score in zip(class_ids, confidences))
+            file.write(f"{video_id},{pairs}\n")
+            count += 1
+    return count

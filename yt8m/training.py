@@ -5,6 +5,7 @@ import dataclasses
 import math
 import os
 import time
+import warnings
 
 import keras
 from tensorboard.summary import Writer
@@ -17,6 +18,7 @@ from yt8m.devices import default_jit_compile
 from yt8m.holdout import evaluate_model, headline
 from yt8m.models.base import build_model
 from yt8m.optimizers import make_optimizer
+from yt8m.prediction import Scorer
 from yt8m.progress import Progress
 from yt8m.types import InputError
 
@@ -100,6 +102,7 @@ class _Session:
         self.run_config = run
         self.config = run.train
         self.model = model
+        self.scorer = Scorer(model, batch_size=run.train.batch_size)
         self.state = state
         self.source: Source = source
         self.holdout = holdout
@@ -130,11 +133,7 @@ class _Session:
     def evaluate(self):
         """Scores the holdout, records the result and keeps the model if it is the best so far."""
         results = evaluate_model(
-            self.model,
-            self.holdout,
-            self.run_config.data,
-            segment_labels=self.config.segment_labels,
-            batch_size=self.config.batch_size,
+            self.scorer, self.holdout, self.run_config.data, segment_labels=self.config.segment_labels
         )
         name, score = headline(results)
         self.evaluated_at = self.state.step
@@ -182,7 +181,12 @@ class _Session:
             keep=self.source.keep,
         )
         before = state.step
-        self.model.fit(dataset.skip(state.epoch_step), epochs=1, verbose=0, callbacks=[_AfterStep(self)])
+        with warnings.catch_warnings():
+            # That is how an epoch ends whose length nobody knows beforehand.
+            warnings.filterwarnings("ignore", message="Your input ran out of data")
+            self.model.fit(
+                dataset.skip(state.epoch_step), epochs=1, verbose=0, shuffle=False, callbacks=[_AfterStep(self)]
+            )
         if state.step == before and state.epoch_step == 0:
             raise InputError(self._nothing_to_learn_from())
         if _can_go_on(state, self.config):

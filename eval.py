@@ -1,0 +1,132 @@
+"""Scores a model on rated segments or on whole videos, or a submission file on rated segments.
+
+  eval.py --train_dir=runs/finetuned                                  the run's own holdout
+  eval.py --train_dir=runs/finetuned --eval_data_pattern='validate/*.tfrecord'
+  eval.py --submission=submission.csv --labels=labels.csv             prints {"map_at_k": ...}
+
+The last line on standard output is one JSON object. Segments: map_at_k. Videos: gap_at_20, hit_at_one, perr, map.
+"""
+
+import json
+
+from absl import flags
+
+from yt8m import command_line, run_flags
+from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string("train_dir", None, "Folder of the run whose best model is scored.")
+flags.DEFINE_string(
+    "eval_data_pattern", None, f"Files to score on. Default: the run's own holdout. {run_flags.PATTERN_HELP}"
+)
+run_flags.define_split_flags()
+flags.DEFINE_enum("split", "all", ("all", "train", "holdout"), "Which side of the split of --eval_data_pattern.")
+flags.DEFINE_bool(
+    "segment_labels", None, "Score rated segments (True) or whole videos (False). Default: as the model was trained."
+)
+flags.DEFINE_integer("batch_size", 128, "Examples a step.", lower_bound=1)
+flags.DEFINE_integer("top_k", 20, "Classes of a video that count, as in GAP@20.", lower_bound=1)
+flags.DEFINE_bool("skip_corrupt", False, "Count corrupt records and go on, instead of stopping at the first.")
+flags.DEFINE_string("submission", None, "Submission file to score instead of a model: CSV, .gz or .parquet.")
+flags.DEFINE_string("labels", None, "Ratings for --submission: CSV of vid:start,class,score, or TFRecord files.")
+flags.DEFINE_integer("top_n", MAX_SEGMENTS_PER_CLASS, "K of MAP@K: segments of a class that count.", lower_bound=1)
+flags.DEFINE_string("compare_with", None, "Another submission: adds the difference of MAP@K and its interval.")
+flags.DEFINE_integer("bootstrap", 0, "Draws of videos for a 95% interval of MAP@K; 0 for none.", lower_bound=0)
+flags.DEFINE_string("classes", None, "Range of class ids to score, first:end without end, as in 0:250.")
+flags.DEFINE_string("per_class_csv", None, "File for a table of average precision and counts of every class.")
+flags.DEFINE_string("vocabulary", None, "CSV with Index and Name, for names in --per_class_csv.")
+
+
+def main():
+    if (FLAGS.submission is None) == (FLAGS.train_dir is None):
+        raise InputError("give --train_dir to score a model, or --submission and --labels to score a file")
+    results = _score_submission() if FLAGS.submission else _score_model()
+    evaluation = results.pop("evaluation", None)
+    if evaluation is None and (FLAGS.per_class_csv or FLAGS.bootstrap):
+        raise InputError("--per_class_csv and --bootstrap are for segments, and whole videos were scored")
+    if evaluation is not None:
+        results |= _details(evaluation)
+    print(json.dumps(results))
+
+
+def _score_submission():
+    from yt8m.evaluation import evaluate_submission
+
+    if not FLAGS.labels:
+        raise InputError("--submission needs --labels: a CSV of vid:start,class,score, or TFRecord files")
+    labels = run_flags.read_rated_labels(FLAGS.labels)
+    evaluation = evaluate_submission(FLAGS.submission, labels, top_n=FLAGS.top_n, class_range=_class_range())
+    return evaluation.summary() | {"evaluation": evaluation}
+
+
+def _class_range():
+    from yt8m.ensembling import parse_class_range
+
+    return parse_class_range(FLAGS.classes)
+
+
+def _score_model():
+    from yt8m.checkpoints import load_model, read_run_config
+    from yt8m.holdout import evaluate_model
+    from yt8m.prediction import Scorer
+
+    run = read_run_config(FLAGS.train_dir)
+    source = _holdout_of(run)
+    model, _ = load_model(FLAGS.train_dir)
+    return evaluate_model(
+        Scorer(model, batch_size=FLAGS.batch_size),
+        source,
+        run.data.replace(skip_corrupt=FLAGS.skip_corrupt),
+        segment_labels=run.train.segment_labels if FLAGS.segment_labels is None else FLAGS.segment_labels,
+        top_k=FLAGS.top_k,
+        top_n=FLAGS.top_n,
+        show_progress=True,
+    )
+
+
+def _holdout_of(run):
+    if FLAGS.eval_data_pattern:
+        return run_flags.source_from_flags(FLAGS.eval_data_pattern, FLAGS.split)
+    from yt8m.data.splits import split_sources
+
+    _, holdout = split_sources(
+        train_data_pattern=run.train_data_pattern,
+        eval_data_pattern=run.eval_data_pattern,
+        holdout_files=run.holdout_files,
+        holdout_fraction=run.holdout_fraction,
+        seed=run.train.seed,
+    )
+    if holdout is None:
+        raise InputError(f"{FLAGS.train_dir} held nothing out: give --eval_data_pattern")
+    return holdout
+
+
+def _details(evaluation):
+    from yt8m.evaluation import bootstrap_interval, evaluate_submission, paired_difference, write_per_class_csv
+
+    details = {}
+    draws = {"num_samples": FLAGS.bootstrap or 1000, "seed": FLAGS.seed or 0}
+    if FLAGS.bootstrap:
+        details["interval"] = list(bootstrap_interval(evaluation, **draws))
+    if FLAGS.compare_with:
+        other = evaluate_submission(
+            FLAGS.compare_with, evaluation.labels, top_n=FLAGS.top_n, class_range=_class_range()
+        )
+        details["difference"] = paired_difference(evaluation, other, **draws)
+    if FLAGS.per_class_csv:
+        from yt8m.vocabulary import read_class_names
+
+        names = read_class_names(FLAGS.vocabulary) if FLAGS.vocabulary else None
+        write_per_class_csv(evaluation, FLAGS.per_class_csv, class_names=names)
+    return details
+
+
+def run():
+    """Entry point of the console script."""
+    flags.adopt_module_key_flags(run_flags)
+    command_line.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,120 @@
+"""Ranks the segments of videos for every class, or, without --segment_labels, tags whole videos.
+
+  inference.py --train_dir=runs/finetuned --segment_labels --input_data_pattern='test/*.tfrecord' \\
+      --segment_label_ids_file=segment_label_ids.csv --tta=-2,1 --output_file=submission.csv
+
+Segments: a submission, header Class,Segments, then class_id,video_id:start ... best first (or parquet with scores).
+Videos: header VideoId,LabelConfidencePairs, then video_id,class confidence class confidence ...
+"""
+
+import os
+
+from absl import flags
+
+from yt8m import command_line, run_flags
+from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string("train_dir", None, "Folder of the run whose best model predicts.", required=True)
+flags.DEFINE_string("input_data_pattern", None, f"Files to predict. {run_flags.PATTERN_HELP}", required=True)
+flags.DEFINE_string("output_file", None, "File to write.", required=True)
+flags.DEFINE_bool(
+    "segment_labels", None, "Rank segments (True) or tag whole videos (False). Default: as the model was trained."
+)
+flags.DEFINE_integer("batch_size", 512, "Segments or videos a step; shifted views of one segment count once.")
+flags.DEFINE_integer("top_k", None, "Most classes a video or segment is listed for. Default: 20 a video, all a segment.")
+flags.DEFINE_string(
+    "segment_label_ids_file", None, "CSV with the ids of the classes to rank, header Index. Default: the whole vocabulary."
+)
+flags.DEFINE_integer("segment_max_pred", MAX_SEGMENTS_PER_CLASS, "Most segments to list for a class.", lower_bound=1)
+flags.DEFINE_integer("shift", None, "A single temporal shift, in frames; negative is earlier. Not with --tta.")
+flags.DEFINE_list(
+    "tta",
+    None,
+    "First and last temporal shift, in frames: all in between are scored and averaged, as in -2,1. "
+    "Default: the preset's, else 0,0.",
+)
+run_flags.define_border_flag()
+run_flags.define_split_flags()
+flags.DEFINE_enum("split", "all", ("all", "train", "holdout"), "Which side of the split to predict.")
+flags.DEFINE_enum("format", None, ("csv", "parquet"), "Form of a submission. Default: by the output file's suffix.")
+flags.DEFINE_bool("skip_corrupt", False, "Count corrupt records and go on, instead of stopping at the first.")
+
+
+def main():
+    from yt8m.checkpoints import load_model
+    from yt8m.files import check_writable
+    from yt8m.submission import SubmissionWriter
+
+    _check_format()
+    check_writable(FLAGS.output_file)
+    source = run_flags.source_from_flags(FLAGS.input_data_pattern, FLAGS.split)
+    model, run = load_model(FLAGS.train_dir)
+    config = run.data.replace(**run_flags.given("border", "skip_corrupt"))
+    if not (run.train.segment_labels if FLAGS.segment_labels is None else FLAGS.segment_labels):
+        return _tag_videos(model, source, config)
+
+    from yt8m.prediction import predict_segments
+    from yt8m.vocabulary import read_segment_class_ids
+
+    class_ids = tuple(range(config.num_classes))
+    if FLAGS.segment_label_ids_file:
+        class_ids = read_segment_class_ids(FLAGS.segment_label_ids_file, num_classes=config.num_classes)
+    top = predict_segments(
+        model,
+        source,
+        config,
+        class_ids=class_ids,
+        shifts=_shifts(run),
+        batch_size=FLAGS.batch_size,
+        top_n=FLAGS.segment_max_pred,
+        top_k=FLAGS.top_k,
+    )
+    with SubmissionWriter(FLAGS.output_file) as writer:
+        for class_id, segments, scores in top:
+            writer.write(class_id, segments, scores=scores)
+    print(f"wrote {FLAGS.output_file}: {len(class_ids)} classes")
+
+
+def _tag_videos(model, source, config):
+    from yt8m.prediction import predict_videos, write_video_predictions
+
+    if FLAGS.output_file.endswith(".parquet"):
+        raise InputError("--format=parquet is for segments: predictions of whole videos are CSV")
+    predictions = predict_videos(model, source, config, top_k=FLAGS.top_k or 20, batch_size=FLAGS.batch_size)
+    count = write_video_predictions(FLAGS.output_file, predictions)
+    print(f"wrote {FLAGS.output_file}: {count} videos")
+
+
+def _shifts(run):
+    if FLAGS.shift is not None and FLAGS.tta is not None:
+        raise InputError("--shift and --tta contradict each other: give one of them")
+    if FLAGS.shift is not None:
+        return (FLAGS.shift,)
+    if FLAGS.tta is None:
+        first, last = run.tta
+    else:
+        try:
+            first, last = (int(text) for text in FLAGS.tta)
+        except ValueError as error:
+            raise InputError(f"--tta={','.join(FLAGS.tta)} is not a range of shifts: give two, as in -2,1") from error
+    if first > last:
+        raise InputError(f"--tta={first},{last}: the first shift must not be greater than the last")
+    return tuple(range(first, last + 1))
+
+
+def _check_format():
+    suffix = os.path.splitext(FLAGS.output_file.removesuffix(".gz"))[1]
+    if FLAGS.format and (FLAGS.format == "parquet") != (suffix == ".parquet"):
+        raise InputError(f"--format={FLAGS.format} contradicts --output_file={FLAGS.output_file}: change the suffix")
+
+
+def run():
+    """Entry point of the console script."""
+    flags.adopt_module_key_flags(run_flags)
+    command_line.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,95 @@
+"""Scores of a model on held-out records."""
+
+import itertools
+
+import numpy as np
+
+from yt8m.data.doctor import explain_errors
+from yt8m.data.pipeline import estimate_examples, make_dataset
+from yt8m.evaluation import RatedLabels, evaluate_scores
+from yt8m.metrics import VideoMetrics
+from yt8m.progress import Progress
+from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError, Segment
+
+
+def evaluate_model(
+    scorer, source, config, *, segment_labels, top_k=20, top_n=MAX_SEGMENTS_PER_CLASS, show_progress=False
+):
+    """Scores of the model of ``scorer`` (a Scorer of all classes) on the videos of ``source`` (a Source of records that ``config``, a DataConfig, describes).
+
+    segment_labels: False scores whole videos against their labels, see yt8m.metrics.VideoMetrics, each by its ``top_k``
+        best classes. True scores rated segments, over ``top_n`` a class: the summary of a yt8m.evaluation.Evaluation,
+        and that itself as ``evaluation``.
+    Returns a dict; every result has ``loss``, the rated cross-entropy an example. Raises InputError where there is
+    nothing to score.
+    """
+    windows = "rated" if segment_labels else "video"
+    tally = _RatedSegments(top_n) if segment_labels else _Videos(config.num_classes, top_k)
+    # A policy for unrated pairs is for training: only rated ones are scored.
+    config = config.replace(unrated="masked")
+    dataset = make_dataset(
+        list(source.files), config, windows=windows, batch_size=scorer.batch_size, keep=source.keep, with_info=True
+    )
+    loss = examples = 0
+    total = estimate_examples(source, config, windows=windows) if show_progress else None
+    progress = Progress("evaluating", total=total, unit="examples", shown=show_progress)
+    with explain_errors(source.files, config), progress:
+        for features, targets, info in dataset.as_numpy_iterator():
+            scores = scorer(features)
+            tally.add(scores, targets, info)
+            loss += _summed_loss(scores, targets)
+            examples += len(scores)
+            progress.update(len(scores))
+    if not examples:
+        kind = "rated segments" if segment_labels else "videos"
+        raise InputError(f"there are no {kind} to evaluate on in {source.files[0]} and {len(source.files) - 1} more")
+    return tally.result() | {"loss": loss / examples}
+
+
+def headline(results):
+    """(name, value) of the number that a model is chosen by: MAP@K of segments, GAP of videos."""
+    name = next(name for name in results if name == "map_at_k" or name.startswith("gap_at_"))
+    return name, results[name]
+
+
+class _Videos:
+    def __init__(self, num_classes, top_k):
+        self.metrics = VideoMetrics(num_classes, top_k=top_k)
+        self.labelled = False
+
+    def add(self, scores, targets, info):
+        self.metrics.update(scores, targets["labels"])
+        self.labelled |= bool(targets["labels"].any())
+
+    def result(self):
+        if not self.labelled:
+            raise InputError("the videos to evaluate on have no labels")
+        return self.metrics.result()
+
+
+class _RatedSegments:
+    """Rated pairs only: a few a segment, out of thousands of classes."""
+
+    def __init__(self, top_n):
+        self.top_n = top_n
+        self.pairs = []
+
+    def add(self, scores, targets, info):
+        segments = [Segment(*key) for key in zip(map(bytes.decode, info["id"].tolist()), info["start_time"].tolist())]
+        rows, classes = np.nonzero(targets["rated"])
+        pairs = ([segments[row] for row in rows], classes, targets["labels"][rows, classes], scores[rows, classes])
+        self.pairs.append(pairs)
+
+    def result(self):
+        segments, class_ids, labels, scores = ([*itertools.chain(*part)] for part in zip(*self.pairs))
+        # RatedLabels come sorted in this very order.
+        order = sorted(range(len(segments)), key=lambda i: (class_ids[i], segments[i]))
+        rated = RatedLabels(segments, class_ids, labels)
+        evaluation = evaluate_scores(rated, np.array(scores, np.float32)[order], top_n=self.top_n)
+        return evaluation.summary() | {"evaluation": evaluation}
+
+
+def _summed_loss(scores, targets):
+    labels, epsilon = targets["labels"], 1e-6
+    entropy = labels * np.log(scores + epsilon) + (1 - labels) * np.log(1 - scores + epsilon)
+    return -float(np.sum(entropy * targets["rated"]))

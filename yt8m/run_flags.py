@@ -1,0 +1,195 @@
+"""Flags that say what a run reads and which model it is, and the configs they make. Part of the scripts' layer."""
+
+import json
+import os
+
+from absl import flags
+
+from yt8m.config import BORDERS, SAMPLINGS, UNRATED_POLICIES, DataConfig, ModelConfig
+from yt8m.models.presets import PRESETS
+from yt8m.types import InputError
+
+PATTERN_HELP = "Paths or globs, comma-separated; local or gs://, plain or .gz."
+
+
+def define_feature_flags():
+    """--feature_names, --feature_sizes, --num_classes, --skip_corrupt."""
+    flags.DEFINE_list(
+        "feature_names",
+        None,
+        "Features to read, comma-separated, as in rgb,audio. Default: all that the first record holds.",
+    )
+    flags.DEFINE_list(
+        "feature_sizes",
+        None,
+        "Dimension of each of --feature_names, as in 1024,128. Default: what the first record holds.",
+    )
+    flags.DEFINE_integer("num_classes", None, "Size of the vocabulary; labels are ids below it. Default: 3862.")
+    flags.DEFINE_bool("skip_corrupt", False, "Count corrupt records and go on, instead of stopping at the first.")
+
+
+def define_split_flags():
+    """--holdout_files, --holdout_fraction, --seed."""
+    flags.DEFINE_integer("holdout_files", 0, "Number of the pattern's files to hold out; drawn by --seed.")
+    flags.DEFINE_float(
+        "holdout_fraction", 0.0, "Fraction of the videos to hold out, by a hash of id and --seed: for a single file."
+    )
+    flags.DEFINE_integer("seed", None, "Seed of everything random: the split, initial weights, shuffling. Default: 0.")
+
+
+def define_model_flags():
+    """--preset, --model, --model_config."""
+    flags.DEFINE_string(
+        "preset",
+        None,
+        f"One of the paper's nine models, with its sampling and shifts: {', '.join(PRESETS)}.",
+    )
+    flags.DEFINE_string(
+        "model",
+        None,
+        "Architecture: logistic, moe, dbof, gated_netvlad, nextvlad, mix_nextvlad or frame_bert.",
+    )
+    flags.DEFINE_string(
+        "model_config",
+        None,
+        "Hyperparameters that differ from the defaults: JSON, as in '{\"num_layers\": 2}', or the path of a JSON file.",
+    )
+
+
+def define_sampling_flags():
+    """--num_frames, --sampling, --unrated."""
+    flags.DEFINE_integer("num_frames", None, "Frames of a video that a training example holds. Default: 300.")
+    flags.DEFINE_enum(
+        "sampling", None, SAMPLINGS, "How those are drawn: a contiguous sequence, random or uniform. Default: sequence."
+    )
+    flags.DEFINE_enum(
+        "unrated",
+        None,
+        UNRATED_POLICIES,
+        "What a (segment, class) pair without rating counts as: masked, nothing; negative, a negative; video_negative, "
+        "half a negative where the video does not have the class either. Default: masked.",
+    )
+
+
+def define_border_flag():
+    """--border."""
+    flags.DEFINE_enum(
+        "border",
+        None,
+        BORDERS,
+        "What a shifted segment holds beyond its video: the edge frame again (clamp), the other end (roll), the mirror "
+        "image (reflect), nothing (mask). Default: clamp.",
+    )
+
+
+def given(*names):
+    """Dict of those of the flags ``names`` that are defined and were given a value."""
+    return {name: flags.FLAGS[name].value for name in names if name in flags.FLAGS and flags.FLAGS[name].value is not None}
+
+
+def model_config_from_flags(preset, base):
+    """The ModelConfig that the flags ask for; ``base`` (of --init_from, or None) fills in what they leave open."""
+    overrides = _read_hyperparameters(flags.FLAGS.model_config)
+    name = flags.FLAGS.model or (preset and preset.model) or (base and base.name)
+    if not name:
+        raise InputError("no model is named: give --preset, --model or --init_from")
+    if preset and name != preset.model:
+        raise InputError(f"--model={name} contradicts --preset, whose model is {preset.model}: give one of them")
+    hyperparameters = preset.hyperparameters if preset else base.hyperparameters if base and base.name == name else {}
+    return ModelConfig(name=name, hyperparameters=hyperparameters | overrides)
+
+
+def data_config_from_flags(files, preset=None, base=None):
+    """The DataConfig that the flags ask for.
+
+    What they leave open comes from ``base`` (the DataConfig of a run to go on from), else from ``preset``, else from
+    the first record of ``files``.
+    """
+    from yt8m.data.tfrecord import probe
+
+    settings = given("num_classes", "num_frames", "sampling", "unrated", "border", "skip_corrupt")
+    if base is not None:
+        chosen = base.to_dict()
+    else:
+        found = probe(files)
+        chosen = {"level": found.level, "feature_names": default_features(found.features)}
+        if preset is not None:
+            chosen |= {"num_frames": preset.num_frames, "sampling": preset.sampling}
+    names = flags.FLAGS.feature_names
+    if names is not None:
+        chosen["feature_names"] = tuple(names)
+    if flags.FLAGS.feature_sizes is not None:
+        chosen["feature_sizes"] = _sizes(flags.FLAGS.feature_sizes)
+    elif base is None:
+        chosen["feature_sizes"] = _found_sizes(chosen["feature_names"], found.features, files[0])
+    return DataConfig.from_dict(chosen | settings)
+
+
+def default_features(available):
+    """Names in the field's usual order: what is seen before what is heard, and further ones as the file has them."""
+    usual = [name for name in ("rgb", "audio", "mean_rgb", "mean_audio") if name in available]
+    return (*usual, *(name for name in available if name not in usual))
+
+
+def _found_sizes(names, available, file):
+    missing = [name for name in names if name not in available]
+    if missing:
+        raise InputError(
+            f"{file}, record 0 has no feature {', '.join(missing)}; it has {', '.join(available) or 'none'}"
+        )
+    return tuple(available[name] for name in names)
+
+
+def _sizes(texts):
+    try:
+        return tuple(int(text) for text in texts)
+    except ValueError as error:
+        raise InputError(f"--feature_sizes={','.join(texts)}: sizes are whole numbers, as in 1024,128") from error
+
+
+def _read_hyperparameters(text):
+    if not text:
+        return {}
+    source = "--model_config"
+    if not text.lstrip().startswith("{"):
+        if not os.path.exists(text):
+            raise InputError(f"--model_config={text} is neither JSON, as in '{{\"num_layers\": 2}}', nor a file")
+        source = text
+        with open(text, encoding="utf-8") as file:
+            text = file.read()
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{source} is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{source} must be a JSON object of hyperparameters, as in '{{\"num_layers\": 2}}'")
+    return values
+
+
+def source_from_flags(pattern, side):
+    """The Source of ``pattern``'s videos on a ``side`` ("all", "train" or "holdout") of the split that the flags make."""
+    from yt8m.data.splits import split_sources
+
+    split = given("holdout_files", "holdout_fraction")
+    if side != "all" and not any(split.values()):
+        raise InputError(f"--split={side} needs --holdout_files or --holdout_fraction, as given in training")
+    if side == "all":
+        split = {}
+    seed = flags.FLAGS.seed or 0
+    train, holdout = split_sources(train_data_pattern=pattern, **split, seed=seed)
+    return holdout if side == "holdout" else train
+
+
+def read_rated_labels(text):
+    """The RatedLabels of a flag that names either a CSV of vid:start,class,score or TFRecord files."""
+    from yt8m.evaluation import RatedLabels
+
+    if text.endswith(".csv"):
+        return RatedLabels.from_csv(text)
+    from yt8m.data import pipeline
+    from yt8m.data.tfrecord import list_files, probe
+
+    files = list_files(text)
+    features = probe(files).features
+    config = DataConfig(feature_names=tuple(features), feature_sizes=tuple(features.values()))
+    return RatedLabels(*pipeline.read_rated_labels(files, config))

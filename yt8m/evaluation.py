@@ -1,0 +1,403 @@
+"""MAP@K of submission files against rated labels, exactly, with intervals.
+
+Per class: the list is cut to K, segments without a rating are dropped, and the average precision is the sum of the
+precisions at the positives divided by all positives of the class. MAP@K is the mean over the classes that have
+positives; a class that the submission lacks scores 0. A segment listed twice in a class counts at its first place, and
+the places behind the second close up.
+"""
+
+import csv
+import dataclasses
+import io
+import math
+
+import numpy as np
+
+from yt8m.files import write_text
+from yt8m.metrics import POSITIVE
+from yt8m.segment_lists import SegmentList
+from yt8m.submission import Submission
+from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError, Segment
+
+UNLISTED = np.iinfo(np.int64).max
+"""Rank of a rated segment that a submission does not list."""
+
+_FILTER_BITS = 16
+_REPLICATES_AT_ONCE = 50
+
+
+class RatedLabels:
+    """Which segments were found to show which classes: (Segment, class id) -> 0 or 1.
+
+    Sorted by class id, video id and start time. Attributes, all of one length N: class_ids (int64), texts (list of
+    bytes such as b"Eq0a:15"), positive (bool), videos (int64, index into video_ids). video_ids: list of str.
+    """
+
+    def __init__(self, segments, class_ids, scores):
+        """segments: N Segment or str; class_ids: (N,) ints; scores: (N,) in [0, 1], positive from 0.5 on.
+
+        A pair that is rated more than once has the highest of its scores. Raises InputError where a segment is
+        malformed or nothing is rated.
+        """
+        ratings = {}
+        for segment, class_id, score in zip(segments, class_ids, scores, strict=True):
+            segment = Segment.parse(segment) if isinstance(segment, str) else segment
+            key = (int(class_id), *segment)
+            ratings[key] = max(ratings.get(key, 0.0), float(score))
+        if not ratings:
+            raise InputError("the labels rate no segment")
+        keys = sorted(ratings)
+        self.class_ids = np.array([class_id for class_id, _, _ in keys], np.int64)
+        self.texts = [f"{video_id}:{start}".encode() for _, video_id, start in keys]
+        self.positive = np.array([ratings[key] >= POSITIVE for key in keys])
+        self.video_ids = sorted({video_id for _, video_id, _ in keys})
+        index = {video_id: position for position, video_id in enumerate(self.video_ids)}
+        self.videos = np.array([index[video_id] for _, video_id, _ in keys], np.int64)
+        self._slices = {}
+        ids, begins = np.unique(self.class_ids, return_index=True)
+        for class_id, begin, end in zip(ids.tolist(), begins.tolist(), [*begins[1:].tolist(), len(keys)]):
+            self._slices[class_id] = slice(begin, end)
+
+    @classmethod
+    def from_csv(cls, path):
+        """Labels from lines ``vid:start,class,score``; a first line without a class number is taken for a header.
+
+        Raises InputError naming the file and line of what is malformed.
+        """
+        segments, class_ids, scores = [], [], []
+        try:
+            with open(path, encoding="utf-8") as file:
+                for number, line in enumerate(file, 1):
+                    if not (fields := line.strip()) or (number == 1 and _is_header(fields)):
+                        continue
+                    segment, class_id, score = _parse_label(fields, f"{path}, line {number}")
+                    segments.append(segment)
+                    class_ids.append(class_id)
+                    scores.append(score)
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+        if not segments:
+            raise InputError(f"{path} rates no segment")
+        return cls(segments, class_ids, scores)
+
+    @property
+    def classes(self):
+        """Ascending list of the class ids that have ratings."""
+        return list(self._slices)
+
+    def __len__(self):
+        return len(self.class_ids)
+
+    def __getitem__(self, key):
+        segment, class_id = key
+        rows = self._slices[class_id]
+        return int(self.positive[rows][self.texts[rows].index(str(segment).encode())])
+
+    def rows(self, class_id):
+        """Slice of the rows of one class; empty where nothing of it is rated."""
+        return self._slices.get(class_id, slice(0, 0))
+
+    def write_csv(self, path):
+        """Writes what from_csv reads."""
+        rows = zip(self.texts, self.class_ids.tolist(), self.positive.tolist())
+        write_text(path, "".join(f"{text.decode()},{class_id},{int(label)}\n" for text, class_id, label in rows))
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """How a submission ranks rated segments.
+
+    class_ids (C,) int64 and average_precision (C,) float64: the classes with positives, ascending.
+    num_rated, num_positive, num_listed (C,) int64: rated pairs, positives, and positives within the best K.
+    missing: those of class_ids that the submission lacks. labels: the RatedLabels. ranks: (N,) int64, the rank from 0
+    of each rated pair, UNLISTED where it is not within the best K.
+    """
+
+    path: str
+    top_n: int
+    class_ids: np.ndarray
+    average_precision: np.ndarray
+    num_rated: np.ndarray
+    num_positive: np.ndarray
+    num_listed: np.ndarray
+    missing: tuple
+    labels: RatedLabels
+    ranks: np.ndarray
+
+    @property
+    def map_at_k(self):
+        """Mean of average_precision; nan where no class has positives."""
+        return mean_precision(self.average_precision)
+
+    def summary(self):
+        """JSON-able dict of the main numbers."""
+        return {
+            "map_at_k": self.map_at_k,
+            "top_n": self.top_n,
+            "num_classes": len(self.class_ids),
+            "num_rated": int(self.num_rated.sum()),
+            "num_positive": int(self.num_positive.sum()),
+            "num_listed": int(self.num_listed.sum()),
+            "num_missing_classes": len(self.missing),
+        }
+
+
+def evaluate_submission(path, labels, *, top_n=MAX_SEGMENTS_PER_CLASS, class_range=None, progress=None):
+    """The Evaluation of a submission file.
+
+    labels: RatedLabels. top_n: K of MAP@K. class_range: (first, end) scores class ids in [first, end) only.
+    progress: called with 1 after every class. Raises InputError where the file is bad or no class has positives.
+    """
+    class_ids = _classes_to_score(labels, class_range)
+    ranks = np.full(len(labels), UNLISTED)
+    missing = []
+    with Submission(path) as submission:
+        for class_id in class_ids:
+            rows = labels.rows(class_id)
+            if class_id in submission:
+                ranks[rows] = find_ranks(submission, class_id, labels.texts[rows])
+            else:
+                missing.append(class_id)
+            if progress:
+                progress(1)
+    return _evaluation(str(path), labels, ranks, class_ids, top_n=top_n, missing=missing)
+
+
+def evaluate_scores(labels, scores, *, top_n=MAX_SEGMENTS_PER_CLASS, name="model"):
+    """The Evaluation of a model that scored the rated segments and no others.
+
+    labels: RatedLabels; scores: (N,) float, one a rated pair, in their order. Ties go to the smaller segment.
+    """
+    class_ids = _classes_to_score(labels, None)
+    ranks = np.full(len(labels), UNLISTED)
+    for class_id in class_ids:
+        rows = labels.rows(class_id)
+        order = np.argsort(-scores[rows], kind="stable")
+        ranks[rows.start + order] = np.arange(len(order))
+    return _evaluation(name, labels, ranks, class_ids, top_n=top_n, missing=())
+
+
+def _classes_to_score(labels, class_range):
+    first, end = class_range or (0, math.inf)
+    class_ids = [c for c in labels.classes if first <= c < end and labels.positive[labels.rows(c)].any()]
+    if not class_ids:
+        within = f" in the class range {first}:{end}" if class_range else ""
+        raise InputError(f"no class{within} has a positive label, so that there is no MAP")
+    return class_ids
+
+
+def _evaluation(path, labels, ranks, class_ids, *, top_n, missing):
+    """The Evaluation of ``ranks``, of which those from ``top_n`` on are cut."""
+    if top_n < 1:
+        raise InputError(f"top_n is {top_n}: MAP@K needs 1 or more")
+    ranks = np.where(ranks < top_n, ranks, UNLISTED)
+    counts = np.zeros((3, len(class_ids)), np.int64)
+    precisions = np.zeros(len(class_ids))
+    for index, class_id in enumerate(class_ids):
+        rows = labels.rows(class_id)
+        positive = labels.positive[rows]
+        precisions[index] = average_precisions(ranks[rows], positive, np.zeros(len(positive), np.int64))[0]
+        counts[:, index] = len(positive), positive.sum(), np.sum(positive & (ranks[rows] < UNLISTED))
+    return Evaluation(
+        path=path,
+        top_n=top_n,
+        class_ids=np.array(class_ids),
+        average_precision=precisions,
+        num_rated=counts[0],
+        num_positive=counts[1],
+        num_listed=counts[2],
+        missing=tuple(missing),
+        labels=labels,
+        ranks=ranks,
+    )
+
+
+def find_ranks(submission, class_id, texts):
+    """(N,) int64 ranks from 0 of the segments ``texts`` (bytes) in a class of a Submission, UNLISTED if absent.
+
+    Raises InputError where a segment of the class is malformed.
+    """
+    segments = submission[class_id]
+    ranks = np.full(len(texts), UNLISTED)
+    if not len(segments) or not len(texts):
+        return ranks
+    submission.check(class_id, segments)
+    segments = without_repeats(segments)
+    wanted = SegmentList.from_text(b" ".join(texts))
+    # Few of the listed segments are rated: a table of hash bits leaves these and some more, to be looked up by name.
+    shift = np.uint64(64 - _FILTER_BITS)
+    table = np.zeros(1 << _FILTER_BITS, bool)
+    table[wanted.hashes() >> shift] = True
+    maybe = np.flatnonzero(table[segments.hashes() >> shift])
+    places = dict(zip(segments.take(maybe).byte_texts(), maybe.tolist()))
+    return np.array([places.get(text, UNLISTED) for text in texts], np.int64)
+
+
+def without_repeats(segments):
+    """``segments`` with each at its first place only."""
+    hashes = np.sort(segments.hashes())
+    if not np.any(hashes[1:] == hashes[:-1]):
+        return segments
+    order, first = segments.group()
+    return segments.take(np.sort(order[first]))
+
+
+def average_precisions(ranks, positive, groups, *, weights=None):
+    """Average precision of every group of ranked items.
+
+    ranks: (N,) rank of an item in its group's list, UNLISTED if not in it; positive: (N,) bool; groups: (N,) int64 in
+    0..G-1; weights: (..., N) how often each item counts (1 if None); items with equal weight copies tie.
+    Returns (..., G) float64; nan where the positives of a group weigh nothing.
+    """
+    order = np.lexsort((ranks, groups))
+    groups = groups[order]
+    begins = np.flatnonzero(np.diff(groups, prepend=-1))
+    positive = positive[order]
+    weights = np.ones(len(order)) if weights is None else weights[..., order]
+    hits = weights * positive
+    listed = ranks[order] < UNLISTED
+    seen = _running_sums(weights, begins)
+    found = _running_sums(hits, begins)
+    gains = hits * listed * np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
+    totals = np.add.reduceat(hits, begins, axis=-1)
+    sums = np.add.reduceat(gains, begins, axis=-1)
+    return np.divide(sums, totals, out=np.full_like(sums, np.nan), where=totals > 0)
+
+
+def mean_precision(values):
+    """Mean by fsum, which does not depend on the order, so that class ranges merge exactly; nan of nothing."""
+    values = np.asarray(values, np.float64).tolist()
+    return math.fsum(values) / len(values) if values else math.nan
+
+
+def bootstrap_interval(evaluation, *, num_samples=1000, seed=0, confidence=0.95):
+    """(low, high) percentile interval of MAP@K over videos drawn with replacement."""
+    return _percentiles(_replicates(evaluation, num_samples, seed), confidence)
+
+
+def paired_difference(evaluation, other, *, num_samples=1000, seed=0, confidence=0.95):
+    """How much better ``evaluation`` is than ``other``: the same draws of videos score both.
+
+    Both must come from the same labels and classes, or InputError. Returns dict: difference (of map_at_k), low, high
+    (percentile interval) and share_above, the share of the draws where ``evaluation`` is better.
+    """
+    same = evaluation.labels.texts == other.labels.texts and np.array_equal(
+        evaluation.labels.positive, other.labels.positive
+    )
+    if not same or not np.array_equal(evaluation.class_ids, other.class_ids):
+        raise InputError(f"{evaluation.path} and {other.path} were scored on different labels or classes")
+    draws = _replicates(evaluation, num_samples, seed) - _replicates(other, num_samples, seed)
+    low, high = _percentiles(draws, confidence)
+    return {
+        "difference": evaluation.map_at_k - other.map_at_k,
+        "low": low,
+        "high": high,
+        "share_above": float(np.mean(draws > 0)),
+    }
+
+
+def write_per_class_csv(evaluation, path, *, class_names=None):
+    """Table with a line per class with positives: Class,Name,AveragePrecision,Rated,Positive,Listed,Missing.
+
+    class_names: dict of class id to name. Numbers are written in full, so that merge_per_class is exact.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["Class", "Name", "AveragePrecision", "Rated", "Positive", "Listed", "Missing"])
+    counts = (evaluation.num_rated, evaluation.num_positive, evaluation.num_listed)
+    for class_id, value, *row in zip(evaluation.class_ids.tolist(), evaluation.average_precision.tolist(), *counts):
+        name = (class_names or {}).get(class_id, "")
+        writer.writerow([class_id, name, repr(value), *row, int(class_id in evaluation.missing)])
+    write_text(path, text.getvalue())
+
+
+def merge_per_class(paths):
+    """Summary of tables written by write_per_class_csv for class ranges: exactly that of one run over all.
+
+    Raises InputError where a class stands in two tables or a line is malformed.
+    """
+    values, totals = {}, dict.fromkeys(("Rated", "Positive", "Listed", "Missing"), 0)
+    for path in paths:
+        try:
+            with open(path, newline="", encoding="utf-8") as file:
+                for row in csv.DictReader(file):
+                    class_id = int(row["Class"])
+                    if class_id in values:
+                        raise InputError(f"{path}: class {class_id} stands in another table already")
+                    values[class_id] = float(row["AveragePrecision"])
+                    for name in totals:
+                        totals[name] += int(row[name])
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror}") from error
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{path} is not a table of per-class average precisions") from error
+    return {
+        "map_at_k": mean_precision(list(values.values())),
+        "num_classes": len(values),
+        "num_rated": totals["Rated"],
+        "num_positive": totals["Positive"],
+        "num_listed": totals["Listed"],
+        "num_missing_classes": totals["Missing"],
+    }
+
+
+def _replicates(evaluation, num_samples, seed):
+    """(num_samples,) MAP@K, each over as many videos as there are, drawn with replacement."""
+    labels = evaluation.labels
+    rows = np.flatnonzero(np.isin(labels.class_ids, evaluation.class_ids))
+    groups = np.searchsorted(evaluation.class_ids, labels.class_ids[rows])
+    videos, codes = np.unique(labels.videos[rows], return_inverse=True)
+    values = []
+    generator = np.random.default_rng(seed)
+    for begin in range(0, num_samples, _REPLICATES_AT_ONCE):
+        size = min(_REPLICATES_AT_ONCE, num_samples - begin)
+        draws = generator.integers(len(videos), size=(size, len(videos)))
+        draws += np.arange(size)[:, None] * len(videos)
+        weights = np.bincount(draws.ravel(), minlength=size * len(videos)).reshape(size, -1)[:, codes]
+        precisions = average_precisions(
+            evaluation.ranks[rows], labels.positive[rows], groups, weights=weights.astype(np.float64)
+        )
+        values.append(np.nanmean(precisions, axis=-1))
+    return np.concatenate(values)
+
+
+def _percentiles(values, confidence):
+    low, high = np.percentile(values, [50 * (1 - confidence), 50 * (1 + confidence)])
+    return float(low), float(high)
+
+
+def _running_sums(values, begins):
+    """Cumulative sums along the last axis that start anew at each of ``begins``."""
+    sums = np.cumsum(values, axis=-1)
+    before = np.take(sums, begins, axis=-1) - np.take(values, begins, axis=-1)
+    return sums - np.repeat(before, np.diff(begins, append=values.shape[-1]), axis=-1)
+
+
+def _is_header(fields):
+    parts = fields.rsplit(",", 2)
+    return len(parts) == 3 and not parts[1].strip().isdigit() and not _is_number(parts[2])
+
+
+def _is_number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _parse_label(fields, where):
+    parts = fields.rsplit(",", 2)
+    if len(parts) != 3:
+        raise InputError(f"{where}: expected vid:start,class,score, not {fields[:80]!r}")
+    try:
+        segment = Segment.parse(parts[0])
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    if not parts[1].strip().isdecimal():
+        raise InputError(f"{where}: {parts[1]!r} is not a class id")
+    if not _is_number(parts[2]) or not 0 <= float(parts[2]) <= 1:
+        raise InputError(f"{where}: {parts[2]!r} is not a score in [0, 1]")
+    return segment, int(parts[1]), float(parts[2])

@@ -1,0 +1,211 @@
+"""Metrics on arrays of scores and labels: GAP, Hit@1, PERR, MAP, F1 of videos, and MAP@K of rated segments.
+
+NumPy only. Everywhere a label counts as positive from 0.5 on, and equal scores rank in the order given: videos (rows)
+first to last, then classes (columns) in ascending order.
+"""
+
+import math
+
+import numpy as np
+
+from yt8m.types import MAX_SEGMENTS_PER_CLASS
+
+POSITIVE = 0.5
+
+
+def average_precision(hits, *, num_positives):
+    """Mean over all positives of the precision at each hit (0 for one that is not in the list).
+
+    hits: (N,) bool, best first; num_positives: positives that exist, in the list or not. 0.0 where there is none.
+    """
+    hits = np.asarray(hits, bool)
+    if not num_positives:
+        return 0.0
+    ranks = np.flatnonzero(hits) + 1.0
+    return float(np.sum(np.arange(1, len(ranks) + 1) / ranks) / num_positives)
+
+
+def gap(scores, labels, *, top_k=20):
+    """Global average precision: the best ``top_k`` classes of every video in one list, ranked by score.
+
+    scores, labels: (N, C). Recall is over all labels, those outside the best ``top_k`` included, as in the
+    YouTube-8M starter program.
+    """
+    scores, labels = _checked(scores, labels)
+    columns = _top_columns(scores, top_k)
+    hits = np.take_along_axis(labels, columns, axis=1).ravel()
+    order = np.argsort(-np.take_along_axis(scores, columns, axis=1).ravel(), kind="stable")
+    return average_precision(hits[order], num_positives=labels.sum())
+
+
+def hit_at_one(scores, labels):
+    """Share of the videos whose best-scored class is one of their labels. scores, labels: (N, C)."""
+    scores, labels = _checked(scores, labels)
+    return float(np.mean(labels[np.arange(len(labels)), scores.argmax(axis=1)])) if len(labels) else 0.0
+
+
+def perr(scores, labels):
+    """Precision at equal recall rate: of a video with n labels, the share of its n best classes that are labels.
+
+    scores, labels: (N, C). Mean over the videos with labels; 0.0 where there is none.
+    """
+    scores, labels = _checked(scores, labels)
+    per_video = _perr_per_video(scores, labels)
+    return float(per_video.mean()) if len(per_video) else 0.0
+
+
+def mean_average_precision(scores, labels, *, top_k=None):
+    """Mean over the classes with positives of the average precision of the videos ranked by score.
+
+    scores, labels: (N, C). top_k: a class sees only videos that have it among their best ``top_k`` (the starter
+    program's definition, and that of VideoMetrics); None ranks all videos.
+    """
+    scores, labels = _checked(scores, labels)
+    if top_k is None:
+        order = np.argsort(-scores, axis=0, kind="stable")
+        hits = np.take_along_axis(labels, order, axis=0)
+        values = [average_precision(hits[:, c], num_positives=labels[:, c].sum()) for c in _with_positives(labels)]
+        return _mean(values)
+    columns = _top_columns(scores, top_k)
+    top_scores = np.take_along_axis(scores, columns, axis=1)
+    top_hits = np.take_along_axis(labels, columns, axis=1)
+    return _mean(_class_precisions(columns.ravel(), top_scores.ravel(), top_hits.ravel(), labels.sum(axis=0)))
+
+
+def f1(scores, labels, *, threshold=0.5):
+    """Micro-averaged F1 of the pairs (video, class) with a score of ``threshold`` or more. scores, labels: (N, C)."""
+    scores, labels = _checked(scores, labels)
+    predicted = scores >= threshold
+    total = predicted.sum() + labels.sum()
+    return float(2 * np.sum(predicted & labels) / total) if total else 0.0
+
+
+class VideoMetrics:
+    """The video metrics over batches, in memory of ``top_k`` entries a video and not of all classes.
+
+    ``result`` equals gap, hit_at_one, perr and mean_average_precision (the last with the same top_k) on all batches
+    joined.
+    """
+
+    def __init__(self, num_classes, *, top_k=20):
+        self.num_classes = num_classes
+        self.top_k = top_k
+        self._positives = np.zeros(num_classes, np.int64)
+        self._batches = []
+        self._first_hits = 0
+        self._num_videos = 0
+        self._perr = []
+
+    def update(self, scores, labels):
+        """Adds videos: scores, labels (N, num_classes)."""
+        scores, labels = _checked(scores, labels)
+        if scores.shape[1] != self.num_classes:
+            raise ValueError(f"scores have {scores.shape[1]} classes, expected {self.num_classes}")
+        if not len(scores):
+            return
+        columns = _top_columns(scores, self.top_k)
+        top_scores = np.take_along_axis(scores, columns, axis=1)
+        hits = np.take_along_axis(labels, columns, axis=1)
+        self._batches.append((columns.astype(np.int32).ravel(), top_scores.ravel(), hits.ravel()))
+        self._positives += labels.sum(axis=0)
+        self._first_hits += int(labels[np.arange(len(labels)), scores.argmax(axis=1)].sum())
+        self._num_videos += len(scores)
+        self._perr.append(_perr_per_video(scores, labels))
+
+    def result(self):
+        """Dict of gap_at_<top_k>, hit_at_one, perr, map (floats) and num_videos (int) of what has been added."""
+        names = (np.int32, np.float32, bool)
+        columns, scores, hits = (
+            np.concatenate(arrays) if arrays else np.zeros(0, kind)
+            for arrays, kind in zip(list(zip(*self._batches)) or [()] * 3, names)
+        )
+        order = np.argsort(-scores, kind="stable")
+        per_video = np.concatenate(self._perr) if self._perr else np.zeros(0)
+        return {
+            f"gap_at_{self.top_k}": average_precision(hits[order], num_positives=self._positives.sum()),
+            "hit_at_one": self._first_hits / self._num_videos if self._num_videos else 0.0,
+            "perr": float(per_video.mean()) if len(per_video) else 0.0,
+            "map": _mean(_class_precisions(columns, scores, hits, self._positives)),
+            "num_videos": self._num_videos,
+        }
+
+
+def segment_map(scores, labels, rated, *, class_ids=None, top_n=MAX_SEGMENTS_PER_CLASS):
+    """MAP@K of segments: per class, rank all rows, keep ``top_n``, drop the unrated, take the average precision.
+
+    scores, labels, rated: (N, C); rated > 0 marks pairs that count. class_ids: (C,) names of the columns, 0..C-1 if
+    None. Returns dict: "map_at_k", the mean over classes with rated positives (0.0 where there are none), and
+    "average_precision", a dict of class id to float for these classes.
+    """
+    scores, labels = _checked(scores, labels)
+    rated = np.asarray(rated) > 0
+    if rated.shape != scores.shape:
+        raise ValueError(f"rated has shape {rated.shape}, expected {scores.shape}")
+    class_ids = range(scores.shape[1]) if class_ids is None else class_ids
+    values = {}
+    for column in _with_positives(labels & rated):
+        # Without a cut the unrated rows cannot matter, and need no sorting.
+        rows = slice(None) if len(scores) > top_n else np.flatnonzero(rated[:, column])
+        order = np.argsort(-scores[rows, column], kind="stable")[:top_n]
+        kept = rated[rows, column][order]
+        hits = labels[rows, column][order][kept]
+        positives = np.sum(labels[:, column] & rated[:, column])
+        values[int(class_ids[column])] = average_precision(hits, num_positives=positives)
+    return {"map_at_k": _mean(values.values()), "average_precision": values}
+
+
+def _checked(scores, labels):
+    scores, labels = np.asarray(scores), np.asarray(labels)
+    if scores.ndim != 2 or scores.shape != labels.shape:
+        raise ValueError(f"scores {scores.shape} and labels {labels.shape} must both have the shape (N, C)")
+    if not np.isfinite(scores).all():
+        raise ValueError("scores hold NaN or infinity")
+    return scores, labels >= POSITIVE
+
+
+def _top_columns(scores, top_k):
+    """(N, min(top_k, C)) columns of the best scores of every row, best first, ties by column."""
+    num_columns = scores.shape[1]
+    if top_k >= num_columns:
+        return np.argsort(-scores, axis=1, kind="stable")
+    last = -np.partition(-scores, top_k - 1, axis=1)[:, top_k - 1 : top_k]
+    # Of the scores equal to the last one that fits, the first columns fit.
+    above = scores > last
+    room = top_k - above.sum(axis=1, keepdims=True)
+    equal = scores == last
+    chosen = above | (equal & (np.cumsum(equal, axis=1) <= room))
+    columns = np.nonzero(chosen)[1].reshape(len(scores), top_k)
+    order = np.argsort(-np.take_along_axis(scores, columns, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(columns, order, axis=1)
+
+
+def _perr_per_video(scores, labels):
+    counts = labels.sum(axis=1)
+    kept = counts > 0
+    if not kept.any():
+        return np.zeros(0)
+    scores, labels, counts = scores[kept], labels[kept], counts[kept]
+    columns = _top_columns(scores, int(counts.max()))
+    hits = np.take_along_axis(labels, columns, axis=1) & (np.arange(columns.shape[1]) < counts[:, None])
+    return hits.sum(axis=1) / counts
+
+
+def _class_precisions(columns, scores, hits, positives):
+    """Average precision of every class with positives, from flat entries (class, score, hit) in video order."""
+    order = np.lexsort((-scores, columns))
+    bounds = np.searchsorted(columns[order], np.arange(len(positives) + 1))
+    hits = hits[order]
+    return [
+        average_precision(hits[bounds[c] : bounds[c + 1]], num_positives=positives[c])
+        for c in np.flatnonzero(positives)
+    ]
+
+
+def _with_positives(labels):
+    return np.flatnonzero(labels.any(axis=0))
+
+
+def _mean(values):
+    # fsum: the mean does not depend on the order of the classes, so that parts merge exactly.
+    values = list(values)
+    return math.fsum(values) / len(values) if values else 0.0

@@ -170,14 +170,14 @@ def check_record(serialized, config, *, windows=None):
 
 
 def _check_id(context):
-    ids = [value for key in ID_KEYS for value in context[key].bytes_list.value if key in context]
+    ids = [value for key in ID_KEYS for value in _values(context, key, "bytes_list")]
     return None if ids and ids[0] else "id is missing"
 
 
 def _check_classes(context, name, config):
     if _kind(context, name) not in (None, "int64_list"):
         return f"{name} is a {_kind(context, name)}, not an int64_list"
-    for class_id in context[name].int64_list.value:
+    for class_id in _values(context, name, "int64_list"):
         if not 0 <= class_id < config.num_classes:
             return f"{name} holds class {class_id}, outside [0, {config.num_classes})"
     return None
@@ -216,13 +216,13 @@ def _check_segments(context, num_frames, config):
             return f"{name} is a {_kind(context, name)}, not an int64_list"
     if _kind(context, "segment_scores") not in (None, "float_list"):
         return f"segment_scores is a {_kind(context, 'segment_scores')}, not a float_list"
-    lengths = {name: len(context[name].int64_list.value) for name in SEGMENT_LISTS}
-    lengths["segment_scores"] = len(context["segment_scores"].float_list.value)
+    lengths = {name: len(_values(context, name, "int64_list")) for name in SEGMENT_LISTS}
+    lengths["segment_scores"] = len(_values(context, "segment_scores", "float_list"))
     if lengths["segment_end_times"] == 0:
         del lengths["segment_end_times"]
     if len(set(lengths.values())) > 1:
         return f"{', '.join(lengths)} have {', '.join(map(str, lengths.values()))} values, and must have equally many"
-    for start in context["segment_start_times"].int64_list.value:
+    for start in _values(context, "segment_start_times", "int64_list"):
         if not 0 <= start < num_frames:
             return f"segment_start_times holds {start}, outside the {num_frames} frames of the video"
     return _check_classes(context, "segment_labels", config)
@@ -231,6 +231,11 @@ def _check_segments(context, num_frames, config):
 def _short(error):
     """What TensorFlow says, without the name of the graph node that said it."""
     return error.message.rpartition("}} ")[2].partition(" [Op:")[0]
+
+
+def _values(context, name, kind):
+    """Values of a field; to look an absent one up in the map itself would add it."""
+    return getattr(context[name], kind).value if name in context else ()
 
 
 def _kind(context, name):

@@ -1,0 +1,236 @@
+"""make_dataset against slow NumPy twins, on records whose frame t is filled with t + 1."""
+
+import collections
+
+import numpy as np
+import pytest
+
+from tests.data.conftest import CONFIG, make_video
+from tests.data.test_segments import window_twin
+from yt8m.config import BORDERS
+from yt8m.data.pipeline import count_records, estimate_examples, make_dataset, read_rated_labels, read_video_labels
+from yt8m.data.splits import IdSplit, Source
+from yt8m.data.tfrecord import VideoRecord, write_records
+from yt8m.types import InputError
+
+RATED = (
+    make_video("a", frames=12, labels=(1, 3), segments=((0, 1, 1.0), (10, 2, 0.0), (0, 4, 0.25), (5, 9, 7.0))),
+    make_video("b", frames=9, labels=(), segments=()),
+    make_video("c:0", frames=6, labels=(0,), segments=((5, 1, 0.0), (5, 1, 1.0))),
+)
+
+
+def read(files, config=CONFIG, **options):
+    """All batches as one: a tuple of dicts of arrays."""
+    batches = [tuple(part.items() for part in element) for element in make_dataset(files, config, **options)]
+    parts = []
+    for position in range(len(batches[0])):
+        arrays = collections.defaultdict(list)
+        for element in batches:
+            for name, value in element[position]:
+                arrays[name].append(value.numpy())
+        parts.append({name: np.concatenate(values) for name, values in arrays.items()})
+    return tuple(parts)
+
+
+def check_frames(features, row, frames):
+    """Checks that an example holds ``frames`` and zeros behind them."""
+    assert features["num_frames"][row] == len(frames)
+    for name, size, first in (("rgb", 6, 1), ("audio", 4, 100)):
+        expected = np.zeros(features[name].shape[1:], np.uint8)
+        expected[: len(frames)] = np.repeat(np.array(frames)[:, None] + first, size, axis=1)
+        np.testing.assert_array_equal(features[name][row], expected)
+
+
+def dense(*pairs):
+    """(10,) with a value at each class of (class, value) pairs."""
+    values = np.zeros(10)
+    for label, value in pairs:
+        values[label] = value
+    return values
+
+
+def test_rated_windows(write):
+    files = [write("a.tfrecord", *RATED)]
+    features, targets, info = read(files, windows="rated", batch_size=2, with_info=True)
+    assert list(zip(info["id"], info["start_time"])) == [(b"a", 0), (b"a", 10), (b"a", 5), (b"c:0", 5)]
+    assert info["start_time"].dtype == np.int32 and features["rgb"].dtype == np.uint8
+    for row, frames in enumerate(([0, 1, 2, 3, 4], [10, 11], [5, 6, 7, 8, 9], [5])):
+        check_frames(features, row, frames)
+    labels = [dense((1, 1), (4, 0.25)), dense(), dense((9, 1)), dense((1, 1))]
+    np.testing.assert_array_equal(targets["labels"], labels)
+    rated = [dense((1, 1), (4, 1)), dense((2, 1)), dense((9, 1)), dense((1, 1))]
+    np.testing.assert_array_equal(targets["rated"], rated)
+
+
+def test_unrated_policies(write):
+    files = [write("a.tfrecord", *RATED)]
+    _, targets = read(files, CONFIG.replace(unrated="negative"), windows="rated", batch_size=4)
+    assert targets["rated"].min() == 1 and targets["labels"].sum() == 3.25
+    _, targets = read(files, CONFIG.replace(unrated="video_negative"), windows="rated", batch_size=4)
+    expected = np.full((4, 10), 0.5)
+    expected[:3, [1, 3]] = 0
+    expected[3, 0] = 0
+    for row, label in ((0, 1), (0, 4), (1, 2), (2, 9), (3, 1)):
+        expected[row, label] = 1
+    np.testing.assert_array_equal(targets["rated"], expected)
+
+
+def test_rated_segments_behind_max_frames_are_left_out(write):
+    files = [write("a.tfrecord", *RATED)]
+    features, _, info = read(files, CONFIG.replace(max_frames=7), windows="rated", batch_size=4, with_info=True)
+    assert info["start_time"].tolist() == [0, 5, 5]
+    check_frames(features, 1, [5, 6])
+
+
+@pytest.mark.parametrize("border", BORDERS)
+def test_all_windows_match_the_twin(write, border):
+    videos = [make_video(f"v{frames}", frames=frames, labels=None, segments=None) for frames in (1, 4, 5, 13, 20)]
+    files = [write("a.tfrecord", *videos[:2]), write("b.tfrecord.gz", *videos[2:])]
+    shifts = (-2, 0, 1)
+    features, info = read(files, CONFIG.replace(border=border), windows="all", batch_size=3, shifts=shifts)
+    expected = [(f"v{frames}".encode(), start) for frames in (1, 4, 5, 13, 20) for start in range(0, frames, 5)]
+    assert list(zip(info["id"], info["start_time"])) == expected
+    assert features["rgb"].shape == (10, 3, 5, 6)
+    for row, (name, start) in enumerate(expected):
+        window = {name: values[row] for name, values in features.items()}
+        for column, shift in enumerate(shifts):
+            check_frames(window, column, window_twin(start, int(name[1:]), shift, border))
+
+
+def test_whole_videos(write):
+    videos = (make_video("a", frames=5, labels=(1, 3)), make_video("b", frames=20, labels=None))
+    files = [write("a.tfrecord", *videos)]
+    features, targets, info = read(files, CONFIG.replace(sampling="uniform"), windows="video", batch_size=2, with_info=True)
+    check_frames(features, 0, [0, 1, 2, 3, 4])
+    check_frames(features, 1, [1, 3, 6, 8, 11, 13, 16, 18])
+    np.testing.assert_array_equal(targets["labels"], [dense((1, 1), (3, 1)), dense()])
+    assert (targets["rated"] == 1).all()
+    assert info["id"].tolist() == [b"a", b"b"] and info["start_time"].tolist() == [0, 0]
+    features, _ = read(files, CONFIG.replace(max_frames=10), windows="video", batch_size=2)
+    check_frames(features, 1, [1, 2, 3, 4, 5, 6, 7, 8])
+    features, _ = read(files, CONFIG.replace(num_frames=30, max_frames=3), windows="video", batch_size=2)
+    check_frames(features, 1, [0, 1, 2])
+
+
+def test_a_subset_of_features(write):
+    config = CONFIG.replace(feature_names=("audio",), feature_sizes=(4,))
+    features, _ = read([write("a.tfrecord", *RATED)], config, windows="rated", batch_size=9)
+    assert sorted(features) == ["audio", "num_frames"] and features["audio"][1, 1].tolist() == [111] * 4
+
+
+def test_video_level(tmp_path):
+    path = str(tmp_path / "a.tfrecord")
+    means = np.random.default_rng(0).normal(size=(3, 6)).astype(np.float32)
+    videos = [VideoRecord(video_id=str(row), features={"mean_rgb": means[row]}, labels=(row, 9)) for row in range(3)]
+    write_records(path, videos, id_key="video_id")
+    config = CONFIG.replace(feature_names=("mean_rgb",), feature_sizes=(6,), level="video")
+    features, targets, info = read([path], config, windows="video", batch_size=2, with_info=True)
+    np.testing.assert_array_equal(features["mean_rgb"], means)
+    np.testing.assert_array_equal(targets["labels"], [dense((row, 1), (9, 1)) for row in range(3)])
+    assert info["id"].tolist() == [b"0", b"1", b"2"] and list(features) == ["mean_rgb"]
+    with pytest.raises(InputError, match="frame-level"):
+        make_dataset([path], config, windows="all", batch_size=2)
+
+
+def test_the_shorter_feature_counts_and_is_warned_of_once(write, capfd, monkeypatch):
+    monkeypatch.setattr("yt8m.data.doctor._said", set())
+    files = [write("a.tfrecord", make_video("a", frames=7, audio_frames=6), make_video("b", frames=7, audio_frames=9))]
+    for _ in range(2):
+        features, _ = read(files, windows="video", batch_size=2)
+        check_frames(features, 0, range(6))
+        check_frames(features, 1, range(7))
+    warnings = [line for line in capfd.readouterr().err.splitlines() if "warning" in line]
+    assert warnings == [
+        "warning: video a has 7 frames of rgb and 6 frames of audio: the shorter counts, here as in others"
+    ]
+
+
+@pytest.fixture
+def many(write):
+    return [
+        write(f"{file}.tfrecord", *(make_video(f"{file}-{video}", frames=30) for video in range(20))) for file in range(3)
+    ]
+
+
+@pytest.mark.parametrize("windows", ["video", "rated"])
+def test_training_is_shuffled_by_seed_and_epoch(many, windows):
+    def run(**options):
+        features, _, info = read(many, windows=windows, batch_size=7, with_info=True, **options)
+        return list(zip(info["id"].tolist(), info["start_time"].tolist(), features["rgb"][:, 0, 0].tolist()))
+
+    first = run(training=True, seed=1, epoch=0)
+    assert first == run(training=True, seed=1, epoch=0)
+    in_order = run()
+    assert in_order == run(seed=5, epoch=2)
+    assert [name for name, *_ in in_order][0] == b"0-0" and [name for name, *_ in in_order][-1] == b"2-19"
+    for other in (run(training=True, seed=2, epoch=0), run(training=True, seed=1, epoch=1), in_order):
+        assert first != other
+        assert sorted(row[:2] for row in first) == sorted(row[:2] for row in other)
+
+
+def test_training_draws_frames_anew_each_epoch(many):
+    config = CONFIG.replace(sampling="random")
+    draws = [read(many, config, windows="video", batch_size=60, training=True, epoch=epoch)[0]["rgb"] for epoch in range(2)]
+    for drawn in draws:
+        assert (np.diff(drawn[..., 0].astype(int), axis=1) > 0).all()
+        assert len({tuple(row) for row in drawn[..., 0]}) > 50
+    assert set(draws[0].sum(axis=(1, 2))) != set(draws[1].sum(axis=(1, 2)))
+
+
+def test_skip_resumes(many):
+    dataset = make_dataset(many, CONFIG, windows="rated", batch_size=7, training=True, seed=1, with_info=True)
+    ids = [info["id"].numpy().tolist() for _, _, info in dataset]
+    again = make_dataset(many, CONFIG, windows="rated", batch_size=7, training=True, seed=1, with_info=True).skip(5)
+    assert [info["id"].numpy().tolist() for _, _, info in again] == ids[5:]
+
+
+@pytest.mark.parametrize("windows, examples", [("video", 60), ("rated", 120), ("all", 360)])
+def test_the_last_batch_may_be_small_unless_dropped(many, windows, examples):
+    for drop, expected in ((False, -(-examples // 50)), (True, examples // 50)):
+        dataset = make_dataset(many, CONFIG, windows=windows, batch_size=50, drop_remainder=drop)
+        sizes = [len(features["num_frames"]) for features, _ in dataset]
+        assert len(sizes) == expected and sum(sizes) == (50 * expected if drop else examples)
+
+
+@pytest.mark.parametrize("windows", ["video", "rated", "all"])
+def test_keep_parts_the_videos(many, windows):
+    split = IdSplit(fraction=0.3, seed=1)
+    kept = {}
+    for keep in (None, split.in_train, split.in_holdout):
+        info = read(many, windows=windows, batch_size=50, keep=keep, **({} if windows == "all" else {"with_info": True}))[-1]
+        kept[keep] = {name.decode() for name in info["id"]}
+    assert len(kept[None]) == 60
+    assert kept[split.in_holdout] == {name for name in kept[None] if split.in_holdout(name)}
+    assert kept[split.in_train] == kept[None] - kept[split.in_holdout]
+
+
+def test_arguments_are_checked(many):
+    for options in (
+        {"windows": "some"},
+        {"windows": "rated", "shifts": (-1, 0)},
+        {"windows": "all", "training": True},
+    ):
+        with pytest.raises(ValueError):
+            make_dataset(many, CONFIG, batch_size=2, **options)
+
+
+def test_labels_read_whole(write):
+    files = [write("a.tfrecord", *RATED[:2]), write("b.tfrecord", RATED[2])]
+    segments, classes, scores = read_rated_labels(files, CONFIG)
+    assert segments == ["a:0", "a:10", "a:0", "a:5", "c:0:5", "c:0:5"]
+    assert classes.tolist() == [1, 2, 4, 9, 1, 1] and scores.tolist() == [1, 0, 0.25, 7, 0, 1]
+    videos, labels = read_video_labels(files, CONFIG)
+    assert videos == ["a", "b", "c:0"] and [row.tolist() for row in labels] == [[1, 3], [], [0]]
+    assert count_records(files, CONFIG) == 3
+    with pytest.raises(InputError, match="a.tfrecord, record 0: segment_labels holds class 9"):
+        read_rated_labels(files, CONFIG.replace(num_classes=9))
+    unrated = write("c.tfrecord", make_video("a", segments=None))
+    with pytest.raises(InputError, match="c.tfrecord holds no rated segments"):
+        read_rated_labels([unrated], CONFIG)
+
+
+def test_examples_are_estimated(many):
+    for windows, examples in (("video", 60), ("rated", 120), ("all", 360)):
+        assert estimate_examples(Source(tuple(many)), CONFIG, windows=windows) == pytest.approx(examples, rel=0.05)
+    assert estimate_examples(Source(tuple(many[:1])), CONFIG, windows="video") is None

@@ -9,7 +9,10 @@ from yt8m.data.tfrecord import FrameRecord, write_records
 CONFIG = DataConfig(feature_names=("rgb", "audio"), feature_sizes=(6, 4), num_classes=10, num_frames=8)
 
 
-def make_video(video_id, *, frames=12, audio_frames=None, rgb_size=6, labels=(1, 2), segments=((0, 1, 1.0), (10, 2, 0.0))):
+SEGMENTS = ((0, 1, 1.0), (10, 2, 0.0))
+
+
+def make_video(video_id, *, frames=12, audio_frames=None, rgb_size=6, labels=(1, 2), segments=SEGMENTS):
     """A FrameRecord whose rgb frame t is filled with t + 1 and whose audio frame t is filled with 100 + t."""
     audio_frames = frames if audio_frames is None else audio_frames
     features = {

@@ -36,7 +36,8 @@ def test_windows_match_the_twin(border):
         indices, counts = (value.numpy() for value in window_frames(starts, frames, shift=shift, border=border))
         assert indices.min() >= 0 and (indices < frames[:, None]).all()
         for row, (start, total) in enumerate(cases):
-            assert indices[row, : counts[row]].tolist() == window_twin(start, total, shift, border), (start, total, shift)
+            expected = window_twin(start, total, shift, border)
+            assert indices[row, : counts[row]].tolist() == expected, (start, total, shift)
 
 
 @pytest.mark.parametrize(

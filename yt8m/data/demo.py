@@ -31,6 +31,10 @@ SIZES = {"tiny": (32, 24, 16), "small": (480, 320, 240)}
 FILES = (4, 8, 4)
 """Files of train, validate and test."""
 
+_COLUMNS = (
+    *("Index", "TrainVideoCount", "KnowledgeGraphId", "Name", "WikiUrl"),
+    *("Vertical1", "Vertical2", "Vertical3", "WikiDescription"),
+)
 _SIZE = {"rgb": 1024, "audio": 128}
 _LATENT = {"rgb": 48, "audio": 16}
 _WITHIN_PAIR = {"rgb": 0.35, "audio": 1.0}
@@ -146,7 +150,7 @@ def _draw_labels(rng, present):
 
 
 def _draw_ratings(rng, activity, labels):
-    """(start, class, score) triples: of each class up to three segments where it is active, and two where it is not."""
+    """(start, class, score) triples: for each class up to three segments where it is active, two where not."""
     starts = np.arange(0, len(activity), SEGMENT_SECONDS)
     ratings = []
     for label in labels:
@@ -158,9 +162,8 @@ def _draw_ratings(rng, activity, labels):
 
 
 def _write_vocabulary(output_dir):
-    columns = "Index TrainVideoCount KnowledgeGraphId Name WikiUrl Vertical1 Vertical2 Vertical3 WikiDescription".split()
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer = csv.DictWriter(text, _COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows({"Index": index, "Name": name} for index, name in enumerate(NAMES))
     write_text(os.path.join(output_dir, "vocabulary.csv"), text.getvalue())

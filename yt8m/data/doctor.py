@@ -47,7 +47,7 @@ def explain_errors(files, config, *, windows=None):
 
 
 def diagnose(files, config, *, windows=None):
-    """Reads ``files`` record by record and raises an InputError about the first bad record; returns None if all are good.
+    """Reads ``files`` record by record and raises an InputError about the first bad one; returns None if all are good.
 
     config: DataConfig, None to look at framing and ids only. windows: as in make_dataset, so that only fields that it
     reads are judged; None judges all.

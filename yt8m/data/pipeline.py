@@ -246,7 +246,8 @@ def _parse_frames(serialized, config, *, lists=(), float_lists=()):
 
 def _warn_of_lengths(video_id, lengths, *, names):
     found = " and ".join(f"{length} frames of {name}" for name, length in zip(names, lengths))
-    doctor.warn_once("lengths", f"video {video_id.decode(errors='replace')} has {found}: the shorter counts, here as in others")
+    video_id = video_id.decode(errors="replace")
+    doctor.warn_once("lengths", f"video {video_id} has {found}: the shorter counts, here as in others")
     return np.int32(0)
 
 
@@ -274,7 +275,7 @@ def _class_columns(classes, field, config):
 
 
 def _scatter(columns, values, config):
-    """(B, C) float32 that is ``values`` (B, K) at ``columns`` as _class_columns gives them, else 0; repeats: the most."""
+    """(B, C) float32 that is ``values`` (B, K) at ``columns`` of _class_columns, and 0 elsewhere; repeats: the most."""
     present = tf.where(columns > 0)
     updates = tf.gather_nd(tf.broadcast_to(values, tf.shape(columns)), present)
     classes = tf.gather_nd(columns, present) - 1

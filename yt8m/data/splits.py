@@ -33,7 +33,7 @@ def split_files(files, *, holdout_files, seed=0):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class IdSplit:
-    """Splits by video id, for those who have a single file. ``in_train`` and ``in_holdout`` are for make_dataset(keep=).
+    """Splits by video id, for those who have a single file; ``in_train`` or ``in_holdout`` is make_dataset's keep.
 
     fraction: of the videos to hold out, in (0, 1). A video's side depends on its id and the seed alone.
     """

@@ -17,14 +17,11 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from yt8m.files import atomic_path
-from yt8m.types import InputError, SEGMENT_SECONDS
+from yt8m.types import InputError, QUANTIZED_OFFSET, QUANTIZED_SCALE, SEGMENT_SECONDS
 
 ID_KEYS = ("id", "video_id")
 READ_BYTES = 4 << 20
 """Read buffer of a file; more than 8 MB makes reading slower."""
-
-_QUANTIZED_RANGE = 4.0
-_QUANTIZED_MIN = -2.0
 
 
 def dequantize(values):
@@ -32,13 +29,12 @@ def dequantize(values):
 
     Source: ``utils.Dequantize`` of the YouTube-8M starter program.
     """
-    return np.asarray(values, np.float32) * (_QUANTIZED_RANGE / 255) + (_QUANTIZED_RANGE / 512 + _QUANTIZED_MIN)
+    return np.asarray(values, np.float32) * QUANTIZED_SCALE + QUANTIZED_OFFSET
 
 
 def quantize(values):
     """Float array -> the uint8 array of the same shape whose ``dequantize`` is nearest."""
-    scaled = (np.asarray(values) - (_QUANTIZED_RANGE / 512 + _QUANTIZED_MIN)) * (255 / _QUANTIZED_RANGE)
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    return np.clip(np.rint((np.asarray(values) - QUANTIZED_OFFSET) / QUANTIZED_SCALE), 0, 255).astype(np.uint8)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

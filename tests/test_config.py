@@ -1,0 +1,77 @@
+"""Configs: checked when made, the same after a trip through JSON."""
+
+import dataclasses
+
+import pytest
+
+from yt8m.config import Config, DataConfig, ModelConfig, RunConfig, TrainConfig
+from yt8m.types import InputError
+
+EXAMPLES = [
+    DataConfig(),
+    DataConfig(feature_names=("audio",), feature_sizes=(128,), sampling="random", skip_corrupt=True),
+    ModelConfig(name="frame_bert", hyperparameters={"num_layers": 2, "pooling": "mean"}),
+    TrainConfig(num_epochs=None, max_steps=10, base_learning_rate=0.001),
+]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OuterConfig(Config):
+    """A config of configs, one of them optional."""
+
+    data: DataConfig
+    model: ModelConfig | None = None
+
+
+NESTED = [
+    OuterConfig(data=EXAMPLES[1]),
+    OuterConfig(data=EXAMPLES[0], model=EXAMPLES[2]),
+    RunConfig(data=EXAMPLES[1], model=EXAMPLES[2], train=EXAMPLES[3], holdout_fraction=0.5, tta=(-2, 1)),
+]
+
+
+@pytest.mark.parametrize("config", EXAMPLES + NESTED)
+def test_round_trip(config):
+    assert type(config).from_json(config.to_json()) == config
+    assert type(config).from_dict(config.to_dict()) == config
+
+
+def test_unknown_fields_are_errors():
+    with pytest.raises(InputError, match="DataConfig has no field colour; known: .*feature_names"):
+        DataConfig.from_dict({"colour": "red"})
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"feature_names": ("rgb",)}, "must have the same, positive, number"),
+        ({"feature_names": (), "feature_sizes": ()}, "must have the same, positive, number"),
+        ({"feature_names": ("rgb", "rgb")}, "repeats a name: rgb,rgb"),
+        ({"feature_sizes": (1024, 0)}, "sizes must be positive"),
+        ({"num_classes": 0}, "num_classes is 0; it must be positive"),
+        ({"sampling": "some"}, "sampling is 'some'; valid: sequence, random, uniform"),
+        ({"unrated": "x"}, "unrated is 'x'; valid: masked, negative, video_negative"),
+        ({"border": "x"}, "border is 'x'; valid: clamp, roll, reflect, mask"),
+        ({"level": "x"}, "level is 'x'; valid: frame, video"),
+    ],
+)
+def test_data_config_is_checked(changes, message):
+    with pytest.raises(InputError) as error:
+        DataConfig().replace(**changes)
+    assert message in str(error.value)
+
+
+def test_train_config_is_checked():
+    with pytest.raises(InputError, match="batch_size is 0"):
+        TrainConfig(batch_size=0)
+    with pytest.raises(InputError, match="set num_epochs or max_steps"):
+        TrainConfig(num_epochs=None)
+
+
+def test_features_are_in_reading_order():
+    assert list(DataConfig().features.items()) == [("rgb", 1024), ("audio", 128)]
+
+
+def test_configs_do_not_change():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        DataConfig().num_classes = 5

@@ -8,15 +8,14 @@ Merging the files that one model wrote for several shifts (test-time augmentatio
 these by rank with equal weights and w0 = 3.72, and the models then with w0 = 6.06.
 """
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import functools
 import math
-import multiprocessing
 
 import numpy as np
 
+from yt8m.parallel import map_in_order
 from yt8m.segment_lists import SegmentList, gather
 from yt8m.submission import Submission, SubmissionWriter
 from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError
@@ -68,6 +67,10 @@ class FusionReport:
     rows_written: int
     notes: tuple
 
+    def summary(self):
+        """JSON-able dict of the numbers."""
+        return {"num_classes": self.num_classes, "rows_read": self.rows_read, "rows_written": self.rows_written}
+
 
 def fuse(paths, output, *, fusion, class_range=None, workers=1, progress=None):
     """Fuses submission files into ``output``, classes ascending; returns a FusionReport.
@@ -96,7 +99,7 @@ def fuse(paths, output, *, fusion, class_range=None, workers=1, progress=None):
         rows_read = rows_written = 0
         repeats = np.zeros(len(submissions), np.int64)
         writer = stack.enter_context(SubmissionWriter(output))
-        for class_id, (fused, num_read, num_written, num_repeats) in zip(class_ids, _map(task, class_ids, workers)):
+        for class_id, (fused, num_read, num_written, num_repeats) in zip(class_ids, map_in_order(task, class_ids, workers=workers)):
             if as_text:
                 writer.write_line(fused)
             else:
@@ -136,7 +139,7 @@ def fuse_lists(lists, *, fusion):
     sums = np.bincount(np.cumsum(first) - 1, weights=gather(shares, order))
     distinct = everything.take(order[first])
     distinct.check()
-    best = _best(sums, distinct, fusion.top_n)
+    best = distinct.best(sums, fusion.top_n)
     fused = distinct.take(best)
     fused.scores = _scores(sums[best], fusion)
     return fused, np.zeros(len(lists), np.int64)
@@ -185,43 +188,14 @@ def _class_ids(submissions, class_range):
     return class_ids
 
 
-def _map(task, class_ids, workers):
-    """task(class_id) of every class, in order, with at most two results a worker held at once."""
-    if workers <= 1 or len(class_ids) == 1:
-        yield from map(task, class_ids)
-        return
-    # Spawned, because a fork of a process that runs TensorFlow's threads may hang.
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_keep_task, initargs=(task,)
-    ) as pool:
-        waiting = []
-        try:
-            for class_id in class_ids:
-                waiting.append(pool.submit(_run_task, class_id))
-                if len(waiting) >= 2 * workers:
-                    yield waiting.pop(0).result()
-            while waiting:
-                yield waiting.pop(0).result()
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-def _keep_task(task):
-    _keep_task.task = task
-
-
-def _run_task(class_id):
-    return _keep_task.task(class_id)
-
-
 def _fuse_class(class_id, *, submissions, fusion, as_text):
     """(line of text or SegmentList, rows read, rows written, repeats) of one class; runs in a worker."""
     present = [(place, submission) for place, submission in enumerate(submissions) if class_id in submission]
     lists = [None] * len(submissions)
     for place, submission in present:
         lists[place] = submission[class_id]
+        if fusion.method in SCORE_METHODS and not np.isfinite(lists[place].scores).all():
+            raise InputError(f"{submission.where(class_id)}: a score is not a finite number")
     try:
         fused, repeats = fuse_lists(lists, fusion=fusion)
     except InputError:
@@ -250,25 +224,6 @@ def _shares(lists, fusion):
 
 def _scores(sums, fusion):
     return np.exp(sums) * LEAST_SCORE if fusion.method == "geometric_mean" else sums
-
-
-def _best(sums, segments, top_n):
-    """Indices of the ``top_n`` highest sums, highest first, equal ones in the order of their segments."""
-    keys = -sums
-    if len(keys) > top_n:
-        candidates = np.flatnonzero(keys <= np.partition(keys, top_n - 1)[top_n - 1])
-        keys = keys[candidates]
-    else:
-        candidates = np.arange(len(keys))
-    order = np.argsort(keys)
-    ordered = keys[order]
-    repeats = ordered[1:] == ordered[:-1]
-    if repeats.any():
-        tied = np.flatnonzero(np.append(repeats, False) | np.append(False, repeats))
-        rows = candidates[order[tied]]
-        runs = np.cumsum(np.append(True, ~repeats))[tied]
-        order[tied] = order[tied][segments.take(rows).order(groups=runs)]
-    return candidates[order[:top_n]]
 
 
 def _notes(submissions, class_ids, repeats):

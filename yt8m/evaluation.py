@@ -155,7 +155,7 @@ def evaluate_submission(path, labels, *, top_n=MAX_SEGMENTS_PER_CLASS, class_ran
         for class_id in class_ids:
             rows = labels.rows(class_id)
             if class_id in submission:
-                ranks[rows] = find_ranks(submission, class_id, labels.texts[rows])
+                ranks[rows] = find_ranks(read_distinct(submission, class_id), labels.texts[rows])
             else:
                 missing.append(class_id)
             if progress:
@@ -212,17 +212,24 @@ def _evaluation(path, labels, ranks, class_ids, *, top_n, missing):
     )
 
 
-def find_ranks(submission, class_id, texts):
-    """(N,) int64 ranks from 0 of the segments ``texts`` (bytes) in a class of a Submission, UNLISTED if absent.
+def read_distinct(submission, class_id):
+    """The SegmentList of a class of a Submission, each segment at its first place only.
 
     Raises InputError where a segment of the class is malformed.
     """
     segments = submission[class_id]
-    ranks = np.full(len(texts), UNLISTED)
-    if not len(segments) or not len(texts):
-        return ranks
     submission.check(class_id, segments)
-    segments = without_repeats(segments)
+    hashes = np.sort(segments.hashes())
+    if not np.any(hashes[1:] == hashes[:-1]):
+        return segments
+    order, first = segments.group()
+    return segments.take(np.sort(order[first]))
+
+
+def find_ranks(segments, texts):
+    """(N,) int64 ranks from 0 of the segments ``texts`` (list of bytes) in a SegmentList, UNLISTED if absent."""
+    if not len(segments) or not len(texts):
+        return np.full(len(texts), UNLISTED)
     wanted = SegmentList.from_text(b" ".join(texts))
     # Few of the listed segments are rated: a table of hash bits leaves these and some more, to be looked up by name.
     shift = np.uint64(64 - _FILTER_BITS)
@@ -233,19 +240,10 @@ def find_ranks(submission, class_id, texts):
     return np.array([places.get(text, UNLISTED) for text in texts], np.int64)
 
 
-def without_repeats(segments):
-    """``segments`` with each at its first place only."""
-    hashes = np.sort(segments.hashes())
-    if not np.any(hashes[1:] == hashes[:-1]):
-        return segments
-    order, first = segments.group()
-    return segments.take(np.sort(order[first]))
-
-
 def average_precisions(ranks, positive, groups, *, weights=None):
     """Average precision of every group of ranked items.
 
-    ranks: (N,) rank of an item in its group's list, UNLISTED if not in it; positive: (N,) bool; groups: (N,) int64 in
+    ranks: (N,) rank of an item in its group's list, from UNLISTED on if not in it, equal ones in the order given; positive: (N,) bool; groups: (N,) int64 in
     0..G-1; weights: (..., N) how often each item counts (1 if None); items with equal weight copies tie.
     Returns (..., G) float64; nan where the positives of a group weigh nothing.
     """

@@ -165,6 +165,24 @@ class SegmentList:
         words = SegmentList(self.buffer, self.starts, id_lengths)._words(num_words)
         return np.lexsort((times, *(word.byteswap() for word in reversed(words)), groups))
 
+    def best(self, scores, top_n):
+        """(n,) int64 rows of the ``top_n`` highest of ``scores`` (N,), highest first, equal ones as order() has them."""
+        keys = -scores
+        if len(keys) > top_n:
+            candidates = np.flatnonzero(keys <= np.partition(keys, top_n - 1)[top_n - 1])
+            keys = keys[candidates]
+        else:
+            candidates = np.arange(len(keys))
+        order = np.argsort(keys)
+        ordered = keys[order]
+        repeats = ordered[1:] == ordered[:-1]
+        if repeats.any():
+            tied = np.flatnonzero(np.append(repeats, False) | np.append(False, repeats))
+            runs = np.cumsum(np.append(True, ~repeats))[tied]
+            rows = candidates[order[tied]]
+            order[tied] = order[tied][self.take(rows).order(groups=runs)]
+        return candidates[order[:top_n]]
+
     def hashes(self):
         """(N,) uint64, equal for equal segments in any list; unequal ones of up to 8 bytes differ, others mostly."""
         longest = int(self.lengths.max(initial=1))

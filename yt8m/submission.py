@@ -34,7 +34,8 @@ class Submission(collections.abc.Mapping):
     """A submission file as a mapping of class id to SegmentList, which is read when it is asked for.
 
     Iterates over the class ids in ascending order. Attributes: path; has_header; ends_whole, False where the last line
-    has no line end, so that the file may have been cut; lines, dict of class id to line number (None for parquet).
+    has no line end, so that the file may have been cut; lines, dict of class id to line number (None for parquet); blank_lines,
+    their numbers.
 
     ``.gz`` files and pipes are first unpacked to a temporary file in $TMPDIR, because they cannot be read in places.
     Can be pickled, to be read by several processes; the process that opened it closes it.
@@ -47,6 +48,7 @@ class Submission(collections.abc.Mapping):
         self.has_header = False
         self.ends_whole = True
         self.lines = None
+        self.blank_lines = []
         self._unpacked = None
         self._file = None
         self._is_parquet = self.path.endswith(".parquet")
@@ -93,8 +95,6 @@ class Submission(collections.abc.Mapping):
             if self._is_parquet:
                 return _read_parquet(file, class_id, place, depth)
             position, size = place
-            if size > MAX_LINE_BYTES:
-                raise InputError(f"{self.where(class_id)}: {size:,} bytes on one line, more than {MAX_LINE_BYTES:,}")
             text = os.pread(file.fileno(), size if depth is None else min(size, _depth_bytes(depth)), position)
             if len(text) < size and depth is not None:
                 segments = self._parse(text, class_id)
@@ -142,7 +142,8 @@ class Submission(collections.abc.Mapping):
         if self._is_parquet:
             self._places = _parquet_places(file, self.path)
         else:
-            self._places, self.lines, self.has_header, self.ends_whole = _text_places(file, self.path)
+            index = _text_index(file, self.path)
+            self._places, self.lines, self.blank_lines, self.has_header, self.ends_whole = index
         self._identity = self._identify()
         self._places = dict(sorted(self._places.items()))
         if not self._places:
@@ -271,49 +272,56 @@ def write_submission(path, rankings, *, scores=None):
             writer.write(class_id, rankings[class_id], scores=None if scores is None else scores[class_id])
 
 
-def _text_places(file, path):
-    """({class id: (position, size)}, {class id: line}, has header, ends with a line end) of an open text file."""
-    places, lines = {}, {}
-    number, start, position, has_header = 0, 0, 0, False
-    ends_whole = True
+def _text_index(file, path):
+    """({class id: (position, size)}, {class id: line}, blank lines, has header, ends with a line end) of a text file."""
+    places, lines, blank_lines = {}, {}, []
+    has_header, ends_whole = False, True
+    for number, start, end, ends_whole in _line_bounds(file, path):
+        class_id, begin, end = _parse_line(file, path, number, start, end)
+        if begin is None:
+            blank_lines.append(number)
+        elif class_id is None:
+            has_header = True
+        elif class_id in places:
+            raise InputError(f"{path}, line {number}: class {class_id} stands on line {lines[class_id]} already")
+        else:
+            places[class_id], lines[class_id] = (begin, end - begin), number
+    return places, lines, blank_lines, has_header, ends_whole
+
+
+def _line_bounds(file, path):
+    """Yields (number, start, end, whether there is a line end) of every line, in little memory."""
+    number, start, position = 0, 0, 0
     while block := file.read(_BLOCK):
         begin = 0
         while (end := block.find(b"\n", begin)) >= 0:
             number += 1
-            has_header |= _add_line(file, path, number, start, position + end, places, lines)
+            yield number, start, position + end, True
             begin = end + 1
             start = position + begin
         position += len(block)
-        ends_whole = block.endswith(b"\n")
-        # A file of one endless line is refused before all of it is read; its class is known by then.
+        # One endless line is refused before all of it is read.
         if position - start > MAX_LINE_BYTES:
             raise InputError(f"{path}, line {number + 1}: more than {MAX_LINE_BYTES:,} bytes on one line")
-    if not ends_whole:
-        has_header |= _add_line(file, path, number + 1, start, position, places, lines)
-    return places, lines, has_header, ends_whole
+    if position > start:
+        yield number + 1, start, position, False
 
 
-def _add_line(file, path, number, start, end, places, lines):
-    """Notes the class of one line; returns whether the line is the header."""
-    head = os.pread(file.fileno(), min(_MAX_CLASS_BYTES, end - start), start)
-    skipped = 3 if number == 1 and head.startswith(b"\xef\xbb\xbf") else 0
+def _parse_line(file, path, number, start, end):
+    """(class id, begin and end of the segments) of a line; class id None for the header, all None for a blank line."""
     if end > start and os.pread(file.fileno(), 1, end - 1) == b"\r":
         end -= 1
+    head = os.pread(file.fileno(), min(_MAX_CLASS_BYTES, end - start), start)
+    skipped = 3 if number == 1 and head.startswith(b"\xef\xbb\xbf") else 0
+    if not head[skipped:].strip():
+        return None, None, None
     name, comma, _ = head[skipped:].partition(b",")
-    if end <= start + skipped:
-        return False
     if number == 1 and name.strip().lower() == b"class":
-        return True
+        return None, start, end
     if not (comma and name.strip().isdigit()):
         shown = head[skipped:].decode(errors="replace")
         raise InputError(f"{path}, line {number}: expected class_id,vid:start vid:start ..., not {shown!r}")
-    class_id = int(name)
-    if class_id in places:
-        raise InputError(f"{path}, line {number}: class {class_id} stands on line {lines[class_id]} already")
-    begin = start + skipped + len(name) + 1
-    places[class_id] = (begin, max(end - begin, 0))
-    lines[class_id] = number
-    return False
+    return int(name), start + skipped + len(name) + 1, end
 
 
 def _depth_bytes(depth):

@@ -1,0 +1,90 @@
+"""The objective of the weight search equals full fusion and scoring, with the cut at K and without."""
+
+import random
+
+import numpy as np
+import pytest
+
+from benchmarks import plain
+from yt8m.ensembling import Fusion, fuse
+from yt8m.evaluation import RatedLabels, evaluate_submission
+from yt8m.rank_objective import RankObjective
+from yt8m.types import InputError
+
+
+def write_case(folder, *, seed=0, files=4, classes=5, size=120, rated=60, positives=0.4):
+    """(paths, labels path): lists that agree in part, so that their unions are longer than each."""
+    generator = random.Random(seed)
+    segments = [f"v{i:02}:{5 * j}" for i in range(25) for j in range(10)]
+    paths = []
+    for index in range(files):
+        rankings = {}
+        for c in range(classes):
+            order = sorted(range(250), key=lambda i: i + generator.gauss(0, 10 + 120 * (index + c) / 8))
+            rankings[c] = [segments[(i * 77 + c) % 250] for i in order[:size]]
+        if index == 1:
+            del rankings[3]
+        paths.append(str(folder / f"model{index}.csv"))
+        plain.write(paths[-1], rankings)
+    with open(folder / "labels.csv", "w", encoding="utf-8") as file:
+        for c in range(classes):
+            for segment in generator.sample(segments, rated):
+                file.write(f"{segment},{c},{int(generator.random() < positives)}\n")
+    return paths, folder / "labels.csv"
+
+
+@pytest.mark.parametrize("top_n", [5, 40, 119, 150, 200, 100_000])
+def test_equals_full_fusion_and_scoring(tmp_path, top_n):
+    paths, labels_path = write_case(tmp_path)
+    labels = RatedLabels.from_csv(labels_path)
+    objective = RankObjective.from_submissions(paths, labels, top_n=top_n)
+    generator = np.random.default_rng(top_n)
+    cases = [(np.ones(4), 1.0), (np.array([0, 1, 0, 0.5]), 1.0), (np.array([0, 0, 3, 0]), 7.0)]
+    cases += [(generator.random(4) ** 3, float(generator.choice([0.5, 1, 6.06, 50]))) for _ in range(12)]
+    for weights, w0 in cases:
+        fuse(paths, tmp_path / "fused.csv", fusion=Fusion(tuple(weights.tolist()), w0=w0, top_n=top_n))
+        expected = evaluate_submission(tmp_path / "fused.csv", labels, top_n=top_n).map_at_k
+        assert objective(weights, w0) == pytest.approx(expected, abs=1e-14)
+
+
+def test_cut_is_exercised(tmp_path):
+    paths, labels_path = write_case(tmp_path)
+    labels = RatedLabels.from_csv(labels_path)
+    cut, whole = (RankObjective.from_submissions(paths, labels, top_n=top_n) for top_n in (119, 100_000))
+    assert cut.cut_classes and not whole.cut_classes
+    assert cut(np.ones(4)) < whole(np.ones(4))
+
+
+def test_single_maps_are_those_of_the_files(tmp_path):
+    paths, labels_path = write_case(tmp_path)
+    labels = RatedLabels.from_csv(labels_path)
+    objective = RankObjective.from_submissions(paths, labels)
+    expected = [evaluate_submission(path, labels).map_at_k for path in paths]
+    assert objective.single_maps == pytest.approx(expected, abs=1e-14)
+
+
+@pytest.mark.parametrize("top_n", [40, 119, 100_000])
+def test_restricted_objective_is_that_of_fewer_labels(tmp_path, top_n):
+    paths, labels_path = write_case(tmp_path)
+    labels = RatedLabels.from_csv(labels_path)
+    objective = RankObjective.from_submissions(paths, labels, top_n=top_n)
+    chosen = {video for video in labels.video_ids if int(video[1:]) % 3}
+    restricted = objective.restrict(np.array([labels.video_ids[v] in chosen for v in objective.videos]))
+    with open(labels_path, encoding="utf-8") as file:
+        lines = [line for line in file if line.split(":")[0] in chosen]
+    (tmp_path / "part.csv").write_text("".join(lines))
+    part = RankObjective.from_submissions(paths, RatedLabels.from_csv(tmp_path / "part.csv"), top_n=top_n)
+    for weights in np.random.default_rng(0).random((5, 4)):
+        assert restricted(weights, 3.0) == pytest.approx(part(weights, 3.0), abs=1e-14)
+    with pytest.raises(InputError, match="use fewer folds"):
+        objective.restrict(~objective.positive)
+
+
+def test_workers_and_class_ranges(tmp_path):
+    paths, labels_path = write_case(tmp_path)
+    labels = RatedLabels.from_csv(labels_path)
+    one = RankObjective.from_submissions(paths, labels, top_n=119)
+    two = RankObjective.from_submissions(paths, labels, top_n=119, workers=2)
+    np.testing.assert_array_equal(one.ranks, two.ranks)
+    assert one(np.ones(4), 2.0) == two(np.ones(4), 2.0)
+    assert set(RankObjective.from_submissions(paths, labels, class_range=(1, 3)).class_ids) == {1, 2}

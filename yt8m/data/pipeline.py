@@ -147,7 +147,13 @@ def _parse_videos(position, serialized, *, config, seed, with_info):
             length=config.num_frames,
             seed=None if seed is None else tf.stack([seed, tf.cast(position, tf.int32)]),
         )
-        features = _take_frames(frames, tf.range(tf.size(num_frames)), indices, counts, config)
+        # Where all frames of all videos are wanted, as usual in pre-training, two copies of them can be saved.
+        features = tf.cond(
+            tf.reduce_max(num_frames) <= min(config.num_frames, config.max_frames),
+            lambda: _all_frames(frames, config),
+            lambda: _take_frames(frames, tf.range(tf.size(num_frames)), indices, counts, config),
+        )
+        features["num_frames"] = counts
     labels = _scatter(_class_columns(context["labels"], "labels", config), 1.0, config)
     targets = {"labels": labels, "rated": tf.ones_like(labels)}
     if with_info:
@@ -175,7 +181,7 @@ def _parse_rated(serialized, *, config, with_info):
 
     rows, starts = tf.cast(windows // _ROW, tf.int32), tf.cast(windows % _ROW, tf.int32)
     indices, counts = window_frames(starts, tf.minimum(tf.gather(num_frames, rows), config.max_frames))
-    features = _take_frames(frames, rows, indices, counts, config)
+    features = _take_frames(frames, rows, indices, counts, config) | {"num_frames": counts}
     ratings = {
         "classes": _class_columns(by_window(classes.values), "segment_labels", config),
         "scores": tf.clip_by_value(by_window(scores.values).to_tensor(), 0.0, 1.0),
@@ -215,7 +221,7 @@ def _parse_all(serialized, *, config, shifts):
     indices, counts = window_frames(
         starts[:, None], tf.gather(num_frames, rows)[:, None], shift=tf.constant(shifts), border=config.border
     )
-    features = _take_frames(frames, rows[:, None], indices, counts, config)
+    features = _take_frames(frames, rows[:, None], indices, counts, config) | {"num_frames": counts}
     return features, {"id": tf.gather(ids, rows), "start_time": starts}
 
 
@@ -227,32 +233,42 @@ def _parse_frames(serialized, config, *, lists=(), float_lists=()):
     for name, size in config.features.items():
         bad = (tf.strings.length(frames[name]) != size) & tf.sequence_mask(lengths[name], tf.shape(frames[name])[1])
         tf.debugging.Assert(~tf.reduce_any(bad), [f"a frame of {name} does not have {size} bytes"])
-    lengths = tf.cast(tf.stack([lengths[name] for name in config.feature_names]), tf.int32)
+    frames = {name: frames[name] for name in config.feature_names}
+    lengths = tf.cast(tf.stack([lengths[name] for name in frames]), tf.int32)
     shortest = tf.reduce_min(lengths, axis=0)
     tf.debugging.Assert(tf.reduce_all(shortest > 0), ["a record has no frames"])
     if len(config.features) > 1:
         uneven = tf.reduce_any(lengths != shortest, axis=0)
-        tf.cond(
-            tf.reduce_any(uneven),
-            lambda: tf.numpy_function(
-                functools.partial(_warn_of_lengths, names=config.feature_names),
-                [tf.boolean_mask(ids, uneven)[0], tf.boolean_mask(lengths, uneven, axis=1)[:, 0]],
-                tf.int32,
-            ),
-            lambda: tf.constant(0),
+        frames = tf.cond(
+            tf.reduce_any(uneven), lambda: _cut_frames(ids, frames, lengths, shortest, uneven), lambda: frames
         )
     return ids, context, frames, shortest
 
 
-def _warn_of_lengths(video_id, lengths, *, names):
-    found = " and ".join(f"{length} frames of {name}" for name, length in zip(names, lengths))
-    video_id = video_id.decode(errors="replace")
-    doctor.warn_once("lengths", f"video {video_id} has {found}: the shorter counts, here as in others")
-    return np.int32(0)
+def _cut_frames(ids, frames, lengths, shortest, uneven):
+    """Frames without those behind the end of the shortest feature; warns of the first video that has such."""
+
+    names = tuple(frames)
+
+    def warn(video_id, found):
+        found = " and ".join(f"{length} frames of {name}" for name, length in zip(names, found))
+        video_id = video_id.decode(errors="replace")
+        doctor.warn_once("lengths", f"video {video_id} has {found}: the shorter counts, here as in others")
+        return np.int32(0)
+
+    tf.numpy_function(warn, [tf.boolean_mask(ids, uneven)[0], tf.boolean_mask(lengths, uneven, axis=1)[:, 0]], tf.int32)
+
+    def cut(strings):
+        return tf.where(tf.sequence_mask(shortest, tf.shape(strings)[1]), strings, "")
+
+    return {name: cut(strings) for name, strings in frames.items()}
 
 
 def _take_frames(frames, rows, indices, counts, config):
-    """Decodes frames ``indices`` (..., T) of videos ``rows`` (...): dict of (..., T, size) uint8 and "num_frames"."""
+    """Decodes frames ``indices`` (..., T) of videos ``rows`` (...): dict of (..., T, size) uint8.
+
+    What stands behind the first ``counts`` (...) frames is zero.
+    """
     shape, length = tf.shape(indices), indices.shape[-1]
     valid = tf.sequence_mask(counts, length)
     features = {}
@@ -264,7 +280,17 @@ def _take_frames(frames, rows, indices, counts, config):
         padded = tf.RaggedTensor.from_row_lengths(decoded, tf.reshape(counts, [-1]), validate=False)
         padded = padded.to_tensor(shape=[None, length, size])
         features[name] = tf.ensure_shape(tf.reshape(padded, tf.concat([shape, [size]], 0)), [*indices.shape, size])
-    return features | {"num_frames": counts}
+    return features
+
+
+def _all_frames(frames, config):
+    """Decodes all frames of videos that have at most config.num_frames: dict of (B, num_frames, size) uint8."""
+    features = {}
+    for name, size in config.features.items():
+        decoded = tf.io.decode_raw(frames[name][:, : config.num_frames], tf.uint8, fixed_length=size)
+        padded = tf.pad(decoded, [[0, 0], [0, config.num_frames - tf.shape(decoded)[1]], [0, 0]])
+        features[name] = tf.ensure_shape(padded, [None, config.num_frames, size])
+    return features
 
 
 def _class_columns(classes, field, config):

@@ -23,6 +23,7 @@ flags.DEFINE_integer("videos", 600, "Videos to write.", lower_bound=1)
 flags.DEFINE_integer("frames", 300, "Frames of the longest video written; the shortest has a third.", lower_bound=15)
 flags.DEFINE_integer("ratings", 5, "Rated segments of a video written.", lower_bound=1)
 flags.DEFINE_integer("files", 4, "Files written.", lower_bound=1)
+flags.DEFINE_integer("passes", 6, "Times that the files are read on end, to drown the start.", lower_bound=1)
 flags.DEFINE_integer("batch_size", 128, "Examples in a batch.", lower_bound=1)
 flags.DEFINE_integer("num_frames", 300, "Frames of a whole-video example.", lower_bound=1)
 flags.DEFINE_list("feature_names", ["rgb", "audio"], "Features.")
@@ -37,7 +38,7 @@ def main(_):
         num_frames=FLAGS.num_frames,
     )
     with tempfile.TemporaryDirectory() as directory:
-        files = tfrecord.list_files(FLAGS.input_data_pattern or _write_random(directory, config))
+        files = tfrecord.list_files(FLAGS.input_data_pattern or _write_random(directory, config)) * FLAGS.passes
         records = pipeline.count_records(files, config)
         ways = {"raw records": lambda: _raw(files), "record by record to float": lambda: _naive(files, config)}
         for windows in ("rated", "video", "all"):

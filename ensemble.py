@@ -22,7 +22,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_list("submissions", [], "Submissions to fuse: .csv, .csv.gz or .parquet files with commas between.")
 flags.DEFINE_string("output_file", None, "Submission to write; the suffix .gz or .parquet chooses that form.")
 flags.DEFINE_list("weights", [], "A weight for each of --submissions. Default: those of --weights_file, else 1 each.")
-flags.DEFINE_float("w0", None, "w0 of weight * w0 / (rank from 0 + w0). Default: 1, eq. 20; searched with --search.")
+flags.DEFINE_float("w0", None, "w0 of weight * w0 / (rank from 0 + w0). Default: 1, eq. 20; --search finds it.")
 flags.DEFINE_enum(
     "method",
     "reciprocal_rank",
@@ -31,7 +31,7 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_integer("top_n", MAX_SEGMENTS_PER_CLASS, "Most segments to list for a class, K of MAP@K.", lower_bound=1)
 flags.DEFINE_string("classes", None, "FIRST:END, only class ids FIRST to END - 1, as in 0:250; --merge joins them.")
-flags.DEFINE_integer("workers", None, "Processes, each fusing one class at a time. Default: one per CPU.", lower_bound=1)
+flags.DEFINE_integer("workers", None, "Processes, one class each at a time. Default: one per CPU.", lower_bound=1)
 
 flags.DEFINE_bool("search", False, "Search weights of --submissions that rank --labels best.")
 flags.DEFINE_string("labels", None, "Ratings for --search: CSV of vid:start,class,score, or TFRecord files.")
@@ -39,7 +39,7 @@ flags.DEFINE_string("weights_file", None, "JSON of weights: written by --search,
 flags.DEFINE_list("test_submissions", [], "Fuse these, in the order of --submissions, with the weights found.")
 flags.DEFINE_enum("search_method", "bayesian", ("bayesian", "nelder_mead", "random", "greedy"), "How to search.")
 flags.DEFINE_integer("search_steps", 150, "Most weights to try; fewer where none improve.", lower_bound=1)
-flags.DEFINE_integer("num_folds", 5, "Parts of the videos that the search is cross-validated on; 0: none.", lower_bound=0)
+flags.DEFINE_integer("num_folds", 5, "Parts of the videos that cross-validate the search; 0: none.", lower_bound=0)
 flags.DEFINE_integer("seed", 0, "Seed of the search and its parts.", lower_bound=0)
 
 flags.DEFINE_bool("check", False, "Check the files given behind the flags; exit 1 where one has errors.")
@@ -86,8 +86,8 @@ def _search():
             FLAGS.submissions, read_rated_labels(FLAGS.labels), workers=_workers(), progress=progress, **options
         )
     path = FLAGS.weights_file or f"{FLAGS.output_file}.weights.json"
-    described = {"submissions": FLAGS.submissions, "labels": FLAGS.labels, "top_n": FLAGS.top_n, "classes": FLAGS.classes}
-    with Progress("searching", total=FLAGS.search_steps, unit="steps") as progress:
+    described = {name: FLAGS[name].value for name in ("submissions", "labels", "top_n", "classes")}
+    with Progress("searching", unit="steps") as progress:
         found = search_into_file(
             objective, path, described=described, settings=settings, num_folds=FLAGS.num_folds, progress=progress
         )

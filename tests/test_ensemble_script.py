@@ -30,7 +30,8 @@ def case(tmp_path):
 
 def test_fuses(case):
     folder, names, _ = case
-    out, err = run(folder, f"--submissions={names}", "--weights=1,2,0.5,1", "--w0=6.06", "--output_file=o.csv", "--workers=1")
+    weights = ["--weights=1,2,0.5,1", "--w0=6.06"]
+    out, err = run(folder, f"--submissions={names}", *weights, "--output_file=o.csv", "--workers=1")
     plain.fuse([folder / name for name in names.split(",")], folder / "slow.csv", weights=(1, 2, 0.5, 1), w0=6.06)
     assert (folder / "o.csv").read_bytes() == (folder / "slow.csv").read_bytes()
     assert json.loads(out)["num_classes"] == 5

@@ -152,7 +152,8 @@ def test_class_ranges_merge_exactly(tmp_path):
 def test_per_class_csv(tmp_path):
     write_submission(tmp_path / "s.csv", {1: ["a:0", "b:0"]})
     labels = RatedLabels(["a:0", "b:0", "b:0"], [1, 1, 2], [0, 1, 1])
-    write_per_class_csv(evaluate_submission(tmp_path / "s.csv", labels), tmp_path / "t.csv", class_names={1: "Dog, cat"})
+    result = evaluate_submission(tmp_path / "s.csv", labels)
+    write_per_class_csv(result, tmp_path / "t.csv", class_names={1: "Dog, cat"})
     assert (tmp_path / "t.csv").read_text() == (
         'Class,Name,AveragePrecision,Rated,Positive,Listed,Missing\n1,"Dog, cat",0.5,2,1,1,0\n2,,0.0,1,1,0,1\n'
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import plain
+from yt8m import rank_objective
 from yt8m.ensembling import Fusion, fuse
 from yt8m.evaluation import RatedLabels, evaluate_submission
 from yt8m.rank_objective import RankObjective
@@ -45,6 +46,18 @@ def test_equals_full_fusion_and_scoring(tmp_path, top_n):
         fuse(paths, tmp_path / "fused.csv", fusion=Fusion(tuple(weights.tolist()), w0=w0, top_n=top_n))
         expected = evaluate_submission(tmp_path / "fused.csv", labels, top_n=top_n).map_at_k
         assert objective(weights, w0) == pytest.approx(expected, abs=1e-14)
+
+
+def test_blocks_and_doubt_do_not_matter(tmp_path, monkeypatch):
+    paths, labels_path = write_case(tmp_path)
+    objective = RankObjective.from_submissions(paths, RatedLabels.from_csv(labels_path), top_n=119)
+    cases = [(weights, w0) for weights in np.random.default_rng(1).random((5, 4)) for w0 in (1.0, 40.0)]
+    expected = [objective(weights, w0) for weights, w0 in cases]
+    monkeypatch.setattr(rank_objective, "_BLOCK", 7)
+    assert [objective(weights, w0) for weights, w0 in cases] == expected
+    # All sums in doubt, all summed again.
+    monkeypatch.setattr(rank_objective, "_TINY", 10.0)
+    assert [objective(weights, w0) for weights, w0 in cases] == expected
 
 
 def test_cut_is_exercised(tmp_path):

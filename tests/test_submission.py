@@ -4,6 +4,7 @@ import gzip
 import os
 import pickle
 import random
+import re
 
 import numpy as np
 import pytest
@@ -231,6 +232,21 @@ def test_order_and_grouping_equal_python():
             assert begins == (texts[row] not in places)
             assert row > places.get(texts[row], -1)
             places[texts[row]] = row
+
+
+def test_parsing_equals_a_regular_expression():
+    generator = random.Random(1)
+    pieces = [":", "0", "1", "9", "/", ";", "a", "\u00e9", "\U0001f600", "12", "300"]
+    texts = ["".join(generator.choices(pieces, k=generator.randint(1, 10))) for _ in range(5000)]
+    texts += ["a:1234567", ":5", "5"]
+    segments = SegmentList.from_text(" ".join(texts).encode())
+    digits, times, valid = segments.parse()
+    for text, count, time, is_valid in zip(texts, digits.tolist(), times.tolist(), valid.tolist()):
+        match = re.fullmatch(r".+:(0|[1-9][0-9]{0,6})", text)
+        assert is_valid == bool(match), text
+        if match:
+            assert (count, time) == (len(match[1]), int(match[1])), text
+    assert valid.sum() > 200
 
 
 def test_empty_list():

@@ -36,7 +36,9 @@ def case(tmp_path_factory):
     return RankObjective.from_submissions(paths, RatedLabels.from_csv(labels))
 
 
-@pytest.mark.parametrize("method, least", [("bayesian", 0.595), ("nelder_mead", 0.599), ("random", 0.59), ("greedy", 0.595)])
+@pytest.mark.parametrize(
+    "method, least", [("bayesian", 0.595), ("nelder_mead", 0.599), ("random", 0.59), ("greedy", 0.595)]
+)
 def test_finds_the_best(method, least):
     result = search_weights(Bowl(), settings=SearchSettings(method, steps=32 if method == "bayesian" else 200))
     assert result.map_at_k >= max(step.map_at_k for step in result.history)
@@ -112,7 +114,8 @@ def test_optimism_of_random_labels_is_found(tmp_path):
     # Labels that have nothing to do with the lists: what the search gains on them cannot hold outside.
     paths, labels = write_case(tmp_path, positives=0.5, rated=40, files=6)
     objective = RankObjective.from_submissions(paths, RatedLabels.from_csv(labels))
-    assert cross_validate(objective, settings=SearchSettings("random", steps=200, patience=200), num_folds=4)["optimism"] > 0
+    settings = SearchSettings("random", steps=200, patience=200)
+    assert cross_validate(objective, settings=settings, num_folds=4)["optimism"] > 0
 
 
 def test_weights_file(case, tmp_path):
@@ -142,7 +145,9 @@ def lambda_four():
     return objective
 
 
-@pytest.mark.parametrize("text, sentence", [("{", "is not JSON"), ("[]", "is not a weights file"), ("{}", "it needs weights")])
+@pytest.mark.parametrize(
+    "text, sentence", [("{", "is not JSON"), ("[]", "is not a weights file"), ("{}", "it needs weights")]
+)
 def test_bad_weights_files(tmp_path, text, sentence):
     (tmp_path / "w.json").write_text(text)
     with pytest.raises(InputError, match=sentence):

@@ -99,7 +99,8 @@ def fuse(paths, output, *, fusion, class_range=None, workers=1, progress=None):
         rows_read = rows_written = 0
         repeats = np.zeros(len(submissions), np.int64)
         writer = stack.enter_context(SubmissionWriter(output))
-        for class_id, (fused, num_read, num_written, num_repeats) in zip(class_ids, map_in_order(task, class_ids, workers=workers)):
+        results = map_in_order(task, class_ids, workers=workers)
+        for class_id, (fused, num_read, num_written, num_repeats) in zip(class_ids, results):
             if as_text:
                 writer.write_line(fused)
             else:
@@ -137,7 +138,7 @@ def fuse_lists(lists, *, fusion):
     shares = np.concatenate(list(_shares(lists, fusion)))
     # bincount adds in row order, which within a group is file order: the sums are those of a plain loop.
     sums = np.bincount(np.cumsum(first) - 1, weights=gather(shares, order))
-    distinct = everything.take(order[first])
+    distinct = everything.take(gather(order, np.flatnonzero(first)))
     distinct.check()
     best = distinct.best(sums, fusion.top_n)
     fused = distinct.take(best)

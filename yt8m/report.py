@@ -109,8 +109,7 @@ def _heat_map(names, overlap):
             color = f"hsl(210 50% {97 - 55 * share:.0f}%)"
             x, y = left + cell * j, 24 + cell * i
             rows.append(_rect(x, y, cell - 2, cell - 2, color, f"{name} and {other}: {shown}"))
-            fill = ' style="fill:#fff"' if share > 0.6 else ""
-            rows.append(f'<text x="{x + cell / 2 - 1}" y="{y + cell / 2 + 4}" text-anchor="middle"{fill}>{shown}</text>')
+            rows.append(_text(x + cell / 2 - 1, y + cell / 2 + 4, shown, anchor="middle", light=share > 0.6))
     return _svg(left + cell * len(names) + 10, 34 + cell * len(names), rows, "Overlap of the submissions")
 
 
@@ -139,5 +138,6 @@ def _rect(x, y, width, height, color, title):
     )
 
 
-def _text(x, y, text, *, anchor="start"):
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{html.escape(text)}</text>'
+def _text(x, y, text, *, anchor="start", light=False):
+    style = ' style="fill:#fff"' if light else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{style}>{html.escape(text)}</text>'

@@ -31,6 +31,7 @@ class SegmentList:
         self.starts = starts
         self.lengths = lengths
         self.scores = scores
+        self._hashes = None
 
     @classmethod
     def from_text(cls, text, *, scores=None):
@@ -98,8 +99,12 @@ class SegmentList:
 
     def take(self, rows):
         """The segments at ``rows`` (indices, slice or mask), with their scores."""
-        scores = None if self.scores is None else self.scores[rows]
-        return SegmentList(self.buffer, self.starts[rows], self.lengths[rows], scores=scores)
+        if isinstance(rows, slice):
+            rows = np.arange(len(self))[rows]
+        elif rows.dtype == bool:
+            rows = np.flatnonzero(rows)
+        scores = None if self.scores is None else gather(self.scores, rows)
+        return SegmentList(self.buffer, gather(self.starts, rows), gather(self.lengths, rows), scores=scores)
 
     def to_text(self):
         """Bytes of all segments with a blank between them."""
@@ -124,31 +129,37 @@ class SegmentList:
         return pyarrow.StringArray.from_buffers(len(self), pyarrow.py_buffer(offsets), pyarrow.py_buffer(text))
 
     def parse(self):
-        """(digits, start times, valid): (N,) int64, int64 and bool.
+        """(digits of the start time, start times, valid): (N,) int64, int64 and bool.
 
         Valid is ``video_id:start_time`` with a non-empty id and 1 to 7 digits without leading zeros.
         """
-        tail = self._load(self.starts + self.lengths - 8)
-        digits = np.zeros(len(self), np.int64)
+        tail, digits, valid = self._tails()
         times = np.zeros(len(self), np.int64)
-        running = np.ones(len(self), bool)
-        leading = np.zeros(len(self), np.int64)
-        for place in range(_MAX_START_DIGITS):
+        for place in range(int(digits.max(initial=0))):
             value = ((tail >> np.uint64(56 - 8 * place)) & np.uint64(255)).astype(np.int64) - 48
-            running &= (value >= 0) & (value <= 9) & (self.lengths > place)
-            if not running.any():
-                break
-            times += np.where(running, value * 10**place, 0)
-            digits += running
-            leading = np.where(running, value, leading)
-        before = (tail >> (56 - 8 * digits).astype(np.uint64)) & np.uint64(255)
-        valid = (before == ord(":")) & (digits > 0) & (self.lengths > digits + 1)
-        valid &= (leading > 0) | (digits == 1)
+            times += np.where(place < digits, value * 10**place, 0)
         return digits, times, valid
+
+    def _tails(self):
+        """(last 8 bytes as a word, number of digits at the end, valid), (N,) each, see parse; a word at a time."""
+        tail = self._load(self.starts + self.lengths - 8)
+        # A byte's high bit is set where the byte is no digit: adding 0x76 carries from 10 on.
+        odd = tail ^ _bytes(ord("0"))
+        odd = (((odd & _bytes(0x7F)) + _bytes(0x76)) | odd) & _bytes(0x80)
+        # The exponent of a float is the number of the highest bit, that of the last byte that is no digit.
+        place = ((odd.astype(np.float64).view(np.int64) >> 52) - 1023) >> 3
+        valid = (odd != 0) & (place < 7)
+        place = np.clip(place, 7 - _MAX_START_DIGITS, 6)
+        digits = 7 - place
+        end = tail >> (8 * place).view(np.uint64)
+        valid &= (end & np.uint64(255)) == ord(":")
+        valid &= ((end >> np.uint64(8)) & np.uint64(255) != ord("0")) | (digits == 1)
+        valid &= self.lengths > digits + 1
+        return tail, np.minimum(digits, self.lengths - 1), valid
 
     def check(self):
         """Raises InputError naming the first segment that is not ``video_id:start_time``."""
-        bad = np.flatnonzero(~self.parse()[2])
+        bad = np.flatnonzero(~self._tails()[2])
         if len(bad):
             (text,) = self.take(bad[:1]).texts()
             raise InputError(f"{text[:80]!r} is not a segment: expected video_id:start_time, as in Eq0a:15")
@@ -166,7 +177,7 @@ class SegmentList:
         return np.lexsort((times, *(word.byteswap() for word in reversed(words)), groups))
 
     def best(self, scores, top_n):
-        """(n,) int64 rows of the ``top_n`` highest of ``scores`` (N,), highest first, equal ones as order() has them."""
+        """(n,) int64 rows of the ``top_n`` highest of ``scores`` (N,), highest first, equal ones as by order()."""
         keys = -scores
         if len(keys) > top_n:
             candidates = np.flatnonzero(keys <= np.partition(keys, top_n - 1)[top_n - 1])
@@ -185,12 +196,15 @@ class SegmentList:
 
     def hashes(self):
         """(N,) uint64, equal for equal segments in any list; unequal ones of up to 8 bytes differ, others mostly."""
+        if self._hashes is not None:
+            return self._hashes
         longest = int(self.lengths.max(initial=1))
         words = self._words(min(-(-longest // 8), _MAX_WORDS))
         if longest > _PADDING:
             tail = self._load(self.starts + self.lengths - 8)
             words.append(np.where(self.lengths > _PADDING, tail, np.uint64(0)))
-        return _mix(words) * np.uint64(_SALTS[0])
+        self._hashes = _mix(words) * np.uint64(_SALTS[0])
+        return self._hashes
 
     def group(self):
         """Brings equal segments together.
@@ -245,6 +259,11 @@ class SegmentList:
     def _load(self, positions):
         every = np.ndarray((len(self.buffer) - 7,), "<u8", buffer=self.buffer, strides=(1,))
         return every[positions].astype(np.uint64, copy=False)
+
+
+def _bytes(value):
+    """The word with ``value`` in each byte."""
+    return np.uint64(value * 0x0101010101010101)
 
 
 def gather(values, rows):

@@ -10,7 +10,6 @@ import collections.abc
 import contextlib
 import gzip
 import os
-import shutil
 import stat
 import tempfile
 import zlib
@@ -34,8 +33,8 @@ class Submission(collections.abc.Mapping):
     """A submission file as a mapping of class id to SegmentList, which is read when it is asked for.
 
     Iterates over the class ids in ascending order. Attributes: path; has_header; ends_whole, False where the last line
-    has no line end, so that the file may have been cut; lines, dict of class id to line number (None for parquet); blank_lines,
-    their numbers.
+    has no line end, so that the file may have been cut; lines, dict of class id to line number (None for parquet);
+    blank_lines, list of their numbers.
 
     ``.gz`` files and pipes are first unpacked to a temporary file in $TMPDIR, because they cannot be read in places.
     Can be pickled, to be read by several processes; the process that opened it closes it.
@@ -168,7 +167,13 @@ class Submission(collections.abc.Mapping):
         with (gzip.open if compressed else open)(self.path, "rb") as source:
             handle, self._unpacked = tempfile.mkstemp(prefix="yt8m-submission-")
             with open(handle, "wb") as target:
-                shutil.copyfileobj(source, target, _BLOCK)
+                while block := source.read(_BLOCK):
+                    try:
+                        target.write(block)
+                    except OSError as error:
+                        raise InputError(
+                            f"cannot unpack {self.path} in {tempfile.gettempdir()} (see $TMPDIR): {error.strerror}"
+                        ) from error
 
     def _identify(self):
         status = os.stat(self._unpacked or self.path)
@@ -273,7 +278,7 @@ def write_submission(path, rankings, *, scores=None):
 
 
 def _text_index(file, path):
-    """({class id: (position, size)}, {class id: line}, blank lines, has header, ends with a line end) of a text file."""
+    """({class id: (position, size)}, {class id: line}, blank lines, has header, ends whole) of a text file."""
     places, lines, blank_lines = {}, {}, []
     has_header, ends_whole = False, True
     for number, start, end, ends_whole in _line_bounds(file, path):

@@ -30,7 +30,7 @@ class Finding:
 def check_submission(path, *, expected_classes=None, top_n=MAX_SEGMENTS_PER_CLASS):
     """Yields a Finding for everything wrong with a submission file, a class at a time.
 
-    Errors: unreadable, a class that is missing from or not among ``expected_classes`` (None: any), malformed or repeated
+    Errors: unreadable, a class that is missing or not among ``expected_classes`` (None: any), malformed or repeated
     segments, starts that are no multiple of 5, more than ``top_n`` segments. Warnings: no header, a blank line, an
     empty class, no line end at the end.
     """
@@ -78,11 +78,13 @@ def merge_submissions(paths, output, *, top_n=MAX_SEGMENTS_PER_CLASS):
             for part in holders:
                 lists.append(part[class_id])
                 part.check(class_id, lists[-1])
-                if lists[-1].scores is None and (len(holders) > 1 or str(output).endswith(".parquet")):
+                if lists[-1].scores is None and len(holders) > 1:
                     raise InputError(
-                        f"{part.where(class_id)}: this class is in {len(holders)} of the files and has no scores to merge "
-                        "by: write the parts as parquet"
+                        f"{part.where(class_id)}: this class is in {len(holders)} of the files and has no scores to "
+                        "merge by: write the parts as parquet"
                     )
+                if lists[-1].scores is None and str(output).endswith(".parquet"):
+                    raise InputError(f"{part.path} has no scores, which the parquet form of {output} needs")
             writer.write(class_id, lists[0] if len(lists) == 1 else _merge_by_score(lists, top_n))
     return len(class_ids)
 
@@ -103,9 +105,8 @@ def _check_class(submission, class_id, top_n):
     yield from _segment_finding(
         submission, class_id, segments, ~valid, "not video_id:start_time with a start in seconds", "malformed"
     )
-    yield from _segment_finding(
-        submission, class_id, segments, valid & (times % SEGMENT_SECONDS > 0), f"no multiple of {SEGMENT_SECONDS} s", "off"
-    )
+    off = valid & (times % SEGMENT_SECONDS > 0)
+    yield from _segment_finding(submission, class_id, segments, off, f"no multiple of {SEGMENT_SECONDS} s", "off")
     order, first = segments.group()
     repeated = np.zeros(len(segments), bool)
     repeated[order[~first]] = True

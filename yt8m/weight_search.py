@@ -1,8 +1,8 @@
 """Search of the ensemble's weights and w0 on rated segments (Liu & Shao 2019, arXiv 1912.01127, section 3.4).
 
-Every method starts from the files alone, equal weights and weights by MAP. A file's weight is searched between 0 and its
-own MAP over the best file's, the paper's first step; w0 between 0.5 and 100 on a log scale, unless it is given. All
-methods are deterministic: the same history, seed and settings give the same next step, which is what resumes a search.
+Every method starts from the files alone, equal weights and weights by MAP. A file's weight is searched between 0 and
+its own MAP over the best file's, the paper's first step; w0 between 0.5 and 1000 on a log scale, unless it is given.
+All methods are deterministic: the same history, seed and settings give the same next step, which resumes a search.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ import numpy as np
 from yt8m.types import InputError
 
 METHODS = ("bayesian", "nelder_mead", "random", "greedy")
-W0_RANGE = (0.5, 100.0)
+W0_RANGE = (0.5, 1000.0)
 LEAST_GAIN = 1e-6
 """A smaller gain of MAP counts as none: the search has converged after ``patience`` steps without more."""
 
@@ -95,13 +95,13 @@ def search_weights(objective, *, settings, history=(), on_step=None):
     )
 
 
-def cross_validate(objective, *, settings, num_folds, on_fold=None):
-    """Searches weights on all but one part of the videos, for each of ``num_folds`` parts, and scores them on that part.
+def cross_validate(objective, *, settings, num_folds, on_step=None):
+    """Searches weights on all but one of ``num_folds`` parts of the videos and scores them on that one, for each part.
 
     Returns dict: in_fold and out_of_fold, mean MAP@K on the videos searched on and left out; in_fold_gain and
     out_of_fold_gain, the same over equal weights with w0 = 1 (parts of different size have MAPs of different level,
     gains compare); optimism, in_fold_gain - out_of_fold_gain: what the search promises and does not hold; folds, a list
-    of dicts with these numbers of each. on_fold: called with the dict of each fold.
+    of dicts with these numbers of each. on_step: called as by search_weights, anew in each fold.
     """
     videos = np.unique(objective.videos)
     if not 2 <= num_folds <= len(videos):
@@ -113,15 +113,13 @@ def cross_validate(objective, *, settings, num_folds, on_fold=None):
     for fold in range(num_folds):
         left_out = parts[objective.videos] == fold
         inside, outside = objective.restrict(~left_out), objective.restrict(left_out)
-        found = search_weights(inside, settings=settings)
+        found = search_weights(inside, settings=settings, on_step=on_step)
         weights = np.array(found.weights)
         entry = {"in_fold": found.map_at_k, "out_of_fold": outside(weights, found.w0)}
         entry["in_fold_gain"] = entry["in_fold"] - inside(equal, 1.0)
         entry["out_of_fold_gain"] = entry["out_of_fold"] - outside(equal, 1.0)
         entry["optimism"] = entry["in_fold_gain"] - entry["out_of_fold_gain"]
         folds.append(entry | {"weights": list(found.weights), "w0": found.w0})
-        if on_fold is not None:
-            on_fold(folds[-1])
     return {name: float(np.mean([fold[name] for fold in folds])) for name in entry} | {"folds": folds}
 
 

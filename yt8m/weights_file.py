@@ -35,11 +35,16 @@ def search_into_file(objective, path, *, described, settings, num_folds=0, progr
     described = described | {"method": settings.method, "seed": settings.seed, "fixed_w0": settings.w0}
     history = _history(path, described, objective)
     saved = time.monotonic()
+    if progress is not None:
+        progress.total = max(settings.steps - len(history), 0) + num_folds * settings.steps
+
+    def count(steps):
+        if progress is not None:
+            progress.update(note=lambda: f"best MAP {max(step.map_at_k for step in steps):.5f}")
 
     def on_step(steps):
         nonlocal saved
-        if progress is not None:
-            progress.update(len(steps) - progress.count, note=f"best MAP {max(step.map_at_k for step in steps):.5f}")
+        count(steps)
         if time.monotonic() - saved > _SECONDS_BETWEEN_SAVES:
             best = max(steps, key=lambda step: step.map_at_k)
             _write(path, described | _found(best.weights, best.w0, best.map_at_k) | {"history": _listed(steps)})
@@ -56,7 +61,7 @@ def search_into_file(objective, path, *, described, settings, num_folds=0, progr
     }
     _write(path, content)
     if num_folds:
-        content["cross_validation"] = cross_validate(objective, settings=settings, num_folds=num_folds)
+        content["cross_validation"] = cross_validate(objective, settings=settings, num_folds=num_folds, on_step=count)
         _write(path, content)
     return content
 
@@ -81,7 +86,10 @@ def _history(path, described, objective):
             found = content.get(name, "nothing")
             raise InputError(f"{path} holds a search with {name} {found}, not {value}: choose another --weights_file")
     try:
-        steps = [Step(tuple(map(float, s["weights"])), float(s["w0"]), float(s["map_at_k"])) for s in content["history"]]
+        steps = [
+            Step(tuple(map(float, step["weights"])), float(step["w0"]), float(step["map_at_k"]))
+            for step in content["history"]
+        ]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} has no readable history: remove it to search anew") from error
     if steps:

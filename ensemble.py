@@ -19,6 +19,9 @@ from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError
 
 FLAGS = flags.FLAGS
 
+# A worker takes 0.4 GB where 36 files list 100,000 segments a class; the whole should stay below 1.5 GB.
+_MOST_WORKERS = 3
+
 flags.DEFINE_list("submissions", [], "Submissions to fuse: .csv, .csv.gz or .parquet files with commas between.")
 flags.DEFINE_string("output_file", None, "Submission to write; the suffix .gz or .parquet chooses that form.")
 flags.DEFINE_list("weights", [], "A weight for each of --submissions. Default: those of --weights_file, else 1 each.")
@@ -31,7 +34,7 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_integer("top_n", MAX_SEGMENTS_PER_CLASS, "Most segments to list for a class, K of MAP@K.", lower_bound=1)
 flags.DEFINE_string("classes", None, "FIRST:END, only class ids FIRST to END - 1, as in 0:250; --merge joins them.")
-flags.DEFINE_integer("workers", None, "Processes, one class each at a time. Default: one per CPU.", lower_bound=1)
+flags.DEFINE_integer("workers", None, "Processes. Default: one per CPU, 3 at most for memory.", lower_bound=1)
 
 flags.DEFINE_bool("search", False, "Search weights of --submissions that rank --labels best.")
 flags.DEFINE_string("labels", None, "Ratings for --search: CSV of vid:start,class,score, or TFRecord files.")
@@ -148,7 +151,7 @@ def _class_range():
 
 
 def _workers():
-    return FLAGS.workers or len(os.sched_getaffinity(0))
+    return FLAGS.workers or min(len(os.sched_getaffinity(0)), _MOST_WORKERS)
 
 
 def _numbers(flag, texts):

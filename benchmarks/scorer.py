@@ -48,7 +48,7 @@ def compare(rows):
             start = time.perf_counter()
             result = evaluate_submission(path, RatedLabels.from_csv(labels))
             fast.append(time.perf_counter() - start)
-        own, _ = lists.peak_megabytes()
+        own, _ = lists.peak_megabytes()  # Of the plain loop too, where this is not the first comparison.
         for _ in range(FLAGS.repeats):
             start = time.perf_counter()
             expected, _ = plain.score_rankings(plain.read(path), plain.read_labels(labels))

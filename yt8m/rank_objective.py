@@ -39,18 +39,20 @@ class CutClass:
     rows: np.ndarray
     own: np.ndarray
 
-    def counts_before(self, columns, *, weights, w0, enough):
-        """(n,) int64, how many segments rank before those at ``columns``; 0 where it is surely less than ``enough``."""
-        scores = reciprocal_rank_sums(self.ranks[:, columns], weights=weights, w0=w0)
+    def are_cut(self, columns, scores, *, weights, w0, top_n):
+        """(n,) bool, whether ``top_n`` segments or more rank before those at ``columns``, which score ``scores``."""
         # Nothing scores more than if all files ranked it as the best of them does.
-        reach = np.searchsorted(self.best, _worst_rank(scores.min(), weights, w0), side="right")
-        if reach <= enough:
-            return np.zeros(len(columns), np.int64)
+        reaches = np.searchsorted(self.best, _worst_rank(scores, weights, w0), side="right")
+        reach = reaches.max()
+        if reach <= top_n:
+            return np.zeros(len(columns), bool)
         # Single precision is three times as fast; what it leaves in doubt, next to nothing, is summed again in double.
         rough = _rough_sums(self.ranks[:, :reach], weights, w0)
         slack = len(weights) * 2e-7 + 1e-6
         counts = np.zeros(len(columns), np.int64)
         for index, (column, score) in enumerate(zip(columns, scores)):
+            if reaches[index] <= top_n:
+                continue
             low, high = np.float32(score * (1 - slack) - _TINY), np.float32(score * (1 + slack) + _TINY)
             above = rough > high
             counts[index] = np.count_nonzero(above)
@@ -58,7 +60,7 @@ class CutClass:
             exact = reciprocal_rank_sums(self.ranks[:, near], weights=weights, w0=w0)
             before = (exact > score) | ((exact == score) & (self.places[near] < self.places[column]))
             counts[index] += np.count_nonzero(before)
-        return counts
+        return counts >= top_n
 
 
 class RankObjective:
@@ -138,8 +140,8 @@ class RankObjective:
         for cut in self.cut_classes:
             doubtful = in_doubt[cut.rows]
             if doubtful.any():
-                counts = cut.counts_before(cut.own[doubtful], weights=weights, w0=w0, enough=self.top_n)
-                keys[cut.rows[doubtful][counts >= self.top_n]] = np.inf
+                rows, columns = cut.rows[doubtful], cut.own[doubtful]
+                keys[rows[cut.are_cut(columns, scores[rows], weights=weights, w0=w0, top_n=self.top_n)]] = np.inf
         precisions = average_precisions(keys, self.positive, self._groups)
         return mean_precision(precisions[~np.isnan(precisions)])
 
@@ -178,7 +180,7 @@ def reciprocal_rank_sums(ranks, *, weights, w0):
 
 
 def _worst_rank(scores, weights, w0):
-    """The rank that gives ``scores`` if all files give it, and a little more: some file must rank as well for as much."""
+    """The rank that gives ``scores`` if all files give it, and a little more; some file must rank as well."""
     with np.errstate(divide="ignore"):
         return w0 * np.sum(weights) / scores * (1 + 1e-9) - w0 + 1e-6
 

@@ -168,7 +168,7 @@ def _print_notes(notes):
 
 def run():
     """Entry point of the console script."""
-    command_line.run(main, resume_hint="The same command goes on from --weights_file.", takes_files=True)
+    command_line.run(main, resume_hint="With --search, the same command goes on from --weights_file.", takes_files=True)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import ctypes
 import multiprocessing
+import signal
 
 from yt8m.types import InputError
 
@@ -31,7 +32,8 @@ def map_in_order(task, items, *, workers=1):
         waiting = collections.deque()
         try:
             for item in items:
-                waiting.append(pool.submit(_run, item))
+                with _interrupts_held():
+                    waiting.append(pool.submit(_run, item))
                 if len(waiting) >= 2 * workers:
                     yield waiting.popleft().result()
             while waiting:
@@ -40,6 +42,19 @@ def map_in_order(task, items, *, workers=1):
             raise InputError(f"one of {workers} processes ended, perhaps for want of memory: use fewer") from error
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _interrupts_held():
+    """Processes that start in the block never see Ctrl-C: the one that started them does, and ends them in order."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    earlier = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
 
 
 def _reuse_freed_memory():

@@ -108,8 +108,33 @@ def test_bootstrap_equals_plain_resampling(tmp_path):
             if total:
                 precisions.append(gain / total)
         values.append(np.mean(precisions))
-    low, high = np.percentile(values, [5, 95])
+    low, high = np.percentile(values, [5, 95]) - np.mean(values) + result.map_at_k
     assert bootstrap_interval(result, num_samples=20, seed=3, confidence=0.9) == pytest.approx((low, high), abs=1e-12)
+
+
+def test_interval_covers_the_truth(tmp_path):
+    # Many draws of labels from one world: the interval holds that world's MAP about as often as it says.
+    generator = np.random.default_rng(0)
+    segments = [f"v{i}:0" for i in range(4000)]
+    write_submission(tmp_path / "s.csv", {1: segments, 2: segments[::-1]})
+    world = [(s, c, int(generator.random() < (1 - i / 4000 if c == 1 else 0.3)))
+             for i, s in enumerate(segments) for c in (1, 2)]
+    truth = evaluate_submission(tmp_path / "s.csv", RatedLabels(*zip(*world))).map_at_k
+    inside = 0
+    for seed in range(40):
+        chosen = [world[i] for i in generator.choice(len(world), 400, replace=False)]
+        result = evaluate_submission(tmp_path / "s.csv", RatedLabels(*zip(*chosen)))
+        low, high = bootstrap_interval(result, num_samples=200, seed=seed, confidence=0.8)
+        assert low < result.map_at_k < high
+        inside += low < truth < high
+    assert 24 <= inside <= 38
+
+
+def test_a_draw_without_positives_is_left_out(tmp_path):
+    write_submission(tmp_path / "s.csv", {1: ["b:0", "a:0"]})
+    result = evaluate_submission(tmp_path / "s.csv", RatedLabels(["a:0", "b:0"], [1, 1], [1, 0]))
+    low, high = bootstrap_interval(result, num_samples=100)
+    assert np.isfinite([low, high]).all() and low < 0.5 < high
 
 
 def test_paired_difference(tmp_path):

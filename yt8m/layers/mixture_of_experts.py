@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from yt8m.layers.logistic import PRIOR_LOGIT
+
 
 @keras.saving.register_keras_serializable("yt8m")
 class MixtureOfExperts(keras.layers.Layer):
@@ -23,7 +25,12 @@ class MixtureOfExperts(keras.layers.Layer):
         self.gates = keras.layers.Dense(
             num_classes * (num_mixtures + 1), use_bias=False, dtype=self.dtype_policy, name="gates"
         )
-        self.experts = keras.layers.Dense(num_classes * num_mixtures, dtype=self.dtype_policy, name="experts")
+        self.experts = keras.layers.Dense(
+            num_classes * num_mixtures,
+            bias_initializer=keras.initializers.Constant(PRIOR_LOGIT),
+            dtype=self.dtype_policy,
+            name="experts",
+        )
 
     def build(self, inputs_shape):
         self.gates.build(inputs_shape)

@@ -98,8 +98,12 @@ def restore_checkpoint(train_dir, model):
 
 
 def save_best(train_dir, model):
-    """Saves the model as the one to evaluate and predict with."""
-    _save(os.path.join(train_dir, "best.keras"), model)
+    """Saves the model as the one to evaluate and predict with; without its optimizer, which is twice its size."""
+    optimizer, model.optimizer = model.optimizer, None
+    try:
+        _save(os.path.join(train_dir, "best.keras"), model)
+    finally:
+        model.optimizer = optimizer
 
 
 def load_model(train_dir):

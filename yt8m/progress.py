@@ -49,6 +49,9 @@ class Progress:
 
     def __exit__(self, *exception):
         # An error is one sentence, so a job that failed before it had anything to show says nothing.
+        if exception[0] is None:
+            # A total may have been an estimate; the count is what it came to.
+            self.total = self.total and self.count
         if exception[0] is None or self._width:
             self.close()
 

@@ -80,7 +80,7 @@ def main():
         tta=preset.tta if preset else base.tta if base else (0, 0),
     )
     if holdout and not FLAGS.holdout_fraction and FLAGS.check_split:
-        check_disjoint(source.files, holdout.files)
+        check_disjoint(source.files, holdout.files, skip_corrupt=run.data.skip_corrupt)
     state = train(run, source=source, holdout=holdout, train_dir=FLAGS.train_dir)
     best = f", best holdout score {state.best:.4f}" if state.best is not None else ""
     print(f"trained {state.step} steps in {FLAGS.train_dir}{best}")

@@ -29,6 +29,9 @@ _MAY_CHANGE = {
 }
 
 
+_SHAPELESS = {"name", "dtype", "num_classes", "dropout", "temperature"}
+
+
 def read_run_config(train_dir):
     """The RunConfig of ``train_dir``; InputError where it holds no run."""
     path = os.path.join(train_dir, "config.json")
@@ -119,7 +122,7 @@ def initialize_from(model, train_dir):
     InputError where the run is of another model.
     """
     source, run = load_model(train_dir)
-    resized = run.data.num_classes != model.num_classes
+    resized = run.data.num_classes != model.num_classes and _structure(source) == _structure(model)
     fresh = []
     # Same class and hyperparameters, same order; names of nested layers are not unique.
     for variable, given in itertools.zip_longest(_weights(model), _weights(source)):
@@ -127,7 +130,7 @@ def initialize_from(model, train_dir):
         if variable is None or given is None or (shapes[0] != shapes[1] and not resized):
             raise InputError(
                 f"{train_dir} holds another model ({run.model.name} {run.model.hyperparameters}, features "
-                f"{run.data.features}): weight {(variable or given).path} is {shapes[0]} here and {shapes[1]} there"
+                f"{run.data.features}): weight {(given if variable is None else variable).path} is {shapes[0]} here and {shapes[1]} there"
             )
         if shapes[0] != shapes[1]:
             fresh.append(variable.path)
@@ -195,6 +198,12 @@ def _first_line(error):
 def _save(path, model):
     with atomic_path(path) as temporary:
         model.save(temporary, overwrite=True)
+
+
+def _structure(model):
+    """What decides the shapes of a model's weights, but for the number of classes."""
+    config = model.get_config()
+    return type(model), {name: config[name] for name in config if name not in _SHAPELESS}
 
 
 def _weights(model):

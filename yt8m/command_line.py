@@ -41,6 +41,9 @@ def _parse(arguments):
         return flags.FLAGS(arguments)
     except flags.Error as error:
         raise InputError(f"{_one_line(error)}. See --help") from error
+    except SystemExit:
+        # Only --help ends parsing, and it was asked for.
+        sys.exit(0)
 
 
 def _call(main, arguments, takes_files):

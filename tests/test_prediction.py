@@ -1,0 +1,151 @@
+import json
+
+import numpy as np
+import pytest
+
+from yt8m.config import DataConfig, ModelConfig
+from yt8m.data.splits import Source
+from yt8m.data.tfrecord import FrameRecord, write_records
+from yt8m.evaluation import evaluate_submission
+from yt8m.holdout import evaluate_model
+from yt8m.metrics import gap, hit_at_one
+from yt8m.models.base import build_model
+from yt8m.prediction import Scorer, predict_segments, predict_videos, write_video_predictions
+from yt8m.rated_labels import RatedLabels
+from yt8m.submission import SubmissionWriter
+from yt8m.types import InputError
+
+CONFIG = DataConfig(feature_names=("rgb",), feature_sizes=(6,), num_classes=4, num_frames=30)
+CLASS_IDS = (3, 1)
+LENGTHS = {"short": 3, "even": 10, "ragged": 23, "one": 1, "a:b": 17}
+
+
+@pytest.fixture(scope="module")
+def videos():
+    random = np.random.default_rng(0)
+    return {name: random.integers(0, 256, (length, 6), dtype=np.uint8) for name, length in LENGTHS.items()}
+
+
+@pytest.fixture(scope="module")
+def source(videos, tmp_path_factory):
+    path = tmp_path_factory.mktemp("videos") / "a.tfrecord"
+    records = [
+        FrameRecord(
+            video_id=name,
+            features={"rgb": frames},
+            labels=(i % 4,),
+            segments=tuple((start, c, float((start + c + i) % 2)) for start in range(0, len(frames), 5) for c in (1, 3)),
+        )
+        for i, (name, frames) in enumerate(videos.items())
+    ]
+    write_records(path, records)
+    return Source((str(path),))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build_model(ModelConfig(name="moe", hyperparameters={"num_mixtures": 2}), CONFIG)
+
+
+def slow_scores(model, videos, shifts):
+    """Segment -> scores, a window at a time, clamped at the borders, averaged over the shifts."""
+    scores = {}
+    for name, frames in videos.items():
+        for start in range(0, len(frames), 5):
+            views = []
+            for shift in shifts:
+                count = min(5, len(frames) - start)
+                indices = np.clip(start + shift + np.arange(count), 0, len(frames) - 1)
+                padded = np.zeros((1, 5, 6), np.uint8)
+                padded[0, :count] = frames[indices]
+                views.append(np.asarray(model({"rgb": padded, "num_frames": np.array([count], np.int32)}))[0])
+            scores[f"{name}:{start}"] = np.mean(views, axis=0)
+    return scores
+
+
+@pytest.mark.parametrize("shifts", [(0,), (1,), (-2, -1, 0, 1)])
+@pytest.mark.parametrize("batch_size", [1, 4, 64])
+def test_segments_equal_a_window_at_a_time(model, videos, source, shifts, batch_size):
+    expected = slow_scores(model, videos, shifts)
+    top = predict_segments(model, source, CONFIG, class_ids=CLASS_IDS, shifts=shifts, batch_size=batch_size)
+    found = {class_id: dict(zip(segments, scores)) for class_id, segments, scores in top}
+    assert list(found) == [1, 3]
+    for class_id, segments in found.items():
+        assert set(segments) == set(expected)
+        assert list(segments.values()) == sorted(segments.values(), reverse=True)
+        for segment, score in segments.items():
+            assert score == pytest.approx(expected[segment][class_id], abs=1e-5)
+
+
+def test_top_n_and_top_k_cut(model, videos, source):
+    expected = slow_scores(model, videos, (0,))
+    top = predict_segments(model, source, CONFIG, class_ids=(0, 1, 2, 3), top_n=3, top_k=2, batch_size=4)
+    for class_id, segments, _ in top:
+        allowed = [s for s, row in expected.items() if class_id in np.argsort(-row, kind="stable")[:2]]
+        assert segments == sorted(allowed, key=lambda s: -expected[s][class_id])[:3]
+
+
+def test_nothing_is_compiled_twice(model, source):
+    calls = []
+
+    class Counting(type(model)):
+        def call(self, inputs, training=None):
+            calls.append(1)
+            return super().call(inputs, training=training)
+
+    counting = Counting(feature_sizes=CONFIG.features, num_classes=4, num_mixtures=2)
+    counting.build()
+    scorer = Scorer(counting, batch_size=4)
+    batch = {"rgb": np.zeros((4, 5, 6), np.uint8), "num_frames": np.full(4, 5, np.int32)}
+    scorer(batch)
+    warm = len(calls)
+    for rows in (4, 1, 3):
+        assert scorer({name: values[:rows] for name, values in batch.items()}).shape == (rows, 4)
+    assert len(calls) == warm
+
+
+def test_video_predictions_and_their_file(model, source, tmp_path):
+    predictions = list(predict_videos(model, source, CONFIG, top_k=2, batch_size=2))
+    assert [video_id for video_id, _, _ in predictions] == list(LENGTHS)
+    for _, classes, confidences in predictions:
+        assert len(classes) == 2 and confidences[0] >= confidences[1]
+    assert write_video_predictions(tmp_path / "v.csv", predictions) == 5
+    header, first, *_ = (tmp_path / "v.csv").read_text().splitlines()
+    assert header == "VideoId,LabelConfidencePairs"
+    _, classes, confidences = predictions[0]
+    assert first == f"short,{classes[0]} {confidences[0]:.6f} {classes[1]} {confidences[1]:.6f}"
+
+
+def test_holdout_score_is_that_of_the_submission(model, videos, source, tmp_path):
+    results = evaluate_model(Scorer(model, batch_size=4), source, CONFIG, segment_labels=True)
+    with SubmissionWriter(tmp_path / "s.csv") as writer:
+        for class_id, segments, scores in predict_segments(model, source, CONFIG, class_ids=CLASS_IDS, batch_size=4):
+            writer.write(class_id, segments, scores=scores)
+    rows = [
+        (f"{name}:{start}", c, (start + c + i) % 2)
+        for i, (name, frames) in enumerate(videos.items())
+        for start in range(0, len(frames), 5)
+        for c in (1, 3)
+    ]
+    evaluation = evaluate_submission(tmp_path / "s.csv", RatedLabels(*zip(*rows)))
+    assert results["map_at_k"] == pytest.approx(evaluation.map_at_k, abs=1e-9)
+    assert results["num_rated"] == len(rows)
+
+
+def test_video_scores_are_the_metrics_on_all_videos(model, source):
+    results = evaluate_model(Scorer(model, batch_size=2), source, CONFIG, segment_labels=False, top_k=4)
+    scores = np.zeros((5, 4))
+    for i, (_, classes, confidences) in enumerate(predict_videos(model, source, CONFIG, top_k=4, batch_size=8)):
+        scores[i, classes] = confidences
+    labels = np.eye(4)[[0, 1, 2, 3, 0]]
+    assert results["gap_at_4"] == pytest.approx(gap(scores, labels, top_k=4), abs=1e-6)
+    assert results["hit_at_one"] == pytest.approx(hit_at_one(scores, labels))
+    json.dumps(results)
+
+
+def test_videos_without_labels_have_no_score(model, tmp_path):
+    write_records(tmp_path / "a.tfrecord", [FrameRecord(video_id="v", features={"rgb": np.zeros((9, 6), np.uint8)})])
+    with pytest.raises(InputError, match="have no labels"):
+        evaluate_model(
+            Scorer(model, batch_size=2), Source((str(tmp_path / "a.tfrecord"),)), CONFIG, segment_labels=False
+        )

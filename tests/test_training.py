@@ -1,0 +1,151 @@
+import dataclasses
+import glob
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from yt8m import checkpoints, training
+from yt8m.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from yt8m.data.splits import split_sources
+from yt8m.optimizers import make_optimizer
+from yt8m.types import InputError
+
+BERT = {"num_layers": 1, "num_heads": 2, "hidden_size": 8, "feed_forward_size": 16, "num_mixtures": 1, "dropout": 0.5}
+
+
+@pytest.fixture
+def make_run(demo_data):
+    """Function that trains a small model; keyword arguments change the TrainConfig."""
+    num_classes = json.loads((demo_data / "manifest.json").read_text())["num_classes"]
+    pattern = str(demo_data / "validate" / "*.tfrecord")
+
+    def run(folder, *, model=("frame_bert", BERT), init_from="", part_pattern=pattern, data=(), **settings):
+        defaults = {"segment_labels": True, "batch_size": 16, "base_learning_rate": 0.01, "num_epochs": 2}
+        source, holdout = split_sources(train_data_pattern=part_pattern, holdout_fraction=0.3)
+        run = RunConfig(
+            data=DataConfig(**({"num_classes": num_classes, "num_frames": 5} | dict(data))),
+            model=ModelConfig(name=model[0], hyperparameters=model[1]),
+            train=TrainConfig(**(defaults | settings)),
+            train_data_pattern=part_pattern,
+            init_from=str(init_from),
+        )
+        return training.train(run, source=source, holdout=holdout, train_dir=str(folder))
+
+    return run
+
+
+def weights(folder):
+    """All arrays of the latest checkpoint: model, optimizer and random states."""
+    state = json.loads((folder / "state.json").read_text())
+    model = keras.saving.load_model(folder / state["checkpoint"], safe_mode=True)
+    return [np.asarray(v) for v in model.weights] + state["random"]
+
+
+def test_interrupted_and_resumed_equals_never_stopped(make_run, tmp_path, monkeypatch):
+    straight = make_run(tmp_path / "straight", evaluate_steps=3)
+    after_step = training._Session.after_step
+
+    def interrupting(session, logs):
+        paused = after_step(session, logs)
+        if session.state.step == straight.step // 2:
+            raise KeyboardInterrupt
+        return paused
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training._Session, "after_step", interrupting)
+        with pytest.raises(KeyboardInterrupt):
+            make_run(tmp_path / "stopped", evaluate_steps=3)
+    stopped_at = json.loads((tmp_path / "stopped" / "state.json").read_text())
+    assert 0 < stopped_at["step"] < straight.step and stopped_at["epoch_step"] > 0
+    resumed = make_run(tmp_path / "stopped", evaluate_steps=3)
+    assert dataclasses.asdict(resumed) == dataclasses.asdict(straight)
+    for one, other in zip(weights(tmp_path / "straight"), weights(tmp_path / "stopped"), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert checkpoints.read_metrics(tmp_path / "straight") == checkpoints.read_metrics(tmp_path / "stopped")
+
+
+def test_a_seed_decides_a_run(make_run, tmp_path):
+    scores = {}
+    for name, seed in (("a", 1), ("again", 1), ("other", 2)):
+        make_run(tmp_path / name, model=("logistic", {}), num_epochs=1, seed=seed)
+        scores[name] = checkpoints.read_metrics(tmp_path / name)
+    assert scores["a"] == scores["again"] != scores["other"]
+
+
+def test_best_model_is_that_of_the_best_evaluation(make_run, tmp_path, demo_data):
+    state = make_run(tmp_path, model=("logistic", {}), num_epochs=4, base_learning_rate=0.3)
+    metrics = checkpoints.read_metrics(tmp_path)
+    assert len(metrics) == 4 and state.best == max(entry["map_at_k"] for entry in metrics)
+    best = np.asarray(checkpoints.load_model(str(tmp_path))[0].weights[0])
+    latest = weights(tmp_path)[0]
+    assert (state.stale == 0) == np.array_equal(best, latest)
+    assert glob.glob(str(tmp_path / "tensorboard" / "events*"))
+
+
+def test_patience_and_max_steps_end_training(make_run, tmp_path):
+    state = make_run(tmp_path / "a", model=("logistic", {}), num_epochs=None, max_steps=3)
+    assert state.step == 3 and state.finished
+    gone_on = make_run(tmp_path / "a", model=("logistic", {}), num_epochs=None, max_steps=5)
+    assert gone_on.step == 5
+    state = make_run(tmp_path / "b", model=("logistic", {}), num_epochs=50, patience=1, base_learning_rate=1e-9)
+    assert state.epoch < 50 and state.stale == 1
+
+
+def test_fine_tuning_starts_from_the_given_weights(make_run, tmp_path):
+    make_run(tmp_path / "pretrained", num_epochs=1)
+    target = checkpoints.load_model(str(tmp_path / "pretrained"))[0]
+    fresh_model = keras.Model.from_config.__func__(type(target), target.get_config())
+    fresh_model.build()
+    assert checkpoints.initialize_from(fresh_model, str(tmp_path / "pretrained")) == []
+    for one, other in zip(target.get_weights(), fresh_model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_another_vocabulary_leaves_the_head_fresh(make_run, tmp_path):
+    make_run(tmp_path / "pretrained", num_epochs=1)
+    source, run = checkpoints.load_model(str(tmp_path / "pretrained"))
+    config = source.get_config() | {"num_classes": source.num_classes + 1}
+    model = type(source).from_config(config)
+    model.build()
+    fresh = checkpoints.initialize_from(model, str(tmp_path / "pretrained"))
+    assert len(fresh) == 3 and all("head" in path for path in fresh)
+
+
+def test_another_model_is_refused(make_run, tmp_path):
+    make_run(tmp_path / "pretrained", model=("logistic", {}), num_epochs=1)
+    with pytest.raises(InputError, match="holds another model .logistic"):
+        make_run(tmp_path / "finetuned", init_from=tmp_path / "pretrained")
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [({"batch_size": 8}, "train.batch_size is 16 there and 8 here"), ({"model": ("moe", {})}, "model.name is 'logistic'")],
+)
+def test_another_run_in_the_same_folder_is_refused(make_run, tmp_path, changes, message):
+    make_run(tmp_path, model=("logistic", {}), num_epochs=1)
+    with pytest.raises(InputError, match=message):
+        make_run(tmp_path, **({"model": ("logistic", {}), "num_epochs": 1} | changes))
+
+
+def test_files_without_ratings_teach_nothing(make_run, tmp_path, demo_data):
+    with pytest.raises(InputError, match="hold no rated segments"):
+        make_run(tmp_path, model=("logistic", {}), part_pattern=str(demo_data / "test" / "*.tfrecord"))
+
+
+def test_a_diverging_loss_is_an_error(make_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "_BOARD_STEPS", 1)
+    after_step = training._Session.after_step
+    monkeypatch.setattr(
+        training._Session, "after_step", lambda session, logs: after_step(session, {"loss": float("nan")})
+    )
+    with pytest.raises(InputError, match="loss is nan at step 1: lower base_learning_rate"):
+        make_run(tmp_path, model=("logistic", {}))
+
+
+def test_learning_rate_falls_in_steps_of_examples():
+    config = TrainConfig(base_learning_rate=0.1, learning_rate_decay=0.9, learning_rate_decay_examples=640, batch_size=64)
+    schedule = make_optimizer(config)._learning_rate
+    rates = [float(schedule(step)) for step in (0, 9, 10, 19, 20)]
+    np.testing.assert_allclose(rates, [0.1, 0.1, 0.09, 0.09, 0.081], rtol=1e-6)

@@ -62,6 +62,7 @@ ENTRIES = {
 
 
 def main():
+    """Runs the demo with the flags given."""
     from yt8m.data.demo import write_demo
 
     started = time.monotonic()

@@ -2,11 +2,12 @@
 
 import keras
 
+from yt8m.layers.base import Layer
 from yt8m.layers.netvlad import BATCH_NORM_EPSILON
 
 
 @keras.saving.register_keras_serializable("yt8m")
-class ContextGating(keras.layers.Layer):
+class ContextGating(Layer):
     """y = sigmoid(BN(W x)) * x (Miech et al. 2017), or its squeeze-and-excitation form.
 
     reduction: None for the full square W; r for the bottleneck W2 relu(BN(W1 x)) of size D/r, as NeXtVLAD has it.

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from yt8m.layers.base import Layer
 from yt8m.layers.masking import masked_mean, masked_softmax
 from yt8m.types import InputError
 
@@ -10,7 +11,7 @@ METHODS = ("first", "mean", "attention", "concat")
 
 
 @keras.saving.register_keras_serializable("yt8m")
-class FramePooling(keras.layers.Layer):
+class FramePooling(Layer):
     """Aggregates BERT's outputs in one of the paper's ways.
 
     method:

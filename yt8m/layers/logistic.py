@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from yt8m.layers.base import Layer
+
 
 PRIOR_LOGIT = -4.6
 """Bias that heads start from, a prior probability of 0.01: labels are rare, and from a bias of 0 learning that alone
@@ -10,7 +12,7 @@ takes Adam thousands of steps (Lin et al. 2017, focal loss, section 3.3)."""
 
 
 @keras.saving.register_keras_serializable("yt8m")
-class Logistic(keras.layers.Layer):
+class Logistic(Layer):
     """p_c = sigmoid(w_c x + b_c), independent for every class.
 
     num_classes: C.

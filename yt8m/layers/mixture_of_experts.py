@@ -3,11 +3,12 @@
 import keras
 from keras import ops
 
+from yt8m.layers.base import Layer
 from yt8m.layers.logistic import PRIOR_LOGIT
 
 
 @keras.saving.register_keras_serializable("yt8m")
-class MixtureOfExperts(keras.layers.Layer):
+class MixtureOfExperts(Layer):
     """For every class, M logistic experts mixed by a softmax gate with one dummy expert that always says 0.
 
     p_c = sum_{m<M} softmax_m(G_c x)_m sigmoid(E_cm x + b_cm), the softmax over M + 1 gates (Jordan & Jacobs 1994;

@@ -3,13 +3,15 @@
 import keras
 from keras import ops
 
+from yt8m.layers.base import Layer
+
 BATCH_NORM_EPSILON = 1e-3
 L2_EPSILON = 1e-6
 """Floor of a norm (not of its square), so that empty clusters give 0 and not 0/0."""
 
 
 @keras.saving.register_keras_serializable("yt8m")
-class NetVLAD(keras.layers.Layer):
+class NetVLAD(Layer):
     """Pools frames into one descriptor a video (Arandjelovic et al. 2016; for YouTube-8M, Miech et al. 2017).
 
     With assignment a_tk = softmax_k(BN(W x_t)), the descriptor is V_dk = sum_t a_tk (x_td - c_dk), normalised to

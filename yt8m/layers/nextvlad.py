@@ -3,12 +3,13 @@
 import keras
 from keras import ops
 
+from yt8m.layers.base import Layer
 from yt8m.layers.netvlad import BATCH_NORM_EPSILON, unit_norm
 from yt8m.types import InputError
 
 
 @keras.saving.register_keras_serializable("yt8m")
-class NeXtVLAD(keras.layers.Layer):
+class NeXtVLAD(Layer):
     """Pools frames into one descriptor a video (Lin et al. 2018).
 
     The input is widened to E*D and cut into G groups of D' = E*D/G. With attention alpha_tg = sigmoid(U x_t) and

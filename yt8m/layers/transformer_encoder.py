@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from yt8m.layers.base import Layer
 from yt8m.types import InputError
 
 LAYER_NORM_EPSILON = 1e-12
@@ -10,7 +11,7 @@ INITIALIZER_STDDEV = 0.02
 
 
 @keras.saving.register_keras_serializable("yt8m")
-class TransformerLayer(keras.layers.Layer):
+class TransformerLayer(Layer):
     """One post-layer-norm transformer layer (Vaswani et al. 2017, as in BERT, Devlin et al. 2019).
 
     h = LN(x + dropout(attention(x))); y = LN(h + dropout(FFN(h))) with a tanh-form GELU.
@@ -84,7 +85,7 @@ class TransformerLayer(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("yt8m")
-class TransformerEncoder(keras.layers.Layer):
+class TransformerEncoder(Layer):
     """A stack of transformer layers over frame features, which go straight in as tokens.
 
     num_layers, num_heads, feed_forward_size, dropout: see TransformerLayer.

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from yt8m.layers.base import Layer
 from yt8m.layers.context_gating import ContextGating
 from yt8m.layers.netvlad import BATCH_NORM_EPSILON
 from yt8m.layers.nextvlad import NeXtVLAD
@@ -11,7 +12,7 @@ from yt8m.models.base import VideoModel
 
 
 @keras.saving.register_keras_serializable("yt8m")
-class NeXtVLADEncoder(keras.layers.Layer):
+class NeXtVLADEncoder(Layer):
     """NeXtVLAD for each modality, joined late, a hidden layer and a squeeze-and-excitation gate (Lin et al. 2018).
 
     feature_names: the modalities; num_clusters, groups: of the first, every further one has half of both.

@@ -1,0 +1,151 @@
+"""Layers against slow NumPy twins of their equations, on masked frames."""
+
+import keras
+import numpy as np
+import pytest
+
+from yt8m.layers.context_gating import ContextGating
+from yt8m.layers.frame_pooling import METHODS, FramePooling
+from yt8m.layers.logistic import Logistic
+from yt8m.layers.masking import masked_mean, masked_softmax
+from yt8m.layers.mixture_of_experts import MixtureOfExperts
+from yt8m.layers.netvlad import NetVLAD
+from yt8m.layers.nextvlad import NeXtVLAD
+from yt8m.layers.transformer_encoder import TransformerEncoder, TransformerLayer
+from yt8m.losses import rated_binary_crossentropy
+
+COUNTS = (5, 3, 1)
+BN = 1 / np.sqrt(1 + 1e-3)  # A batch norm as it starts: mean 0, variance 1, epsilon 1e-3.
+
+
+@pytest.fixture
+def frames():
+    keras.utils.set_random_seed(3)
+    return np.random.default_rng(0).normal(size=(3, 5, 8)).astype(np.float32)
+
+
+@pytest.fixture
+def frame_mask():
+    return np.arange(5)[None] < np.array(COUNTS)[:, None]
+
+
+def softmax(x, axis=-1):
+    e = np.exp(x - x.max(axis=axis, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def unit(x, axis):
+    return x / np.linalg.norm(x, axis=axis, keepdims=True)
+
+
+def test_masked_mean_and_softmax(frames, frame_mask):
+    mean, weights = np.asarray(masked_mean(frames, frame_mask)), np.asarray(masked_softmax(frames, frame_mask))
+    for row, count in enumerate(COUNTS):
+        np.testing.assert_allclose(mean[row], frames[row, :count].mean(0), atol=1e-6)
+        np.testing.assert_allclose(weights[row, :count], softmax(frames[row, :count], axis=0), atol=1e-6)
+        assert not weights[row, count:].any()
+    assert not np.asarray(masked_mean(frames, frame_mask & False)).any()
+
+
+def test_netvlad_on_real_frames_alone(frames, frame_mask):
+    layer = NetVLAD(4)
+    output = np.asarray(layer(frames, frame_mask=frame_mask))
+    kernel, centres = np.asarray(layer.assignment.kernel), np.asarray(layer.centres)
+    for row, count in enumerate(COUNTS):
+        x = frames[row, :count].astype(np.float64)
+        assigned = softmax(x @ kernel * BN)
+        descriptor = np.stack(
+            [sum(assigned[t, k] * (x[t] - centres[:, k]) for t in range(count)) for k in range(4)], axis=1
+        )
+        np.testing.assert_allclose(output[row], unit(unit(descriptor, 0).ravel(), 0), atol=1e-5)
+
+
+def test_nextvlad_on_real_frames_alone(frames, frame_mask):
+    layer = NeXtVLAD(3, groups=4, expansion=2)
+    output = np.asarray(layer(frames, frame_mask=frame_mask))
+    weight = lambda name: np.asarray(getattr(layer, name).kernel, np.float64)
+    centres = np.asarray(layer.centres)
+    for row, count in enumerate(COUNTS):
+        wide = frames[row, :count] @ weight("widen")
+        attention = sigmoid(wide @ weight("group_attention"))
+        assigned = softmax((wide @ weight("assignment") * BN).reshape(count, 4, 3))
+        grouped = wide.reshape(count, 4, 4)
+        descriptor = np.zeros((4, 3))
+        for t in range(count):
+            for g in range(4):
+                for k in range(3):
+                    descriptor[:, k] += attention[t, g] * assigned[t, g, k] * (grouped[t, g] - centres[:, k])
+        np.testing.assert_allclose(output[row], unit(descriptor, 0).ravel() * BN, atol=1e-5)
+
+
+@pytest.mark.parametrize("reduction", [None, 4])
+def test_context_gating(frames, reduction):
+    x = frames[:, 0]
+    layer = ContextGating(reduction=reduction)
+    output = np.asarray(layer(x))
+    gates = x @ np.asarray(layer.squeeze.kernel) * BN
+    if reduction:
+        gates = np.maximum(gates, 0) @ np.asarray(layer.excite.kernel)
+    np.testing.assert_allclose(output, sigmoid(gates) * x, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_frame_pooling(frames, frame_mask, method):
+    layer = FramePooling(method)
+    output = np.asarray(layer(frames, frame_mask=frame_mask))
+    for row, count in enumerate(COUNTS):
+        x = frames[row, :count]
+        if method == "first":
+            expected = x[0]
+        elif method == "mean":
+            expected = x.mean(0)
+        elif method == "concat":
+            expected = np.concatenate([x, np.zeros((5 - count, 8))]).ravel()
+        else:
+            hidden = np.tanh(x @ np.asarray(layer.project.kernel) + np.asarray(layer.project.bias))
+            expected = (softmax(hidden @ np.asarray(layer.score.kernel), axis=0) * x).sum(0)
+        np.testing.assert_allclose(output[row], expected, atol=1e-5)
+
+
+def test_transformer_sees_real_frames_alone(frames, frame_mask):
+    layer = TransformerLayer(2, feed_forward_size=12)
+    output = np.asarray(layer(frames, frame_mask=frame_mask))
+    for row, count in enumerate(COUNTS):
+        alone = layer(frames[row : row + 1, :count], frame_mask=np.ones((1, count), bool))
+        np.testing.assert_allclose(output[row, :count], np.asarray(alone)[0], atol=1e-5)
+
+
+def test_loss_counts_rated_pairs_by_their_weight():
+    labels = np.array([[1, 0, 1], [0, 0, 1]], np.float32)
+    probabilities = np.array([[0.9, 0.2, 0.5], [0.4, 0.6, 0.7]], np.float32)
+    rated = np.array([[1, 0.5, 0], [0, 1, 1]], np.float32)
+    expected = -(np.log(0.9) + 0.5 * np.log(0.8) + np.log(0.4) + np.log(0.7)) / 2
+    assert float(rated_binary_crossentropy(labels, probabilities, rated)) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        NetVLAD(4),
+        NeXtVLAD(3, groups=4),
+        ContextGating(reduction=2),
+        FramePooling("attention"),
+        TransformerEncoder(1, num_heads=2, feed_forward_size=6, hidden_size=4, positions="learned"),
+        MixtureOfExperts(5, num_mixtures=2),
+        Logistic(5),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_config_round_trip(layer, frames, frame_mask):
+    twin = type(layer).from_config(layer.get_config())
+    assert twin.get_config() == layer.get_config()
+    pools = not isinstance(layer, (ContextGating, MixtureOfExperts, Logistic))
+    call = (lambda l: l(frames, frame_mask=frame_mask)) if pools else (lambda l: l(frames[:, 0]))
+    output = call(layer)
+    call(twin)
+    twin.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(output, call(twin))

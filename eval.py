@@ -35,10 +35,16 @@ flags.DEFINE_string("compare_with", None, "Another submission: adds the differen
 flags.DEFINE_integer("bootstrap", 0, "Draws of videos for a 95% interval of MAP@K; 0 for none.", lower_bound=0)
 flags.DEFINE_string("classes", None, "Range of class ids to score, first:end without end, as in 0:250.")
 flags.DEFINE_string("per_class_csv", None, "File for a table of average precision and counts of every class.")
+flags.DEFINE_list("merge_per_class", None, "Tables of --per_class_csv, of ranges of --classes, to make one score of.")
 flags.DEFINE_string("vocabulary", None, "CSV with Index and Name, for names in --per_class_csv.")
 
 
 def main():
+    if FLAGS.merge_per_class:
+        from yt8m.evaluation import merge_per_class
+
+        print(json.dumps(merge_per_class(FLAGS.merge_per_class)))
+        return
     if (FLAGS.submission is None) == (FLAGS.train_dir is None):
         raise InputError("give --train_dir to score a model, or --submission and --labels to score a file")
     results = _score_submission() if FLAGS.submission else _score_model()

@@ -28,6 +28,7 @@ flags.DEFINE_bool(
 flags.DEFINE_integer("batch_size", 128, "Examples a step.", lower_bound=1)
 flags.DEFINE_integer("top_k", 20, "Classes of a video that count, as in GAP@20.", lower_bound=1)
 flags.DEFINE_bool("skip_corrupt", False, "Count corrupt records and go on, instead of stopping at the first.")
+run_flags.define_run_check_flags()
 flags.DEFINE_string("submission", None, "Submission file to score instead of a model: CSV, .gz or .parquet.")
 flags.DEFINE_string("labels", None, "Ratings for --submission: CSV of vid:start,class,score, or TFRecord files.")
 flags.DEFINE_integer("top_n", MAX_SEGMENTS_PER_CLASS, "K of MAP@K: segments of a class that count.", lower_bound=1)
@@ -78,6 +79,7 @@ def _score_model():
     from yt8m.prediction import Scorer
 
     run = read_run_config(FLAGS.train_dir)
+    run_flags.check_run_flags(run)
     source = _holdout_of(run)
     model, _ = load_model(FLAGS.train_dir)
     return evaluate_model(

@@ -36,6 +36,7 @@ flags.DEFINE_list(
     "Default: the preset's, else 0,0.",
 )
 run_flags.define_border_flag()
+run_flags.define_run_check_flags()
 run_flags.define_split_flags()
 flags.DEFINE_enum("split", "all", ("all", "train", "holdout"), "Which side of the split to predict.")
 flags.DEFINE_enum("format", None, ("csv", "parquet"), "Form of a submission. Default: by the output file's suffix.")
@@ -51,6 +52,7 @@ def main():
     check_writable(FLAGS.output_file)
     source = run_flags.source_from_flags(FLAGS.input_data_pattern, FLAGS.split)
     model, run = load_model(FLAGS.train_dir)
+    run_flags.check_run_flags(run)
     config = run.data.replace(**run_flags.given("border", "skip_corrupt"))
     if not (run.train.segment_labels if FLAGS.segment_labels is None else FLAGS.segment_labels):
         return _tag_videos(model, source, config)

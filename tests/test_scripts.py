@@ -81,7 +81,9 @@ def finetuned(demo_data, tmp_path_factory):
 
 
 def test_the_job_end_to_end(finetuned, demo_data, tmp_path):
-    scored = json.loads(passed("eval", f"--train_dir={finetuned}", f"--per_class_csv={tmp_path}/classes.csv").stdout)
+    features = ("--feature_names=rgb,audio", "--feature_sizes=1024,128")
+    table = f"--per_class_csv={tmp_path}/classes.csv"
+    scored = json.loads(passed("eval", f"--train_dir={finetuned}", table, *features).stdout)
     assert 0 < scored["map_at_k"] <= 1 and (tmp_path / "classes.csv").exists()
     common = (
         f"--train_dir={finetuned}",
@@ -114,6 +116,7 @@ def test_the_job_end_to_end(finetuned, demo_data, tmp_path):
         (("--tta=1,-2,3",), "--tta=1,-2,3 is not a range of shifts"),
         (("--tta=-1,1", "--shift=0"), "--shift and --tta contradict"),
         (("--format=parquet",), "--format=parquet contradicts --output_file"),
+        (("--feature_names=rgb", "--model=gated_netvlad"), "--feature_names=rgb contradicts the run, which was trained"),
         (("--split=holdout",), "--split=holdout needs --holdout_files"),
         (("--input_data_pattern=/nowhere/*",), "/nowhere/*"),
     ],

@@ -82,6 +82,28 @@ def define_border_flag():
     )
 
 
+def define_run_check_flags():
+    """--model, --feature_names, --feature_sizes, --num_classes, for scripts that know them from the run."""
+    for name, what in (("model", "architecture"), ("num_classes", "vocabulary size")):
+        flags.DEFINE_string(name, None, f"Not needed: the run knows its {what}. Where given, it must be that.")
+    for name in ("feature_names", "feature_sizes"):
+        flags.DEFINE_list(name, None, "Not needed: the run knows its features. Where given, they must be those.")
+
+
+def check_run_flags(run):
+    """Raises InputError where a flag of define_run_check_flags contradicts ``run``, a RunConfig."""
+    known = {
+        "model": run.model.name,
+        "num_classes": str(run.data.num_classes),
+        "feature_names": list(run.data.feature_names),
+        "feature_sizes": [str(size) for size in run.data.feature_sizes],
+    }
+    for name, value in given(*known).items():
+        if value != known[name]:
+            said, trained = (",".join(text) if isinstance(text, list) else text for text in (value, known[name]))
+            raise InputError(f"--{name}={said} contradicts the run, which was trained with {trained}")
+
+
 def given(*names):
     """Dict of those of the flags ``names`` that are defined and were given a value."""
     return {name: flags.FLAGS[name].value for name in names if name in flags.FLAGS and flags.FLAGS[name].value is not None}

@@ -66,3 +66,12 @@ def test_message(clock):
     stream = io.StringIO()
     Progress("steps", stream=stream).message("hello")
     assert stream.getvalue() == "hello\n"
+
+
+def test_an_estimated_total_gives_way_to_the_count(clock):
+    stream = io.StringIO()
+    with Progress("files", total=90, unit="files", stream=stream) as bar:
+        bar.update(80)
+        clock[0] += 10
+        bar.complete()
+    assert stream.getvalue().startswith("files: 80/80 (100%)")

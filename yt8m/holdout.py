@@ -40,6 +40,7 @@ def evaluate_model(
             loss += _summed_loss(scores, targets)
             examples += len(scores)
             progress.update(len(scores))
+        progress.complete()
     if not examples:
         kind = "rated segments" if segment_labels else "videos"
         raise InputError(f"there are no {kind} to evaluate on in {source.files[0]} and {len(source.files) - 1} more")

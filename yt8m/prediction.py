@@ -73,6 +73,7 @@ def predict_segments(
                 scores = _only_best(scores, top_k)
             top.add([video_id.decode() for video_id in info["id"].tolist()], info["start_time"], scores)
             progress.update(len(scores))
+        progress.complete()
     return top
 
 
@@ -90,6 +91,7 @@ def predict_videos(model, source, config, *, top_k=20, batch_size=512):
             for video_id, best, row in zip(info["id"].tolist(), order, scores):
                 yield video_id.decode(), best, row[best]
             progress.update(len(scores))
+        progress.complete()
 
 
 class _MeanOverShifts(keras.Model):

@@ -36,6 +36,10 @@ class Progress:
         """Units a second since the start."""
         return (self.count - self._initial) / max(time.monotonic() - self._start, 1e-9)
 
+    def complete(self):
+        """Says that all is counted, where ``total`` was an estimate."""
+        self.total = self.total and self.count
+
     def message(self, text):
         """Prints ``text`` on a line of its own, above the progress line."""
         self._stream.write(("\r" + text.ljust(self._width) if self._terminal else text) + "\n")
@@ -49,9 +53,6 @@ class Progress:
 
     def __exit__(self, *exception):
         # An error is one sentence, so a job that failed before it had anything to show says nothing.
-        if exception[0] is None:
-            # A total may have been an estimate; the count is what it came to.
-            self.total = self.total and self.count
         if exception[0] is None or self._width:
             self.close()
 

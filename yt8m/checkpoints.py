@@ -112,7 +112,7 @@ def save_best(train_dir, model):
 def load_model(train_dir):
     """(model, RunConfig) of a run: the best model, or the latest checkpoint where there is no best one yet."""
     run = read_run_config(train_dir)
-    return _load_model(_model_path(train_dir)), run
+    return _load_model(model_path(train_dir)), run
 
 
 def initialize_from(model, train_dir):
@@ -165,7 +165,8 @@ def _metrics_path(train_dir):
     return os.path.join(train_dir, "metrics.jsonl")
 
 
-def _model_path(train_dir):
+def model_path(train_dir):
+    """The file that load_model loads. Raises InputError where there is none yet."""
     best = os.path.join(train_dir, "best.keras")
     if os.path.exists(best):
         return best

@@ -1,16 +1,13 @@
-"""One function over many items in several processes, with results in order and few of them held."""
+"""One function over many items in several processes or threads, with results in order and few of them held."""
 
 import collections
 import concurrent.futures
 import contextlib
-import ctypes
 import multiprocessing
 import signal
 
+from yt8m.memory import reuse_freed_memory
 from yt8m.types import InputError
-
-# From malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 _tasks = []
 
@@ -20,7 +17,7 @@ def map_in_order(task, items, *, workers=1):
 
     task: picklable where workers > 1, sent once to each; then calls belong under ``if __name__ == "__main__"``.
     """
-    _reuse_freed_memory()
+    reuse_freed_memory()
     if workers <= 1 or len(items) <= 1:
         yield from map(task, items)
         return
@@ -44,6 +41,26 @@ def map_in_order(task, items, *, workers=1):
             pool.shutdown(cancel_futures=True)
 
 
+def map_in_threads(task, items, *, threads, stop):
+    """Yields task(item) of every item, in order; at most ``threads`` items are at work or wait to be taken.
+
+    items: iterable, read as its items are handed out. stop: called without arguments when no further results are
+    wanted, so that calls of task that are under way may end early.
+    """
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        waiting = collections.deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(task, item))
+                if len(waiting) == threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            stop()
+            pool.shutdown(cancel_futures=True)
+
+
 @contextlib.contextmanager
 def _interrupts_held():
     """Processes that start in the block never see Ctrl-C: the one that started them does, and ends them in order."""
@@ -57,17 +74,8 @@ def _interrupts_held():
         signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
 
 
-def _reuse_freed_memory():
-    """Tells glibc to keep what is freed: giving the arrays of an item back and asking anew for the next takes a third
-    of the time. Elsewhere does nothing."""
-    with contextlib.suppress(OSError, AttributeError):
-        library = ctypes.CDLL(None)
-        for option, size in ((_M_TRIM_THRESHOLD, 1 << 30), (_M_MMAP_THRESHOLD, 1 << 25)):
-            library.mallopt(option, size)
-
-
 def _keep(task):
-    _reuse_freed_memory()
+    reuse_freed_memory()
     _tasks.append(task)
 
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 from yt8m.data import doctor, tfrecord
 from yt8m.data.sampling import sample_frames
 from yt8m.data.segments import all_windows, window_frames
+from yt8m.memory import reuse_freed_memory
 from yt8m.types import InputError, SEGMENT_SECONDS, Segment
 
 WINDOWS = ("video", "rated", "all")
@@ -62,6 +63,7 @@ def make_dataset(
     config.skip_corrupt bad records are left out, and counted on standard error at the end.
     """
     _check_arguments(config, windows, training, shifts)
+    reuse_freed_memory()
     order, shuffle_seed, frame_seed = _random_state(seed, epoch, len(files))
     files = [files[index] for index in order] if training else list(files)
     records = _records(files, config, windows=windows, interleaved=training, keep=keep)

@@ -130,6 +130,16 @@ def test_embedding_feeds_the_head(model):
     assert embedding.shape[0] == 6 and embedding.ndim == 2 and np.isfinite(embedding).all()
 
 
+@pytest.mark.parametrize("class_ids", [(5, 2), (6, 5, 4, 3, 2, 1, 0)])
+def test_some_classes_alone_score_the_same(model, class_ids):
+    for variable in model.variables:
+        if "seed" not in variable.path:
+            variable.assign(variable + 0.1 * keras.random.uniform(variable.shape, seed=2))
+    features = segments()
+    narrow = model.for_classes(class_ids)
+    np.testing.assert_allclose(narrow(features), np.asarray(model(features))[:, list(class_ids)], atol=1e-6)
+
+
 def test_mixed_precision_stays_close(model):
     config = ModelConfig(
         name=model.name,

@@ -1,6 +1,7 @@
 """Logistic classification head."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from yt8m.layers.base import Layer
@@ -31,6 +32,11 @@ class Logistic(Layer):
 
     def build(self, inputs_shape):
         self.dense.build(inputs_shape)
+
+    def take_classes(self, other, class_ids):
+        """Takes the weights of ``class_ids`` from ``other``, a built layer of more classes."""
+        for variable, given in zip(self.variables, other.variables, strict=True):
+            variable.assign(ops.take(given, np.asarray(class_ids, np.int32), axis=-1))
 
     def logits(self, inputs):
         return ops.cast(self.dense(inputs), "float32")

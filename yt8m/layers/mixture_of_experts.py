@@ -1,6 +1,7 @@
 """Mixture-of-experts classification head."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from yt8m.layers.base import Layer
@@ -36,6 +37,12 @@ class MixtureOfExperts(Layer):
     def build(self, inputs_shape):
         self.gates.build(inputs_shape)
         self.experts.build(inputs_shape)
+
+    def take_classes(self, other, class_ids):
+        """Takes the weights of ``class_ids`` from ``other``, a built layer of more classes and as many mixtures."""
+        for variable, given in zip(self.variables, other.variables, strict=True):
+            by_class = ops.reshape(given, (*given.shape[:-1], -1, other.num_classes))
+            variable.assign(ops.reshape(ops.take(by_class, np.asarray(class_ids, np.int32), axis=-1), variable.shape))
 
     def call(self, inputs):
         gates = self._by_mixture(self.gates(inputs), self.num_mixtures + 1)

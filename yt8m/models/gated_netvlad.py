@@ -6,7 +6,7 @@ from keras import ops
 from yt8m.layers.context_gating import ContextGating
 from yt8m.layers.netvlad import BATCH_NORM_EPSILON, NetVLAD
 from yt8m.models import MODELS
-from yt8m.models.base import VideoModel
+from yt8m.models.base import ClassColumns, VideoModel
 
 
 @MODELS.register("gated_netvlad")
@@ -65,6 +65,10 @@ class GatedNetVLADModel(VideoModel):
         ]
         vector = self.reduce_norm(self.reduce(ops.concatenate(descriptors, axis=-1)), training=training)
         return self.gating(self.hidden(ops.relu6(vector)), training=training)
+
+    def for_classes(self, class_ids):
+        # Gating mixes the probabilities of all classes.
+        return ClassColumns(self, class_ids) if self.gate_probabilities else super().for_classes(class_ids)
 
     def call(self, inputs, training=None):
         probabilities = self.head(self.embed(inputs, training=training))

@@ -60,8 +60,12 @@ class MixNeXtVLADModel(VideoModel):
             )
             for m in range(num_branches)
         ]
-        self.heads = [Logistic(num_classes, dtype=self.dtype_policy, name=f"head_{m}") for m in range(num_branches)]
+        self.branch_heads = [Logistic(num_classes, dtype=self.dtype_policy, name=f"head_{m}") for m in range(num_branches)]
         self.gate = keras.layers.Dense(num_branches, dtype=self.dtype_policy, name="gate")
+
+    @property
+    def heads(self):
+        return self.branch_heads
 
     def gates_and_vectors(self, inputs, *, training=None):
         """Mixture gates (B, M) float32 and the branches' vectors, each (B, hidden_size)."""
@@ -76,7 +80,7 @@ class MixNeXtVLADModel(VideoModel):
 
     def call(self, inputs, training=None):
         gates, vectors = self.gates_and_vectors(inputs, training=training)
-        branch_logits = ops.stack([head.logits(vector) for head, vector in zip(self.heads, vectors)], axis=1)
+        branch_logits = ops.stack([head.logits(vector) for head, vector in zip(self.branch_heads, vectors)], axis=1)
         mixture_logits = ops.sum(gates[..., None] * branch_logits, axis=1)
         predictions = ops.sigmoid(mixture_logits)
         if not training:

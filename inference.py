@@ -5,6 +5,9 @@
 
 Segments: a submission, header Class,Segments, then class_id,video_id:start ... best first (or parquet with scores).
 Videos: header VideoId,LabelConfidencePairs, then video_id,class confidence class confidence ...
+
+What is done is kept in OUTPUT_FILE.parts until the output is written, so that the same command after a kill goes on
+where it stopped, to the same bytes. With --ray the machines of a Ray cluster share the work, to the same bytes.
 """
 
 import os
@@ -41,52 +44,66 @@ run_flags.define_split_flags()
 flags.DEFINE_enum("split", "all", ("all", "train", "holdout"), "Which side of the split to predict.")
 flags.DEFINE_enum("format", None, ("csv", "parquet"), "Form of a submission. Default: by the output file's suffix.")
 flags.DEFINE_bool("skip_corrupt", False, "Count corrupt records and go on, instead of stopping at the first.")
+run_flags.define_ray_flag("A worker for each GPU, or for each machine where there are none.")
 
 
 def main():
-    from yt8m.checkpoints import load_model
+    from yt8m.checkpoints import load_model, read_run_config
     from yt8m.files import check_writable
-    from yt8m.submission import SubmissionWriter
 
     _check_format()
     check_writable(FLAGS.output_file)
     source = run_flags.source_from_flags(FLAGS.input_data_pattern, FLAGS.split)
-    model, run = load_model(FLAGS.train_dir)
+    run = read_run_config(FLAGS.train_dir)
     run_flags.check_run_flags(run)
     config = run.data.replace(**run_flags.given("border", "skip_corrupt"))
-    if not (run.train.segment_labels if FLAGS.segment_labels is None else FLAGS.segment_labels):
-        return _tag_videos(model, source, config)
+    segments = run.train.segment_labels if FLAGS.segment_labels is None else FLAGS.segment_labels
+    if not segments and FLAGS.output_file.endswith(".parquet"):
+        raise InputError("--format=parquet is for segments: predictions of whole videos are CSV")
+    shifts = _shifts(run) if segments else ()
+    folder = _folder()
+    # With Ray this process may have nothing to run a model on.
+    model = FLAGS.train_dir if FLAGS.ray else load_model(FLAGS.train_dir)[0]
+    options = {"batch_size": FLAGS.batch_size, "folder": folder, "ray": FLAGS.ray}
+    if segments:
+        written = _rank_segments(model, source, config, shifts=shifts, **options)
+    else:
+        written = _tag_videos(model, source, config, **options)
+    folder.remove()
+    print(f"wrote {FLAGS.output_file}: {written}")
 
+
+def _rank_segments(model, source, config, **options):
     from yt8m.prediction import predict_segments
+    from yt8m.submission import SubmissionWriter
     from yt8m.vocabulary import read_segment_class_ids
 
     class_ids = tuple(range(config.num_classes))
     if FLAGS.segment_label_ids_file:
         class_ids = read_segment_class_ids(FLAGS.segment_label_ids_file, num_classes=config.num_classes)
-    top = predict_segments(
-        model,
-        source,
-        config,
-        class_ids=class_ids,
-        shifts=_shifts(run),
-        batch_size=FLAGS.batch_size,
-        top_n=FLAGS.segment_max_pred,
-        top_k=FLAGS.top_k,
-    )
+    options |= {"class_ids": class_ids, "top_n": FLAGS.segment_max_pred, "top_k": FLAGS.top_k}
+    top = predict_segments(model, source, config, **options)
     with SubmissionWriter(FLAGS.output_file) as writer:
         for class_id, segments, scores in top:
             writer.write(class_id, segments, scores=scores)
-    print(f"wrote {FLAGS.output_file}: {len(class_ids)} classes")
+    return f"{len(class_ids)} classes"
 
 
-def _tag_videos(model, source, config):
+def _tag_videos(model, source, config, **options):
     from yt8m.prediction import predict_videos, write_video_predictions
 
-    if FLAGS.output_file.endswith(".parquet"):
-        raise InputError("--format=parquet is for segments: predictions of whole videos are CSV")
-    predictions = predict_videos(model, source, config, top_k=FLAGS.top_k or 20, batch_size=FLAGS.batch_size)
-    count = write_video_predictions(FLAGS.output_file, predictions)
-    print(f"wrote {FLAGS.output_file}: {count} videos")
+    predictions = predict_videos(model, source, config, top_k=FLAGS.top_k or 20, **options)
+    return f"{write_video_predictions(FLAGS.output_file, predictions)} videos"
+
+
+def _folder():
+    """The PartsFolder of this job, which another model's parts are no use to."""
+    from yt8m.checkpoints import model_path
+    from yt8m.parts import PartsFolder
+
+    status = os.stat(model_path(FLAGS.train_dir))
+    identity = [os.path.abspath(model_path(FLAGS.train_dir)), status.st_size, status.st_mtime_ns]
+    return PartsFolder(f"{FLAGS.output_file}.parts", identity=identity)
 
 
 def _shifts(run):
@@ -115,7 +132,7 @@ def _check_format():
 def run():
     """Entry point of the console script."""
     flags.adopt_module_key_flags(run_flags)
-    command_line.run(main)
+    command_line.run(main, resume_hint="The same command goes on where it stopped.")
 
 
 if __name__ == "__main__":

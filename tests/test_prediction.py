@@ -68,7 +68,7 @@ def slow_scores(model, videos, shifts):
 def test_segments_equal_a_window_at_a_time(model, videos, source, shifts, batch_size):
     expected = slow_scores(model, videos, shifts)
     top = predict_segments(model, source, CONFIG, class_ids=CLASS_IDS, shifts=shifts, batch_size=batch_size)
-    found = {class_id: dict(zip(segments, scores)) for class_id, segments, scores in top}
+    found = {class_id: dict(zip(segments.texts(), scores)) for class_id, segments, scores in top}
     assert list(found) == [1, 3]
     for class_id, segments in found.items():
         assert set(segments) == set(expected)
@@ -82,7 +82,7 @@ def test_top_n_and_top_k_cut(model, videos, source):
     top = predict_segments(model, source, CONFIG, class_ids=(0, 1, 2, 3), top_n=3, top_k=2, batch_size=4)
     for class_id, segments, _ in top:
         allowed = [s for s, row in expected.items() if class_id in np.argsort(-row, kind="stable")[:2]]
-        assert segments == sorted(allowed, key=lambda s: -expected[s][class_id])[:3]
+        assert segments.texts() == sorted(allowed, key=lambda s: -expected[s][class_id])[:3]
 
 
 def test_nothing_is_compiled_twice(model, source):

@@ -1,28 +1,48 @@
-"""Predictions for every segment of every video, or for whole videos, in one pass over the data."""
+"""Predictions for every segment of every video, or for whole videos, in one pass over the data.
+
+The input is cut into parts, each of them scored by itself: what comes out of a part does not depend on the process or
+machine that scores it, nor on what was scored before. So a job that was killed goes on with the parts that are missing,
+and several machines share one, to the same bytes.
+"""
+
+import concurrent.futures
+import dataclasses
+import os
+import threading
+from collections.abc import Callable
 
 import keras
 import numpy as np
 from keras import ops
 
+from yt8m import cluster, parallel
+from yt8m.checkpoints import load_model
+from yt8m.config import DataConfig
 from yt8m.data.doctor import explain_errors
 from yt8m.data.pipeline import estimate_examples, make_dataset
+from yt8m.data.tfrecord import file_size
 from yt8m.devices import default_jit_compile
 from yt8m.files import atomic_path
+from yt8m.parts import cut_into_parts
 from yt8m.progress import Progress
 from yt8m.top_segments import TopSegments
-from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError
+from yt8m.types import MAX_SEGMENTS_PER_CLASS, SEGMENT_SECONDS, InputError
+
+_BATCHES_PER_PART = 32
+_PARTS_AT_A_TIME = 2
 
 
 class Scorer:
     """Scores batches of any size up to ``batch_size`` with one compiled function, whatever their number of rows.
 
-    model: a VideoModel; class_ids: the columns wanted, None for all.
+    model: a VideoModel; class_ids: the columns wanted, None for all. fixed: whether the smaller batches are all filled
+    up to batch_size, so that scores do not depend on what was scored before; else to the largest batch so far.
     """
 
-    def __init__(self, model, *, batch_size, class_ids=None):
+    def __init__(self, model, *, batch_size, class_ids=None, fixed=False):
         self.batch_size = batch_size
-        self._rows = 0
-        self._model = _MeanOverShifts(model, class_ids)
+        self._rows = batch_size if fixed else 0
+        self._model = _MeanOverShifts(model if class_ids is None else model.for_classes(class_ids))
         self._model.compile(jit_compile=default_jit_compile())
 
     def __call__(self, features):
@@ -51,80 +71,40 @@ def predict_segments(
     batch_size=512,
     top_n=MAX_SEGMENTS_PER_CLASS,
     top_k=None,
+    folder=None,
+    ray="",
 ):
     """The ``top_n`` best segments of each class: a TopSegments.
 
-    model: a VideoModel. source: Source of frame-level records, labelled or not; config: DataConfig.
-    class_ids: the classes to rank, in the vocabulary's ids. shifts: temporal shifts in frames, all scored in the same
-    pass and averaged (the paper's test-time augmentation). top_k: classes a segment may be listed for, its best ones;
-    None for all.
+    model: a VideoModel, or the folder of a run, whose best model is meant. source: Source of frame-level records,
+    labelled or not; config: DataConfig. class_ids: the classes to rank, in the vocabulary's ids. shifts: temporal
+    shifts in frames, all scored in the same pass and averaged (the paper's test-time augmentation). top_k: classes a
+    segment may be listed for, its best ones; None for all.
+    folder: PartsFolder for finished parts, which an earlier call may have left there; to be removed when the result is
+    safe. ray: address of a Ray cluster that does the work, see yt8m.cluster; then model must be such a folder.
     Memory is bounded by top_n x classes, whatever the number of videos.
     """
-    scorer = Scorer(model, batch_size=batch_size, class_ids=class_ids)
+    if top_k is not None and top_k >= len(class_ids):
+        top_k = None
+    job = _SegmentJob(
+        config=config, keep=source.keep, batch_size=batch_size,
+        class_ids=tuple(class_ids), shifts=tuple(shifts), top_n=top_n, top_k=top_k,
+    )  # fmt: skip
     top = TopSegments(class_ids, top_n=top_n)
-    dataset = make_dataset(
-        list(source.files), config, windows="all", batch_size=batch_size, shifts=tuple(shifts), keep=source.keep
-    )
-    total = estimate_examples(source, config, windows="all")
-    with explain_errors(source.files, config), Progress("predicting", total=total, unit="segments") as progress:
-        for features, info in dataset.as_numpy_iterator():
-            scores = scorer(features)
-            if top_k is not None and top_k < len(class_ids):
-                scores = _only_best(scores, top_k)
-            top.add([video_id.decode() for video_id in info["id"].tolist()], info["start_time"], scores)
-            progress.update(len(scores))
-        progress.complete()
+    for arrays in _part_results(model, source, job, folder=folder, ray=ray, hint=top.floors):
+        top.merge(arrays)
     return top
 
 
-def predict_videos(model, source, config, *, top_k=20, batch_size=512):
-    """Yields (video id, class ids (top_k,), confidences (top_k,)) for every video, best class first."""
-    scorer = Scorer(model, batch_size=batch_size)
-    dataset = make_dataset(
-        list(source.files), config, windows="video", batch_size=batch_size, keep=source.keep, with_info=True
-    )
-    total = estimate_examples(source, config, windows="video")
-    with explain_errors(source.files, config), Progress("predicting", total=total, unit="videos") as progress:
-        for features, _, info in dataset.as_numpy_iterator():
-            scores = scorer(features)
-            order = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
-            for video_id, best, row in zip(info["id"].tolist(), order, scores):
-                yield video_id.decode(), best, row[best]
-            progress.update(len(scores))
-        progress.complete()
+def predict_videos(model, source, config, *, top_k=20, batch_size=512, folder=None, ray=""):
+    """Yields (video id, class ids (top_k,), confidences (top_k,)) for every video, best class first.
 
-
-class _MeanOverShifts(keras.Model):
-    def __init__(self, model, class_ids):
-        super().__init__(name="scorer")
-        self.model = model
-        self.class_ids = None if class_ids is None else np.asarray(class_ids, np.int32)
-
-    def call(self, features):
-        counts = features.get("num_frames")
-        shifted = counts is not None and len(counts.shape) == 2
-        if shifted:
-            flat = {name: ops.reshape(values, (-1, *values.shape[2:])) for name, values in features.items()}
-            scores = self.model(flat, training=False)
-        else:
-            scores = self.model(features, training=False)
-        if self.class_ids is not None:
-            scores = ops.take(scores, self.class_ids, axis=1)
-        if shifted:
-            scores = ops.mean(ops.reshape(scores, (-1, counts.shape[1], scores.shape[-1])), axis=1)
-        return scores
-
-
-def _filled(values, count):
-    return np.concatenate([values, np.repeat(values[:1], count - len(values), axis=0)])
-
-
-def _only_best(scores, top_k):
-    """Scores with minus infinity, which is never listed, for all but each row's ``top_k`` best."""
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
-    kept = np.full_like(scores, -np.inf)
-    np.put_along_axis(kept, best, np.take_along_axis(scores, best, axis=1), axis=1)
-    return kept
+    Arguments as of predict_segments.
+    """
+    job = _VideoJob(config=config, keep=source.keep, batch_size=batch_size, top_k=top_k)
+    for arrays in _part_results(model, source, job, folder=folder, ray=ray):
+        for video_id, classes, scores in zip(arrays["videos"].tolist(), arrays["classes"], arrays["scores"]):
+            yield video_id.decode(), classes, scores
 
 
 def write_video_predictions(path, predictions):
@@ -137,3 +117,220 @@ def write_video_predictions(path, predictions):
             file.write(f"{video_id},{pairs}\n")
             count += 1
     return count
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Job:
+    """What becomes of a part: all that decides it, but for model and files; fields as in predict_segments."""
+
+    config: DataConfig
+    keep: Callable | None
+    batch_size: int
+    top_k: int | None
+    fixed: bool = False
+
+    windows = None
+
+    def described(self):
+        """Dict of JSON values."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return fields | {"config": self.config.to_dict(), "keep": repr(self.keep), "windows": self.windows}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _SegmentJob(_Job):
+    class_ids: tuple
+    shifts: tuple
+    top_n: int
+
+    windows = "all"
+
+    def collect(self, scored, floors):
+        """The result of a part, as TopSegments.to_arrays gives it, from an iterator of (scores, info)."""
+        top = TopSegments(self.class_ids, top_n=self.top_n, floors=floors)
+        num_examples = 0
+        for scores, info in scored:
+            if self.top_k is not None:
+                scores = _only_best(scores, self.top_k)
+            top.add(_ids(info), info["start_time"], scores)
+            num_examples += len(scores)
+        return top.to_arrays() | {"num_examples": np.int64(num_examples)}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _VideoJob(_Job):
+    windows = "video"
+    class_ids = None
+    shifts = (0,)
+
+    def collect(self, scored, _):
+        """The result of a part, in the order of its videos, from an iterator of (scores, info)."""
+        top_k = min(self.top_k, self.config.num_classes)
+        videos, classes, confidences = [], [np.empty((0, top_k), np.int32)], [np.empty((0, top_k), np.float32)]
+        for scores, info in scored:
+            order = np.argsort(-scores, axis=1, kind="stable")[:, :top_k].astype(np.int32)
+            videos += _ids(info)
+            classes.append(order)
+            confidences.append(np.take_along_axis(scores, order, axis=1))
+        return {
+            "videos": np.array(videos, np.bytes_),
+            "classes": np.concatenate(classes),
+            "scores": np.concatenate(confidences),
+            "num_examples": np.int64(len(videos)),
+        }
+
+
+class _PartScorer:
+    """Task for map_in_order: (files of a part, hint) -> dict of plain arrays, as the job's ``collect`` makes them.
+
+    Calls from several threads share the model, which scores a batch at a time: while one part is opened, read or
+    merged, the model has another to score. on_batch: called with the number of examples of every batch.
+    """
+
+    def __init__(self, model, job, *, on_batch=lambda count: None):
+        self.model = model
+        self.job = job
+        self._on_batch = on_batch
+        self._lock = threading.Lock()
+        self._scorer = None
+        self._stopped = False
+
+    def __reduce__(self):
+        return _PartScorer, (self.model, self.job)
+
+    def __call__(self, item):
+        files, hint = item
+        with explain_errors(files, self.job.config):
+            return self.job.collect(self._scored(files), hint)
+
+    def stop(self):
+        """Ends calls under way before their next batch, with an error."""
+        self._stopped = True
+
+    def _scored(self, files):
+        job = self.job
+        options = {"shifts": job.shifts} if job.windows == "all" else {"with_info": True}
+        dataset = make_dataset(
+            list(files), job.config, windows=job.windows, batch_size=job.batch_size, keep=job.keep, **options
+        )
+        for features, *_, info in dataset.as_numpy_iterator():
+            with self._lock:
+                if self._stopped:
+                    raise concurrent.futures.CancelledError
+                scores = self._load()(features)
+                self._on_batch(len(scores))
+            yield scores, info
+
+    def _load(self):
+        if self._scorer is None:
+            model = self.model if isinstance(self.model, keras.Model) else load_model(self.model)[0]
+            options = {"batch_size": self.job.batch_size, "class_ids": self.job.class_ids, "fixed": self.job.fixed}
+            self._scorer = Scorer(model, **options)
+        return self._scorer
+
+
+def _part_results(model, source, job, *, folder, ray, hint=lambda: None):
+    """Yields the arrays of every part in order: from the folder where they are there, else as the job makes them.
+
+    hint: called when a part is handed out, what its ``collect`` is given.
+    """
+    parts, plan = _cut(source, job)
+    job = dataclasses.replace(job, fixed=len(parts) > 1)
+    total = estimate_examples(source, job.config, windows=job.windows)
+    unit = "segments" if job.windows == "all" else "videos"
+    with Progress("predicting", total=total, unit=unit) as progress:
+        finished = _opened(folder, plan, progress)
+        items = ((files, hint()) for number, files in enumerate(parts) if number not in finished)
+        if ray:
+            computed = cluster.map_in_order(
+                _PartScorer(model, job), items, address=ray, threads=_PARTS_AT_A_TIME,
+                environment={"KERAS_BACKEND": keras.backend.backend()},
+            )  # fmt: skip
+        else:
+            task = _PartScorer(model, job, on_batch=progress.update)
+            computed = parallel.map_in_threads(task, items, threads=_PARTS_AT_A_TIME, stop=task.stop)
+        try:
+            for number in range(len(parts)):
+                if number in finished:
+                    arrays = folder.load(number)
+                    progress.skip(int(arrays["num_examples"]))
+                else:
+                    arrays = next(computed)
+                    progress.update(int(arrays["num_examples"]) if ray else 0)
+                    if folder is not None:
+                        folder.save(number, arrays)
+                yield arrays
+        finally:
+            computed.close()
+            if folder is not None and not folder.finished:
+                folder.remove()
+        progress.complete()
+
+
+def _opened(folder, plan, progress):
+    """Numbers of the parts that are done already, of which the user is told."""
+    if folder is None:
+        return frozenset()
+    if folder.open(plan):
+        progress.message(f"{folder.path} holds parts of another job: starting anew")
+    if folder.finished:
+        progress.message(f"{len(folder.finished)} of {len(plan['parts'])} parts are done: going on")
+    return frozenset(folder.finished)
+
+
+def _cut(source, job):
+    """(parts, plan): lists of files, one a part, and what identifies the job, as PartsFolder.open takes it.
+
+    A part is as many consecutive files as make about 32 full batches, because its last batch is filled up: files of
+    YouTube-8M's 2019 test set have a dozen videos, about one batch, so that by themselves a third of the work would
+    be filling. Depends on files, config and batch size alone.
+    """
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        stamps = list(pool.map(_stamp, source.files))
+    frames = SEGMENT_SECONDS if job.windows == "all" else job.config.max_frames if job.config.level == "frame" else 4
+    least = _BATCHES_PER_PART * job.batch_size * frames * sum(job.config.feature_sizes)
+    parts = [[source.files[place] for place in part] for part in cut_into_parts([s[1] for s in stamps], least=least)]
+    return parts, {"job": job.described(), "files": stamps, "parts": [len(part) for part in parts]}
+
+
+def _stamp(file):
+    """[name, bytes, time of the last change in ns, or 0 where the file is not local]."""
+    if os.path.exists(file):
+        status = os.stat(file)
+        return [file, status.st_size, status.st_mtime_ns]
+    return [file, file_size(file), 0]
+
+
+class _MeanOverShifts(keras.Model):
+    def __init__(self, model):
+        super().__init__(name="scorer")
+        self.model = model
+
+    def call(self, features):
+        counts = features.get("num_frames")
+        shifted = counts is not None and len(counts.shape) == 2
+        if shifted:
+            flat = {name: ops.reshape(values, (-1, *values.shape[2:])) for name, values in features.items()}
+            scores = self.model(flat, training=False)
+        else:
+            scores = self.model(features, training=False)
+        if shifted:
+            scores = ops.mean(ops.reshape(scores, (-1, counts.shape[1], scores.shape[-1])), axis=1)
+        return scores
+
+
+def _filled(values, count):
+    return np.concatenate([values, np.repeat(values[:1], count - len(values), axis=0)])
+
+
+def _ids(info):
+    """Video ids of a batch as list of bytes that are UTF-8."""
+    return [video_id.decode(errors="replace").encode() for video_id in info["id"].tolist()]
+
+
+def _only_best(scores, top_k):
+    """Scores with minus infinity, which is never listed, for all but each row's ``top_k`` best."""
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
+    kept = np.full_like(scores, -np.inf)
+    np.put_along_axis(kept, best, np.take_along_axis(scores, best, axis=1), axis=1)
+    return kept

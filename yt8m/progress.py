@@ -31,6 +31,11 @@ class Progress:
             self._drawn = now
             self._draw(note() if callable(note) else note)
 
+    def skip(self, amount):
+        """Counts ``amount`` more that took no time, so that the rate stays that of the work."""
+        self.count += amount
+        self._initial += amount
+
     @property
     def rate(self):
         """Units a second since the start."""

@@ -82,6 +82,17 @@ def define_border_flag():
     )
 
 
+def define_ray_flag(workers):
+    """--ray; workers: a sentence on how many there are."""
+    flags.DEFINE_string(
+        "ray",
+        "",
+        "Address of a Ray cluster that does the work, HOST:PORT, or auto for the one that this machine is part of "
+        f"(started by `ray start --head`). {workers} All its machines need this package and the same paths to the "
+        "files.",
+    )
+
+
 def define_run_check_flags():
     """--model, --feature_names, --feature_sizes, --num_classes, for scripts that know them from the run."""
     for name, what in (("model", "architecture"), ("num_classes", "vocabulary size")):

@@ -9,6 +9,8 @@ import itertools
 import logging
 import os
 import pickle
+import socket
+import sys
 import time
 
 from yt8m.types import InputError
@@ -17,6 +19,7 @@ _MOST_LOSSES = 3
 _CALLS_PER_WORKER = 2
 _RESULTS_PER_WORKER = 3
 _LOOK_SECONDS = 5
+_CONNECT_SECONDS = 10
 _PATIENCE_SECONDS = 600
 
 
@@ -57,9 +60,13 @@ def _connect(address):
         raise InputError("--ray needs Ray: pip install 'yt8m[ray]'") from error
     if ray.is_initialized():
         return ray, False
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS") or address
     try:
+        if address != "auto":
+            _check_reachable(address)
         ray.init(address=address, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+    except OSError as error:
         raise InputError(
             f"--ray={address} is no running Ray cluster: start one by `ray start --head` on this machine, and "
             "`ray start --address=HOST:6379` on each of the others"
@@ -67,13 +74,22 @@ def _connect(address):
     return ray, True
 
 
+def _check_reachable(address):
+    """Raises OSError where nothing listens at ``address``, for which Ray itself would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise InputError(f"--ray={address}: expected HOST:PORT, as in 10.0.0.1:6379, or auto")
+    socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
+
+
 class _Actor:
     """What runs in a worker: the task, unpickled where and as the caller would."""
 
-    def __init__(self, task, folder, environment):
+    def __init__(self, task, folder, package, environment):
         # Ray allots threads by num_cpus; a plain process has as many as it finds.
         os.environ.pop("OMP_NUM_THREADS", None)
         os.environ.update(environment)
+        sys.path.append(package)
         with contextlib.suppress(OSError):
             os.chdir(folder)
         self._task = pickle.loads(task)
@@ -101,7 +117,10 @@ class _Pool:
         self._cpus = cpus
         self._actor_class = ray.remote(_Actor)
         self._threads = threads
-        self._arguments = ray.put(pickle.dumps(task)), os.getcwd(), environment
+        # The class travels whole, so that a worker can say where the package is before it is imported.
+        ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+        package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        self._arguments = ray.put(pickle.dumps(task)), os.getcwd(), package, environment
         self._workers = []
         self._nodes = set()
         self._on_gpus = any(node["Resources"].get("GPU") for node in self._alive())
@@ -230,4 +249,6 @@ class _Pool:
 
 
 def _line(error):
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """The line of Ray's many that says what happened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return next((line for line in reversed(lines) if "Error: " in line), lines[0])

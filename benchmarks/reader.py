@@ -15,7 +15,7 @@ import tensorflow as tf
 from absl import app, flags
 
 from yt8m.config import DataConfig
-from yt8m.data import pipeline, tfrecord
+from yt8m.data import labels, pipeline, tfrecord
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("input_data_pattern", "", "Frame-level files with ratings; empty writes random ones.")
@@ -39,7 +39,7 @@ def main(_):
     )
     with tempfile.TemporaryDirectory() as directory:
         files = tfrecord.list_files(FLAGS.input_data_pattern or _write_random(directory, config)) * FLAGS.passes
-        records = pipeline.count_records(files, config)
+        records = labels.count_records(files, config)
         ways = {"raw records": lambda: _raw(files), "record by record to float": lambda: _naive(files, config)}
         for windows in ("rated", "video", "all"):
             for training in (False, True)[: 1 if windows == "all" else 2]:

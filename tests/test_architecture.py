@@ -13,7 +13,8 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 SCRIPTS_LAYER = {"command_line.py", "run_flags.py", "demo.py"}
 LAYERS = [
     {"types", "config", "registry", "files", "progress", "vocabulary", "devices", "memory", "parallel", "parts", "cluster"},
-    {"data", "layers", "losses", "metrics", "submission", "segment_lists", "rated_labels", "optimizers", "schedules"},
+    {"data", "layers", "losses", "metrics", "submission", "segment_lists", "rated_labels", "optimizers", "schedules",
+     "targets"},
     {"models", "evaluation", "ensembling", "submission_checks", "rank_objective", "weight_search", "weights_file"},
     {"checkpoints", "training", "prediction", "top_segments", "holdout", "report"},
     {"command_line", "run_flags", "demo"},
@@ -52,7 +53,7 @@ def top_level_names(folder):
     return {name.split(".")[0] for path in paths for name in imports(path)}
 
 
-@pytest.mark.parametrize("folder", ["layers", "models", "losses.py", "optimizers.py", "schedules.py"])
+@pytest.mark.parametrize("folder", ["layers", "models", "losses.py", "targets.py", "optimizers.py", "schedules.py"])
 def test_what_computes_runs_on_every_backend(folder):
     assert not {"tensorflow", "jax", "torch"} & top_level_names(folder)
 

@@ -9,6 +9,7 @@ from yt8m.data.pipeline import estimate_examples, make_dataset
 from yt8m.evaluation import RatedLabels, evaluate_scores
 from yt8m.metrics import VideoMetrics
 from yt8m.progress import Progress
+from yt8m.targets import rated_pairs
 from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError, Segment
 
 
@@ -59,8 +60,11 @@ class _Videos:
         self.labelled = False
 
     def add(self, scores, targets, info):
-        self.metrics.update(scores, targets["labels"])
-        self.labelled |= bool(targets["labels"].any())
+        rows, classes, values = rated_pairs(targets)
+        labels = np.zeros(scores.shape, np.float32)
+        labels[rows, classes] = values
+        self.metrics.update(scores, labels)
+        self.labelled |= len(rows) > 0
 
     def result(self):
         if not self.labelled:
@@ -77,9 +81,8 @@ class _RatedSegments:
 
     def add(self, scores, targets, info):
         segments = [Segment(*key) for key in zip(map(bytes.decode, info["id"].tolist()), info["start_time"].tolist())]
-        rows, classes = np.nonzero(targets["rated"])
-        pairs = ([segments[row] for row in rows], classes, targets["labels"][rows, classes], scores[rows, classes])
-        self.pairs.append(pairs)
+        rows, classes, labels = rated_pairs(targets)
+        self.pairs.append(([segments[row] for row in rows], classes, labels, scores[rows, classes]))
 
     def result(self):
         segments, class_ids, labels, scores = ([*itertools.chain(*part)] for part in zip(*self.pairs))
@@ -91,6 +94,12 @@ class _RatedSegments:
 
 
 def _summed_loss(scores, targets):
-    labels, epsilon = targets["labels"], 1e-6
-    entropy = labels * np.log(scores + epsilon) + (1 - labels) * np.log(1 - scores + epsilon)
-    return -float(np.sum(entropy * targets["rated"]))
+    epsilon = 1e-6
+    rows, classes, labels = rated_pairs(targets)
+    rated = scores[rows, classes]
+    total = np.sum(labels * np.log(rated + epsilon) + (1 - labels) * np.log(1 - rated + epsilon))
+    if targets["unrated"].any():
+        others = np.log(1 - scores + epsilon)
+        others[rows, classes] = 0
+        total += np.sum(others * targets["unrated"])
+    return -float(total)

@@ -219,10 +219,10 @@ def read_rated_labels(text):
 
     if text.endswith(".csv"):
         return RatedLabels.from_csv(text)
-    from yt8m.data import pipeline
+    from yt8m.data import labels
     from yt8m.data.tfrecord import list_files, probe
 
     files = list_files(text)
     features = probe(files).features
     config = DataConfig(feature_names=tuple(features), feature_sizes=tuple(features.values()))
-    return RatedLabels(*pipeline.read_rated_labels(files, config))
+    return RatedLabels(*labels.read_rated_labels(files, config))

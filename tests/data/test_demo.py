@@ -10,8 +10,10 @@ import pytest
 
 from yt8m.config import DataConfig
 from yt8m.data import demo
-from yt8m.data.pipeline import make_dataset, read_rated_labels, read_video_labels
+from yt8m.data.labels import read_rated_labels, read_video_labels
+from yt8m.data.pipeline import make_dataset
 from yt8m.data.tfrecord import dequantize, list_files, probe
+from yt8m.targets import rated_pairs
 from yt8m.types import InputError, Segment
 from yt8m.vocabulary import read_class_names, read_segment_class_ids
 
@@ -103,8 +105,8 @@ def test_activity_can_be_seen_in_the_frames(folder):
     for features, targets in make_dataset(files(folder, "validate"), CONFIG, windows="rated", batch_size=256):
         frames = np.concatenate([dequantize(features[name].numpy()) for name in ("rgb", "audio")], axis=2)
         scores = (frames.mean(axis=1) @ direction.T) / np.linalg.norm(direction, axis=1)
-        rated, labels = targets["rated"].numpy() > 0, targets["labels"].numpy() > 0.5
-        gaps.append(scores[rated & labels].mean() - scores[rated & ~labels].mean())
+        rows, classes, labels = rated_pairs({name: values.numpy() for name, values in targets.items()})
+        gaps.append(scores[rows, classes][labels > 0.5].mean() - scores[rows, classes][labels <= 0.5].mean())
     assert np.mean(gaps) > 0.5
 
 

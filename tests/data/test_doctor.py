@@ -10,8 +10,10 @@ import tensorflow as tf
 
 from tests.data.conftest import CONFIG, make_video
 from yt8m.data import doctor
-from yt8m.data.pipeline import count_records, make_dataset
+from yt8m.data.labels import count_records
+from yt8m.data.pipeline import make_dataset
 from yt8m.data.tfrecord import FrameRecord, VideoRecord, write_records
+from yt8m.targets import dense_targets
 from yt8m.types import InputError
 
 BAD = {
@@ -191,7 +193,9 @@ def test_errors_inside_fit_are_explained(write):
     model = keras.Sequential([keras.layers.Dense(10)])
     model.compile("sgd", "mse")
     dataset = make_dataset([path], CONFIG, windows="video", batch_size=1)
-    dataset = dataset.map(lambda features, targets: (tf.cast(features["rgb"][:, 0], tf.float32), targets["labels"]))
+    dataset = dataset.map(
+        lambda features, targets: (tf.cast(features["rgb"][:, 0], tf.float32), dense_targets(targets, num_classes=10)["labels"])
+    )
     with pytest.raises(InputError, match="a.tfrecord, record 1: frame 0 of rgb"), doctor.explain_errors([path], CONFIG):
         model.fit(dataset, verbose=0)
 

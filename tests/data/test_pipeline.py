@@ -8,9 +8,11 @@ import pytest
 from tests.data.conftest import CONFIG, make_video
 from tests.data.test_segments import window_twin
 from yt8m.config import BORDERS
-from yt8m.data.pipeline import count_records, estimate_examples, make_dataset, read_rated_labels, read_video_labels
+from yt8m.data.labels import count_records, read_rated_labels, read_video_labels
+from yt8m.data.pipeline import estimate_examples, make_dataset
 from yt8m.data.splits import IdSplit, Source
 from yt8m.data.tfrecord import VideoRecord, write_records
+from yt8m.targets import dense_targets
 from yt8m.types import InputError
 
 RATED = (
@@ -21,8 +23,12 @@ RATED = (
 
 
 def read(files, config=CONFIG, **options):
-    """All batches as one: a tuple of dicts of arrays."""
-    batches = [tuple(part.items() for part in element) for element in make_dataset(files, config, **options)]
+    """All batches as one: a tuple of dicts of arrays, with dense targets."""
+
+    def items(part):
+        return (dense_targets(part, num_classes=config.num_classes) if "classes" in part else part).items()
+
+    batches = [tuple(map(items, element)) for element in make_dataset(files, config, **options)]
     parts = []
     for position in range(len(batches[0])):
         arrays = collections.defaultdict(list)

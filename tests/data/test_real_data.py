@@ -6,7 +6,8 @@ import tensorflow as tf
 from tests.helpers import shared_path
 from yt8m.config import DataConfig
 from yt8m.data.doctor import diagnose
-from yt8m.data.pipeline import count_records, make_dataset, read_rated_labels, read_video_labels
+from yt8m.data.labels import count_records, read_rated_labels, read_video_labels
+from yt8m.data.pipeline import make_dataset
 from yt8m.data.tfrecord import list_files, probe
 
 AUDIO = DataConfig(feature_names=("audio",), feature_sizes=(128,), num_classes=527, num_frames=10)
@@ -26,7 +27,7 @@ def test_video_level_shards():
     total, first = 0, None
     for features, targets, info in make_dataset(files[:4], config, windows="video", batch_size=512, with_info=True):
         first = features["mean_rgb"][0, :2].numpy() if first is None else first
-        total += targets["labels"].numpy().sum()
+        total += targets["scores"].numpy().sum()
     np.testing.assert_allclose(first, [-0.78162539, 0.104962826], rtol=1e-6)
     assert total == sum(len(set(row.tolist())) for row in labels)
 
@@ -40,8 +41,8 @@ def test_desed_segments():
     assert segments[:2] == ["--4gqARaEJE:0:0", "--4gqARaEJE:0:5"] and classes[:2].tolist() == [1, 1]
     positives = rated = windows = 0
     for features, targets in make_dataset(files, config, windows="rated", batch_size=100):
-        positives += targets["labels"].numpy().sum()
-        rated += targets["rated"].numpy().sum()
+        positives += targets["scores"].numpy().sum()
+        rated += (targets["classes"].numpy() > 0).sum()
         windows += len(features["num_frames"])
     assert (windows, rated, positives) == (821, len(set(zip(segments, classes))), (scores > 0).sum())
 
@@ -56,4 +57,4 @@ def test_audioset_frames_match_protobuf():
         assert features["num_frames"][row] == len(frames)
         assert features["audio"][row].numpy()[: len(frames)].tobytes() == b"".join(frames)
         labels = sorted(set(record.context.feature["labels"].int64_list.value))
-        assert np.flatnonzero(targets["labels"][row].numpy()).tolist() == labels
+        assert [column - 1 for column in targets["classes"][row].numpy() if column] == labels

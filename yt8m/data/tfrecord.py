@@ -20,6 +20,9 @@ from yt8m.files import atomic_path
 from yt8m.types import InputError, QUANTIZED_OFFSET, QUANTIZED_SCALE, SEGMENT_SECONDS
 
 ID_KEYS = ("id", "video_id")
+BLOCK = 32
+"""Records that are read and parsed together."""
+
 READ_BYTES = 4 << 20
 """Read buffer of a file; more than 8 MB makes reading slower."""
 
@@ -146,6 +149,21 @@ def record_dataset(file):
     """tf.data.Dataset of the serialized records of one ``file``, a scalar string tensor or a str."""
     compression = tf.where(tf.strings.regex_full_match(file, r".*\.gz"), "GZIP", "")
     return tf.data.TFRecordDataset(file, compression_type=compression, buffer_size=READ_BYTES)
+
+
+def interleave_blocks(files, read_blocks, *, cycle_length):
+    """The blocks of several files, in turn: a tf.data.Dataset of what ``read_blocks`` gives, in an order of its own.
+
+    files: Dataset of what names a file; read_blocks: function of one of its elements that gives a Dataset of blocks.
+    The order depends on the number of blocks of each file and on cycle_length alone.
+    """
+    return files.interleave(
+        read_blocks,
+        cycle_length=cycle_length,
+        block_length=1,
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

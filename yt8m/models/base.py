@@ -11,6 +11,7 @@ from yt8m.layers.masking import masked_mean
 from yt8m.layers.mixture_of_experts import MixtureOfExperts
 from yt8m.losses import rated_binary_crossentropy
 from yt8m.models import MODELS
+from yt8m.targets import dense_targets
 from yt8m.types import InputError, QUANTIZED_OFFSET, QUANTIZED_SCALE, SEGMENT_SECONDS
 
 HEADS = ("moe", "logistic")
@@ -120,16 +121,16 @@ class VideoModel(keras.Model):
         raise InputError(f"head is {head!r}; valid: {', '.join(HEADS)}")
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Rated cross-entropy where ``y`` is a dict of ``labels`` and ``rated``; otherwise what compile() was given."""
+        """Rated cross-entropy where ``y`` is a dict of targets, see yt8m.targets; otherwise what compile() was given."""
         if not isinstance(y, dict):
             return super().compute_loss(x, y, y_pred, sample_weight, training)
-        loss = self.rated_loss(y, y_pred)
+        loss = self.rated_loss(dense_targets(y, num_classes=self.num_classes), y_pred)
         for extra in self.losses:
             loss = loss + ops.cast(extra, loss.dtype)
         return loss
 
     def rated_loss(self, targets, outputs):
-        """Loss of the outputs of ``call``, a float32 scalar."""
+        """Loss of the outputs of ``call``, a float32 scalar; targets: dense, see yt8m.targets."""
         return rated_binary_crossentropy(targets["labels"], outputs, targets["rated"])
 
     def _dequantized(self, frames, frame_mask):

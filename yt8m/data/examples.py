@@ -1,0 +1,233 @@
+"""From serialized records to examples, in the graph: which frames an example holds, and what is known of its classes.
+
+Records come in batches, which is what makes reading fast, and frames stay strings until it is known which of them are
+wanted. From then on they are uint8; the models dequantise.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from yt8m.data import doctor, tfrecord
+from yt8m.data.sampling import sample_frames
+from yt8m.data.segments import all_windows, window_frames
+
+WIDTHS = [2**power for power in range(5, 21)]
+"""Columns that targets may have: few, because the model is compiled anew for each."""
+_ROW = 2**32
+"""Times row, plus start or class, is one number for a pair of a batch."""
+
+_BYTES = np.array([bytes([value]) for value in range(256)], object)
+
+
+def parse_videos(position, serialized, *, config, seed):
+    """Whole videos of a batch of records: (features, targets, info) as make_dataset gives them for windows="video".
+
+    position: number of the batch, from which, with ``seed``, frames are drawn; seed None draws nothing.
+    """
+    if config.level == "video":
+        ids, context, features = tfrecord.parse_videos(serialized, features=config.features, lists=("labels",))
+    else:
+        ids, context, frames, num_frames = _parse_frames(serialized, config, lists=("labels",))
+        indices, counts = sample_frames(
+            tf.minimum(num_frames, config.max_frames),
+            sampling=config.sampling,
+            length=config.num_frames,
+            seed=None if seed is None else tf.stack([seed, tf.cast(position, tf.int32)]),
+        )
+        # Where all frames of all videos are wanted, as usual in pre-training, two copies of them can be saved.
+        features = tf.cond(
+            tf.reduce_max(num_frames) <= min(config.num_frames, config.max_frames),
+            lambda: _all_frames(frames, config),
+            lambda: _take_frames(frames, tf.range(tf.size(num_frames)), indices, counts, config),
+        )
+        features["num_frames"] = counts
+    columns = _distinct(class_columns(context["labels"], "labels", config)).to_tensor()
+    columns = tf.pad(columns, [[0, 0], [0, _width(tf.shape(columns)[1]) - tf.shape(columns)[1]]])
+    targets = {"classes": columns, "scores": tf.cast(columns > 0, tf.float32), "unrated": tf.ones([tf.size(ids), 1])}
+    return features, targets, {"id": ids, "start_time": tf.zeros_like(ids, tf.int32)}
+
+
+def parse_rated(serialized, *, config):
+    """The rated segments of a batch of N records: (segments, videos), two dicts.
+
+    segments: "features", dict of feature to (W, 5, size) uint8 and "num_frames" (W,) int32; "start_time" (W,) int32;
+    "row" (W,) int32, their record, ascending; "classes" and "scores", RaggedTensors (W, None), the int32 class ids + 1,
+    each once and ascending, and their float32 scores, the highest of each. videos: "id" (N,) string and, if
+    config.unrated asks for it, "classes", a RaggedTensor (N, None) like that of the segments.
+    """
+    with_labels = config.unrated == "video_negative"
+    lists = doctor.SEGMENT_LISTS + (("labels",) if with_labels else ())
+    ids, context, frames, num_frames = _parse_frames(serialized, config, lists=lists, float_lists=("segment_scores",))
+    check_ratings(context)
+    columns = class_columns(context["segment_labels"], "segment_labels", config)
+    starts, scores = context["segment_start_times"].values, context["segment_scores"].values
+    rows = columns.value_rowids()
+    inside = (starts >= 0) & (starts < tf.gather(tf.cast(num_frames, tf.int64), rows))
+    tf.debugging.Assert(tf.reduce_all(inside), ["a segment starts outside its video"])
+    read = starts < config.max_frames
+    windows, window_of = tf.unique(tf.boolean_mask(rows * _ROW + starts, read), out_idx=tf.int64)
+    order = tf.argsort(window_of, stable=True)
+
+    def by_window(values):
+        values, of = tf.gather(tf.boolean_mask(values, read), order), tf.gather(window_of, order)
+        return tf.RaggedTensor.from_value_rowids(values, of, nrows=tf.size(windows, tf.int64), validate=False)
+
+    rows, starts = tf.cast(windows // _ROW, tf.int32), tf.cast(windows % _ROW, tf.int32)
+    indices, counts = window_frames(starts, tf.minimum(tf.gather(num_frames, rows), config.max_frames))
+    features = _take_frames(frames, rows, indices, counts, config) | {"num_frames": counts}
+    columns, scores = _distinct(by_window(columns.values), by_window(tf.clip_by_value(scores, 0.0, 1.0)))
+    segments = {"features": features, "start_time": starts, "row": rows, "classes": columns, "scores": scores}
+    videos = {"id": ids}
+    if with_labels:
+        videos["classes"] = _distinct(class_columns(context["labels"], "labels", config))
+    return segments, videos
+
+
+def pack_examples(segments, videos):
+    """What parse_rated gives as one dict of tensors (W, ...), which can be shuffled and batched anew.
+
+    "features" and "start_time" as there; "id" (W,) string; "classes", "scores" and, where known, "video_classes" (W,)
+    string, the numbers of a row as bytes.
+    """
+    examples = {name: segments[name] for name in ("features", "start_time")}
+    examples |= {name: _to_bytes(segments[name]) for name in ("classes", "scores")}
+    examples["id"] = tf.gather(videos["id"], segments["row"])
+    if "classes" in videos:
+        examples["video_classes"] = tf.gather(_to_bytes(videos["classes"]), segments["row"])
+    return examples
+
+
+def unpack_examples(examples):
+    """A batch of pack_examples with the numbers of each row as rows of (B, K) arrays, padded with 0."""
+    unpacked = {name: _from_bytes(examples[name]) for name in ("classes", "scores", "video_classes") if name in examples}
+    unpacked["scores"] = tf.bitcast(unpacked["scores"], tf.float32)
+    return examples | unpacked
+
+
+def parse_all(serialized, *, config, shifts):
+    """Every segment of a batch of records: (features, info) as make_dataset gives them for windows="all"."""
+    ids, _, frames, num_frames = _parse_frames(serialized, config)
+    num_frames = tf.minimum(num_frames, config.max_frames)
+    rows, starts = all_windows(num_frames)
+    indices, counts = window_frames(
+        starts[:, None], tf.gather(num_frames, rows)[:, None], shift=tf.constant(shifts), border=config.border
+    )
+    features = _take_frames(frames, rows[:, None], indices, counts, config) | {"num_frames": counts}
+    return features, {"id": tf.gather(ids, rows), "start_time": starts}
+
+
+def _parse_frames(serialized, config, *, lists=(), float_lists=()):
+    """As tfrecord.parse_frames, but checked, and with one number of frames (B,) int32 for all features."""
+    ids, context, frames, lengths = tfrecord.parse_frames(
+        serialized, features=config.feature_names, lists=lists, float_lists=float_lists
+    )
+    for name, size in config.features.items():
+        bad = (tf.strings.length(frames[name]) != size) & tf.sequence_mask(lengths[name], tf.shape(frames[name])[1])
+        tf.debugging.Assert(~tf.reduce_any(bad), [f"a frame of {name} does not have {size} bytes"])
+    frames = {name: frames[name] for name in config.feature_names}
+    lengths = tf.cast(tf.stack([lengths[name] for name in frames]), tf.int32)
+    shortest = tf.reduce_min(lengths, axis=0)
+    tf.debugging.Assert(tf.reduce_all(shortest > 0), ["a record has no frames"])
+    if len(config.features) > 1:
+        uneven = tf.reduce_any(lengths != shortest, axis=0)
+        frames = tf.cond(
+            tf.reduce_any(uneven), lambda: _cut_frames(ids, frames, lengths, shortest, uneven), lambda: frames
+        )
+    return ids, context, frames, shortest
+
+
+def _cut_frames(ids, frames, lengths, shortest, uneven):
+    """Frames without those behind the end of the shortest feature; warns of the first video that has such."""
+
+    names = tuple(frames)
+
+    def warn(video_id, found):
+        found = " and ".join(f"{length} frames of {name}" for name, length in zip(names, found))
+        video_id = video_id.decode(errors="replace")
+        doctor.warn_once("lengths", f"video {video_id} has {found}: the shorter counts, here as in others")
+        return np.int32(0)
+
+    tf.numpy_function(warn, [tf.boolean_mask(ids, uneven)[0], tf.boolean_mask(lengths, uneven, axis=1)[:, 0]], tf.int32)
+
+    def cut(strings):
+        return tf.where(tf.sequence_mask(shortest, tf.shape(strings)[1]), strings, "")
+
+    return {name: cut(strings) for name, strings in frames.items()}
+
+
+def _take_frames(frames, rows, indices, counts, config):
+    """Decodes frames ``indices`` (..., T) of videos ``rows`` (...): dict of (..., T, size) uint8.
+
+    What stands behind the first ``counts`` (...) frames is zero.
+    """
+    shape, length = tf.shape(indices), indices.shape[-1]
+    valid = tf.sequence_mask(counts, length)
+    features = {}
+    for name, size in config.features.items():
+        stored = tf.shape(frames[name])[1]
+        places = tf.boolean_mask(rows[..., None] * stored + indices, valid)
+        decoded = tf.io.decode_raw(tf.gather(tf.reshape(frames[name], [-1]), places), tf.uint8, fixed_length=size)
+        # Faster than decoding the padding too.
+        padded = tf.RaggedTensor.from_row_lengths(decoded, tf.reshape(counts, [-1]), validate=False)
+        padded = padded.to_tensor(shape=[None, length, size])
+        features[name] = tf.ensure_shape(tf.reshape(padded, tf.concat([shape, [size]], 0)), [*indices.shape, size])
+    return features
+
+
+def _all_frames(frames, config):
+    """Decodes all frames of videos that have at most config.num_frames: dict of (B, num_frames, size) uint8."""
+    features = {}
+    for name, size in config.features.items():
+        decoded = tf.io.decode_raw(frames[name][:, : config.num_frames], tf.uint8, fixed_length=size)
+        padded = tf.pad(decoded, [[0, 0], [0, config.num_frames - tf.shape(decoded)[1]], [0, 0]])
+        features[name] = tf.ensure_shape(padded, [None, config.num_frames, size])
+    return features
+
+
+def check_ratings(context):
+    """Asserts, in the graph, that the rating fields of ``context`` (as parse_context gives them) are of one length."""
+    lengths = context["segment_labels"].row_lengths()
+    for name in ("segment_start_times", "segment_end_times", "segment_scores"):
+        found = context[name].row_lengths()
+        # End times follow from the starts, so files may do without.
+        same = (found == lengths) | ((found == 0) & (name == "segment_end_times"))
+        tf.debugging.Assert(tf.reduce_all(same), [f"segment_labels and {name} of a record differ in length"])
+
+
+def class_columns(classes, field, config):
+    """Ragged class ids (B, None) as int32 of id + 1, because padding is 0; asserts, in the graph, that they are such."""
+    inside = (classes.values >= 0) & (classes.values < config.num_classes)
+    tf.debugging.Assert(tf.reduce_all(inside), [f"{field} holds a class outside [0, {config.num_classes})"])
+    return tf.cast(classes + 1, tf.int32)
+
+
+def _distinct(columns, scores=None):
+    """Ragged columns (B, None), each once a row and ascending; and the highest of the ``scores`` of each, if given."""
+    pairs, place = tf.unique(columns.value_rowids() * _ROW + tf.cast(columns.values, tf.int64))
+    order = tf.argsort(pairs)
+    pairs = tf.gather(pairs, order)
+
+    def ragged(values):
+        return tf.RaggedTensor.from_value_rowids(values, pairs // _ROW, nrows=columns.nrows(), validate=False)
+
+    distinct = ragged(tf.cast(pairs % _ROW, tf.int32))
+    if scores is None:
+        return distinct
+    return distinct, ragged(tf.gather(tf.math.unsorted_segment_max(scores.values, place, tf.size(pairs)), order))
+
+
+def _width(longest):
+    """The least of WIDTHS that ``longest`` fits in."""
+    return tf.gather(WIDTHS, tf.searchsorted(WIDTHS, [longest])[0])
+
+
+def _to_bytes(numbers):
+    """Ragged (W, None) int32 or float32 -> (W,) string."""
+    characters = tf.gather(_BYTES, tf.cast(tf.bitcast(numbers.values, tf.uint8), tf.int32))
+    return tf.strings.reduce_join(numbers.with_values(tf.strings.reduce_join(characters, axis=-1)), axis=-1)
+
+
+def _from_bytes(strings):
+    """(B,) string -> (B, K) int32."""
+    longest = tf.reduce_max(tf.strings.length(strings)) // 4
+    return tf.io.decode_raw(strings, tf.int32, fixed_length=4 * _width(longest))

@@ -1,0 +1,71 @@
+"""The labels of a data set read whole, with the frames left unread."""
+
+import numpy as np
+import tensorflow as tf
+
+from yt8m.data import doctor, tfrecord
+from yt8m.data.examples import check_ratings, class_columns
+from yt8m.data.pipeline import parallel_map, read_blocks
+from yt8m.types import InputError, Segment
+
+
+def read_rated_labels(files, config):
+    """All ratings of ``files``, in file order.
+
+    Returns (segments, list of str "id:start"; class ids (N,) int64 array; scores (N,) float32 array).
+    Raises InputError naming file, record and field of what cannot be read, or where nothing is rated.
+    """
+    segments, classes, scores = [], [], []
+    for ids, context in _contexts(files, config, windows="rated"):
+        starts = context["segment_start_times"]
+        videos = ids[starts.value_rowids()]
+        segments += [str(Segment(*pair)) for pair in zip(_text(videos), starts.values.numpy())]
+        classes.append(context["segment_labels"].values.numpy())
+        scores.append(context["segment_scores"].values.numpy())
+    if not segments:
+        raise InputError(f"{files[0]}{' and the others hold' if len(files) > 1 else ' holds'} no rated segments")
+    return segments, np.concatenate(classes), np.concatenate(scores)
+
+
+def read_video_labels(files, config):
+    """The labels of every video of ``files``, in file order: (ids, list of str; labels, list of int64 arrays).
+
+    Raises InputError naming file, record and field of what cannot be read.
+    """
+    videos, labels = [], []
+    for ids, context in _contexts(files, config, windows="video"):
+        videos += _text(ids)
+        labels += np.split(context["labels"].values.numpy(), context["labels"].row_splits[1:-1].numpy())
+    return videos, labels
+
+
+def count_records(files, config):
+    """Number of records in ``files``; bad ones raise InputError, or are left out with config.skip_corrupt."""
+    with doctor.explain_errors(files, config):
+        blocks = read_blocks(files, config, windows=None)
+        return int(blocks.reduce(np.int64(0), lambda count, block: count + tf.size(block, tf.int64)))
+
+
+def _contexts(files, config, *, windows):
+    """Batches of (ids array, dict of RaggedTensors), with the frames left unread."""
+    rated = windows == "rated"
+
+    def parse(serialized):
+        ids, context = tfrecord.parse_context(
+            serialized,
+            lists=doctor.SEGMENT_LISTS if rated else ("labels",),
+            float_lists=("segment_scores",) if rated else (),
+        )
+        if rated:
+            check_ratings(context)
+        field = "segment_labels" if rated else "labels"
+        class_columns(context[field], field, config)
+        return ids, context
+
+    with doctor.explain_errors(files, config, windows=windows):
+        for ids, context in parallel_map(read_blocks(files, config, windows=windows), parse):
+            yield ids.numpy(), context
+
+
+def _text(ids):
+    return [video_id.decode(errors="replace") for video_id in ids]

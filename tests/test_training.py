@@ -1,6 +1,7 @@
 import dataclasses
 import glob
 import json
+import signal
 
 import keras
 import numpy as np
@@ -43,23 +44,41 @@ def weights(folder):
     return [np.asarray(v) for v in model.weights] + state["random"]
 
 
-def test_interrupted_and_resumed_equals_never_stopped(make_run, tmp_path, monkeypatch):
-    straight = make_run(tmp_path / "straight", evaluate_steps=3)
+def interrupt_in_step(monkeypatch, step):
+    """Ctrl-C while the given step is computed."""
     after_step = training._Session.after_step
 
     def interrupting(session, logs):
         paused = after_step(session, logs)
-        if session.state.step == straight.step // 2:
-            raise KeyboardInterrupt
+        if session.state.step == step - 1:
+            signal.raise_signal(signal.SIGINT)
         return paused
 
+    monkeypatch.setattr(training._Session, "after_step", interrupting)
+
+
+def interrupt_in_evaluation(monkeypatch, step):
+    """Ctrl-C while the first evaluation is made."""
+
+    def interrupting(*args, **options):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(training, "evaluate_model", interrupting)
+
+
+@pytest.mark.parametrize("interrupt", [interrupt_in_step, interrupt_in_evaluation])
+@pytest.mark.parametrize("evaluate_steps", [3, None])
+def test_interrupted_and_resumed_equals_never_stopped(
+    make_run, tmp_path, monkeypatch, interrupt, evaluate_steps
+):
+    straight = make_run(tmp_path / "straight", evaluate_steps=evaluate_steps)
     with monkeypatch.context() as patch:
-        patch.setattr(training._Session, "after_step", interrupting)
+        interrupt(patch, straight.step // 2)
         with pytest.raises(KeyboardInterrupt):
-            make_run(tmp_path / "stopped", evaluate_steps=3)
+            make_run(tmp_path / "stopped", evaluate_steps=evaluate_steps)
     stopped_at = json.loads((tmp_path / "stopped" / "state.json").read_text())
-    assert 0 < stopped_at["step"] < straight.step and stopped_at["epoch_step"] > 0
-    resumed = make_run(tmp_path / "stopped", evaluate_steps=3)
+    assert 0 < stopped_at["step"] < straight.step
+    resumed = make_run(tmp_path / "stopped", evaluate_steps=evaluate_steps)
     assert dataclasses.asdict(resumed) == dataclasses.asdict(straight)
     for one, other in zip(weights(tmp_path / "straight"), weights(tmp_path / "stopped"), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -94,7 +113,7 @@ def test_patience_and_max_steps_end_training(make_run, tmp_path):
 
 
 def test_fine_tuning_starts_from_the_given_weights(make_run, tmp_path):
-    make_run(tmp_path / "pretrained", num_epochs=1)
+    make_run(tmp_path / "pretrained", max_steps=1)
     target = checkpoints.load_model(str(tmp_path / "pretrained"))[0]
     fresh_model = keras.Model.from_config.__func__(type(target), target.get_config())
     fresh_model.build()
@@ -104,7 +123,7 @@ def test_fine_tuning_starts_from_the_given_weights(make_run, tmp_path):
 
 
 def test_another_vocabulary_leaves_the_head_fresh(make_run, tmp_path):
-    make_run(tmp_path / "pretrained", num_epochs=1)
+    make_run(tmp_path / "pretrained", max_steps=1)
     source, run = checkpoints.load_model(str(tmp_path / "pretrained"))
     config = source.get_config() | {"num_classes": source.num_classes + 1}
     model = type(source).from_config(config)
@@ -117,6 +136,25 @@ def test_another_model_is_refused(make_run, tmp_path):
     make_run(tmp_path / "pretrained", model=("logistic", {}), num_epochs=1)
     with pytest.raises(InputError, match="holds another model .logistic"):
         make_run(tmp_path / "finetuned", init_from=tmp_path / "pretrained")
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"model": ("frame_bert", BERT | {"num_heads": 4})}, "num_heads is 4 here and 2 there"),
+        ({"data": {"feature_names": ("audio", "rgb"), "feature_sizes": (128, 1024)}}, "feature_sizes is"),
+    ],
+)
+def test_weights_that_fit_by_their_shapes_alone_are_refused(make_run, tmp_path, change, message):
+    make_run(tmp_path / "pretrained", max_steps=1)
+    with pytest.raises(InputError, match=message):
+        make_run(tmp_path / "finetuned", init_from=tmp_path / "pretrained", **change)
+
+
+def test_a_refused_run_does_not_stand_in_the_way(make_run, tmp_path):
+    with pytest.raises(InputError, match="no hyperparameter hedas"):
+        make_run(tmp_path, model=("frame_bert", BERT | {"hedas": 2}))
+    assert make_run(tmp_path, model=("logistic", {}), num_epochs=1).finished
 
 
 @pytest.mark.parametrize(
@@ -135,13 +173,13 @@ def test_files_without_ratings_teach_nothing(make_run, tmp_path, demo_data):
 
 
 def test_a_diverging_loss_is_an_error(make_run, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "_BOARD_STEPS", 1)
     after_step = training._Session.after_step
     monkeypatch.setattr(
         training._Session, "after_step", lambda session, logs: after_step(session, {"loss": float("nan")})
     )
     with pytest.raises(InputError, match="loss is nan at step 1: lower base_learning_rate"):
-        make_run(tmp_path, model=("logistic", {}))
+        make_run(tmp_path, model=("logistic", {}), max_steps=1)
+    assert not list(tmp_path.glob("*.keras"))
 
 
 def test_learning_rate_falls_in_steps_of_examples():

@@ -10,7 +10,6 @@ train_dir/
 """
 
 import glob
-import itertools
 import json
 import os
 import pathlib
@@ -29,7 +28,8 @@ _MAY_CHANGE = {
 }
 
 
-_SHAPELESS = {"name", "dtype", "num_classes", "dropout", "temperature"}
+_MAY_DIFFER = {"name", "dtype", "num_classes", "level", "dropout", "temperature"}
+"""Settings of a model that another may start its weights from."""
 
 
 def read_run_config(train_dir):
@@ -44,19 +44,22 @@ def read_run_config(train_dir):
 
 
 def write_run_config(train_dir, run):
-    """Writes config.json, after checking that a run that is already there is the same one.
+    """Writes config.json."""
+    write_text(os.path.join(train_dir, "config.json"), run.to_json() + "\n")
+
+
+def check_same_run(train_dir, run):
+    """Checks that a run that has saved something in ``train_dir`` is ``run``, a RunConfig.
 
     Raises InputError naming the first setting that differs. How long to train may change; what is trained may not.
     """
-    path = os.path.join(train_dir, "config.json")
-    if os.path.exists(path):
+    if any(os.path.exists(os.path.join(train_dir, name)) for name in ("state.json", "best.keras")):
         difference = _first_difference(read_run_config(train_dir).to_dict(), run.to_dict())
         if difference:
             raise InputError(
                 f"{train_dir} holds another run: {difference}. Give the same settings to go on with it, or another "
                 "train_dir to start anew"
             )
-    write_text(path, run.to_json() + "\n")
 
 
 def _first_difference(old, new, *, section=""):
@@ -119,20 +122,21 @@ def initialize_from(model, train_dir):
     """Copies the weights of the run in ``train_dir`` into ``model``; returns the paths left as they were.
 
     Weights that depend on the number of classes are left alone where the two vocabularies differ in size. Raises
-    InputError where the run is of another model.
+    InputError where the run is of another model, also one whose weights would fit by their shapes.
     """
     source, run = load_model(train_dir)
-    resized = run.data.num_classes != model.num_classes and _structure(source) == _structure(model)
+    here, there = _structure(model), _structure(source)
+    different = [name for name in here | there if here.get(name) != there.get(name)]
+    if different:
+        name = different[0]
+        raise InputError(
+            f"{train_dir} holds another model ({run.model.name} {run.model.hyperparameters}, features "
+            f"{run.data.features}): {name} is {here.get(name)} here and {there.get(name)} there"
+        )
     fresh = []
     # Same class and hyperparameters, same order; names of nested layers are not unique.
-    for variable, given in itertools.zip_longest(_weights(model), _weights(source)):
-        shapes = [tuple(weight.shape) if weight is not None else "no such weight" for weight in (variable, given)]
-        if variable is None or given is None or (shapes[0] != shapes[1] and not resized):
-            raise InputError(
-                f"{train_dir} holds another model ({run.model.name} {run.model.hyperparameters}, features "
-                f"{run.data.features}): weight {(given if variable is None else variable).path} is {shapes[0]} here and {shapes[1]} there"
-            )
-        if shapes[0] != shapes[1]:
+    for variable, given in zip(_weights(model), _weights(source), strict=True):
+        if variable.shape != given.shape:
             fresh.append(variable.path)
         else:
             variable.assign(given)
@@ -202,9 +206,13 @@ def _save(path, model):
 
 
 def _structure(model):
-    """What decides the shapes of a model's weights, but for the number of classes."""
-    config = model.get_config()
-    return type(model), {name: config[name] for name in config if name not in _SHAPELESS}
+    """What decides a model's weights and what they mean, but for the number of classes.
+
+    Features of videos and of frames are the same but for the names: mean_rgb is the mean of rgb.
+    """
+    config = {name: value for name, value in model.get_config().items() if name not in _MAY_DIFFER}
+    features = [(name.removeprefix("mean_"), size) for name, size in model.feature_sizes.items()]
+    return {"model": type(model).__name__} | config | {"feature_sizes": features}
 
 
 def _weights(model):

@@ -4,6 +4,8 @@ import contextlib
 import dataclasses
 import math
 import os
+import signal
+import threading
 import time
 import warnings
 
@@ -28,13 +30,14 @@ class TrainState:
     """Where a run stands. All of it goes to state.json.
 
     step, examples: batches and examples seen in all; epoch, epoch_step: where in the data the next batch is.
-    best: holdout score of the best model so far; stale: evaluations since.
+    evaluated_at: step of the last evaluation; best: holdout score of the best model so far; stale: evaluations since.
     steps_per_epoch: of the last whole epoch, None before it.
     """
 
     step: int = 0
     epoch: int = 0
     epoch_step: int = 0
+    evaluated_at: int = 0
     best: float | None = None
     stale: int = 0
     steps_per_epoch: int | None = None
@@ -46,27 +49,44 @@ def train(run, *, source, holdout=None, train_dir):
 
     run: RunConfig. source: the Source to train on; holdout: the Source to evaluate on, or None. train_dir: folder of
     the run, see yt8m.checkpoints; a run that is already there goes on from its checkpoint and comes to the same result
-    as one that was never stopped. KeyboardInterrupt leaves a checkpoint behind and passes on.
+    as one that was never stopped. Ctrl-C and SIGTERM end the step, leave a checkpoint behind and become a
+    KeyboardInterrupt; a second one does not wait for the step, and leaves the checkpoint before.
     Raises InputError for bad records, for a train_dir that holds another run, and where there is nothing to learn from.
     """
     os.makedirs(train_dir, exist_ok=True)
-    checkpoints.write_run_config(train_dir, run)
+    checkpoints.check_same_run(train_dir, run)
     keras.utils.set_random_seed(run.train.seed)
     model = build_model(run.model, run.data, dtype="mixed_bfloat16" if run.train.mixed_precision else None)
     model.compile(optimizer=make_optimizer(run.train), jit_compile=default_jit_compile())
     state = _restore_or_initialize(run, model, train_dir)
+    # Only now, so that what is refused leaves no run behind.
+    checkpoints.write_run_config(train_dir, run)
     if state.finished and not _can_go_on(state, run.train):
         print(f"{train_dir} is trained to its end, step {state.step}")
         return state
     state.finished = False
     session = _Session(run, model, state, source=source, holdout=holdout, train_dir=train_dir)
-    with contextlib.closing(session), explain_errors(source.files, run.data):
+    with contextlib.closing(session), explain_errors(source.files, run.data), _handling_signals(session.interrupt):
         try:
             session.run()
         except KeyboardInterrupt:
-            session.save()
+            if not session.stepping:
+                session.save()
             raise
     return state
+
+
+@contextlib.contextmanager
+def _handling_signals(handler):
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    earlier = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, former in earlier.items():
+            signal.signal(number, former)
 
 
 def _restore_or_initialize(run, model, train_dir):
@@ -110,12 +130,16 @@ class _Session:
         self.windows = "rated" if run.train.segment_labels else "video"
         self.board = Writer(os.path.join(train_dir, "tensorboard"))
         self.saved_at = time.monotonic()
-        self.evaluated_at = None
         self.progress = None
+        self.loss = None
+        self.stepping = False
+        self.interrupted = False
 
     def run(self):
         total = self._total_steps(self.state.steps_per_epoch or self._estimated_steps_per_epoch())
         with Progress("training", total=total, unit="steps", initial=self.state.step) as self.progress:
+            # What was interrupted may have been an evaluation.
+            self._evaluate_if_due()
             while _can_go_on(self.state, self.config):
                 self._run_epoch()
         if self.holdout is None:
@@ -126,17 +150,29 @@ class _Session:
     def close(self):
         self.board.close()
 
+    def interrupt(self, *_):
+        """Handles a signal: raises KeyboardInterrupt at once between steps, and after the step within one."""
+        if self.stepping and not self.interrupted:
+            self.interrupted = True
+            self.progress.message("stopping after this step; once more to stop without saving")
+            return
+        raise KeyboardInterrupt
+
     def save(self):
+        self._check_loss()
+        self._synchronize()
         checkpoints.save_checkpoint(self.train_dir, self.model, dataclasses.asdict(self.state))
         self.saved_at = time.monotonic()
 
     def evaluate(self):
         """Scores the holdout, records the result and keeps the model if it is the best so far."""
+        self._check_loss()
+        self._synchronize()
         results = evaluate_model(
             self.scorer, self.holdout, self.run_config.data, segment_labels=self.config.segment_labels
         )
         name, score = headline(results)
-        self.evaluated_at = self.state.step
+        self.state.evaluated_at = self.state.step
         better = self.state.best is None or score > self.state.best
         self.state.stale = 0 if better else self.state.stale + 1
         if better:
@@ -151,22 +187,40 @@ class _Session:
 
     def after_step(self, logs):
         """Called after each batch; returns whether training should pause here."""
+        self.stepping = False
         state, config = self.state, self.config
         state.step += 1
         state.epoch_step += 1
-        self.progress.update(note=lambda: f"epoch {state.epoch + 1}, loss {float(logs['loss']):.4g}")
+        self.loss = logs["loss"]
+        self.progress.update(note=lambda: f"epoch {state.epoch + 1}, loss {float(self.loss):.4g}")
+        if self.interrupted:
+            raise KeyboardInterrupt
         if state.step % _BOARD_STEPS == 0:
-            self._log_to_board(self._checked(float(logs["loss"])))
-        if self.holdout and config.evaluate_steps and state.step % config.evaluate_steps == 0:
-            self.evaluate()
+            self._check_loss()
+            self._log_to_board()
+        self._evaluate_if_due()
         if time.monotonic() - self.saved_at > 60 * config.checkpoint_minutes:
             self.save()
+        self.stepping = True
         return not _can_go_on(state, config)
 
-    def _checked(self, loss):
-        if not math.isfinite(loss):
-            raise InputError(f"the loss is {loss} at step {self.state.step}: lower base_learning_rate")
-        return loss
+    def _evaluate_if_due(self):
+        state, every = self.state, self.config.evaluate_steps
+        if self.holdout is None or state.evaluated_at == state.step:
+            return
+        at_this_step = state.step % every == 0 if every else state.epoch_step == 0
+        if at_this_step or not _can_go_on(state, self.config):
+            self.evaluate()
+
+    def _check_loss(self):
+        """Raises InputError where the loss is not finite: it is the epoch's mean, so it stays so."""
+        if self.loss is not None and not math.isfinite(float(self.loss)):
+            raise InputError(f"the loss is {float(self.loss)} at step {self.state.step}: lower base_learning_rate")
+
+    def _synchronize(self):
+        """Under JAX the weights are in the model only when asked for."""
+        if keras.backend.backend() == "jax":
+            self.model.jax_state_sync()
 
     def _run_epoch(self):
         state = self.state
@@ -184,18 +238,20 @@ class _Session:
         with warnings.catch_warnings():
             # That is how an epoch ends whose length nobody knows beforehand.
             warnings.filterwarnings("ignore", message="Your input ran out of data")
+            self.stepping = True
             self.model.fit(
                 dataset.skip(state.epoch_step), epochs=1, verbose=0, shuffle=False, callbacks=[_AfterStep(self)]
             )
+        self.stepping = False
         if state.step == before and state.epoch_step == 0:
             raise InputError(self._nothing_to_learn_from())
         if _can_go_on(state, self.config):
             state.steps_per_epoch = state.epoch_step
             self.progress.total = self._total_steps(state.steps_per_epoch)
             state.epoch, state.epoch_step = state.epoch + 1, 0
-        ended = not _can_go_on(state, self.config)
-        if self.holdout and (ended or not self.config.evaluate_steps) and self.evaluated_at != state.step:
-            self.evaluate()
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self._evaluate_if_due()
 
     def _nothing_to_learn_from(self):
         kind = "rated segments" if self.config.segment_labels else "videos"
@@ -212,8 +268,8 @@ class _Session:
         examples = estimate_examples(self.source, self.run_config.data, windows=self.windows)
         return examples and max(1, round(examples / self.config.batch_size))
 
-    def _log_to_board(self, loss):
-        self.board.add_scalar("train/loss", loss, self.state.step)
+    def _log_to_board(self):
+        self.board.add_scalar("train/loss", float(self.loss), self.state.step)
         self.board.add_scalar("train/learning_rate", float(self.model.optimizer.learning_rate), self.state.step)
         self.board.add_scalar("train/examples_per_second", self.progress.rate * self.config.batch_size, self.state.step)
 

@@ -14,7 +14,7 @@ import sys
 
 from absl import flags
 
-from yt8m import command_line
+from yt8m import command_line, run_flags
 from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError
 
 FLAGS = flags.FLAGS
@@ -35,6 +35,7 @@ flags.DEFINE_enum(
 flags.DEFINE_integer("top_n", MAX_SEGMENTS_PER_CLASS, "Most segments to list for a class, K of MAP@K.", lower_bound=1)
 flags.DEFINE_string("classes", None, "FIRST:END, only class ids FIRST to END - 1, as in 0:250; --merge joins them.")
 flags.DEFINE_integer("workers", None, "Processes. Default: one per CPU, 3 at most for memory.", lower_bound=1)
+run_flags.define_ray_flag("It fuses a class on each of its CPUs.")
 
 flags.DEFINE_bool("search", False, "Search weights of --submissions that rank --labels best.")
 flags.DEFINE_string("labels", None, "Ratings for --search: CSV of vid:start,class,score, or TFRecord files.")
@@ -113,7 +114,7 @@ def _fuse(found):
             raise InputError("give either --weights_file or --weights and --w0, not both")
         weights, w0 = read_weights(FLAGS.weights_file, num_files=len(paths))
     fusion = Fusion(weights, method=FLAGS.method, w0=w0, top_n=FLAGS.top_n)
-    options = {"class_range": _class_range(), "workers": _workers()}
+    options = {"class_range": _class_range(), "workers": _workers(), "ray": FLAGS.ray}
     progress = Progress("fusing", unit="classes")
     report = fuse(paths, FLAGS.output_file, fusion=fusion, progress=progress, **options)
     progress.close()
@@ -168,6 +169,7 @@ def _print_notes(notes):
 
 def run():
     """Entry point of the console script."""
+    flags.adopt_module_key_flags(run_flags)
     command_line.run(main, resume_hint="With --search, the same command goes on from --weights_file.", takes_files=True)
 
 

@@ -1,6 +1,7 @@
 """Work shared over Ray: order, errors, lost workers and machines."""
 
 import functools
+import gzip
 import os
 import sys
 import threading
@@ -8,7 +9,9 @@ import time
 
 import pytest
 
+from tests.test_ensembling import rankings_of, write_all
 from yt8m import cluster
+from yt8m.ensembling import Fusion, fuse
 from yt8m.types import InputError
 
 pytest.importorskip("ray")
@@ -90,6 +93,16 @@ def test_errors_of_the_task_pass_at_once(machines, tmp_path):
     with pytest.raises(InputError, match="^a.tfrecord, record 4: bad$"):
         list(cluster.map_in_order(functools.partial(refuse, folder=tmp_path), [4], address=machines.address, cpus=1))
     assert os.listdir(tmp_path) == ["4"]
+
+
+def test_fusing_by_class_writes_the_same_bytes(machines, tmp_path):
+    paths = write_all(tmp_path, rankings_of("youtube"))
+    fuse(paths, tmp_path / "here.csv", fusion=Fusion((1, 2, 0.5), w0=6.06))
+    fuse(paths, tmp_path / "there.csv", fusion=Fusion((1, 2, 0.5), w0=6.06), ray=machines.address)
+    assert (tmp_path / "there.csv").read_bytes() == (tmp_path / "here.csv").read_bytes()
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress((tmp_path / "here.csv").read_bytes()))
+    with pytest.raises(InputError, match="a.csv.gz is unpacked on this machine alone"):
+        fuse([str(tmp_path / "a.csv.gz")], tmp_path / "o.csv", fusion=Fusion((1,)), ray=machines.address)
 
 
 def environment_of(name):

@@ -3,13 +3,16 @@ import json
 import numpy as np
 import pytest
 
+from yt8m import prediction
 from yt8m.config import DataConfig, ModelConfig
 from yt8m.data.splits import Source
 from yt8m.data.tfrecord import FrameRecord, write_records
 from yt8m.evaluation import evaluate_submission
 from yt8m.holdout import evaluate_model
 from yt8m.metrics import gap, hit_at_one
+from yt8m.models import MODELS
 from yt8m.models.base import build_model
+from yt8m.parts import PartsFolder
 from yt8m.prediction import Scorer, predict_segments, predict_videos, write_video_predictions
 from yt8m.rated_labels import RatedLabels
 from yt8m.submission import SubmissionWriter
@@ -114,6 +117,103 @@ def test_video_predictions_and_their_file(model, source, tmp_path):
     assert header == "VideoId,LabelConfidencePairs"
     _, classes, confidences = predictions[0]
     assert first == f"short,{classes[0]} {confidences[0]:.6f} {classes[1]} {confidences[1]:.6f}"
+
+
+@pytest.fixture
+def parts(videos, tmp_path, monkeypatch):
+    """Source of a file a video, each of them a part with a batch of two or more."""
+    monkeypatch.setattr(prediction, "_BATCHES_PER_PART", 1)
+    files = [str(tmp_path / f"{place}.tfrecord") for place in range(6)]
+    for place, (path, (name, frames)) in enumerate(zip(files, [*videos.items(), ("last", videos["ragged"][::-1])])):
+        write_records(path, [FrameRecord(video_id=name, features={"rgb": frames}, labels=(place % 4,))])
+    return Source(tuple(files))
+
+
+def listed(top):
+    return [(class_id, segments.texts(), scores.tolist()) for class_id, segments, scores in top]
+
+
+def segments_of(model, source, **options):
+    options = {"class_ids": CLASS_IDS, "shifts": (-1, 0), "batch_size": 2} | options
+    return listed(predict_segments(model, source, CONFIG, **options))
+
+
+def videos_of(model, source, **options):
+    rows = predict_videos(model, source, CONFIG.replace(max_frames=5), top_k=2, batch_size=1, **options)
+    return [(video_id, classes.tolist(), scores.tolist()) for video_id, classes, scores in rows]
+
+
+def counted(monkeypatch, *, most=None):
+    """List that grows by the rows of each batch that is scored; batch number ``most`` fails."""
+    batches = []
+    score = Scorer.__call__
+
+    def scored(self, features):
+        if len(batches) == most:
+            raise InputError("stopped")
+        batches.append(len(features["rgb"]))
+        return score(self, features)
+
+    monkeypatch.setattr(Scorer, "__call__", scored)
+    return batches
+
+
+@pytest.mark.parametrize("predicted", [segments_of, videos_of])
+def test_finished_parts_are_not_done_again(model, parts, tmp_path, monkeypatch, capsys, predicted):
+    expected = predicted(model, parts)
+    monkeypatch.setattr(prediction, "_PARTS_AT_A_TIME", 1)
+    folder = PartsFolder(tmp_path / "parts", identity=0)
+    with monkeypatch.context() as patched, pytest.raises(InputError, match="stopped"):
+        counted(patched, most=4)
+        predicted(model, parts, folder=folder)
+    finished = sorted(folder.finished)
+    assert finished and finished == list(range(len(finished)))
+    everything = counted(monkeypatch)
+    assert predicted(model, parts) == expected
+    whole = sum(everything)
+    everything.clear()
+    assert predicted(model, parts, folder=PartsFolder(tmp_path / "parts", identity=0)) == expected
+    skipped = sum(int(folder.load(number)["num_examples"]) for number in finished)
+    assert sum(everything) == whole - skipped < whole
+    total = len(list(folder.path.glob("part-*.npz")))
+    assert f"{len(finished)} of {total} parts are done: going on" in capsys.readouterr().err
+
+
+def test_parts_of_another_job_are_not_used(model, parts, tmp_path, capsys):
+    few = Source(parts.files[:2])
+    folder = PartsFolder(tmp_path / "parts", identity=0)
+    segments_of(model, few, folder=folder)
+    for change in ({"shifts": (0,)}, {"top_k": 1}):
+        assert segments_of(model, few, folder=folder, **change) == segments_of(model, few, **change)
+        assert "holds parts of another job: starting anew" in capsys.readouterr().err
+
+
+def test_a_job_that_fails_at_once_leaves_no_folder(model, parts, tmp_path, monkeypatch):
+    counted(monkeypatch, most=0)
+    with pytest.raises(InputError, match="stopped"):
+        segments_of(model, parts, folder=PartsFolder(tmp_path / "parts", identity=0))
+    assert not (tmp_path / "parts").exists()
+
+
+def test_parts_share_one_shape_and_one_trace(parts, monkeypatch):
+    calls = []
+
+    class Traced(MODELS["moe"]):
+        def call(self, inputs, training=None):
+            calls.append(inputs["rgb"].shape)
+            return super().call(inputs, training=training)
+
+    model = Traced(feature_sizes=CONFIG.features, num_classes=4, num_mixtures=2)
+    model.build()
+    calls.clear()
+    monkeypatch.setattr(prediction, "_BATCHES_PER_PART", 1000)
+    whole = segments_of(model, parts, batch_size=64)
+    once = len(calls)
+    monkeypatch.setattr(prediction, "_BATCHES_PER_PART", 1)
+    calls.clear()
+    assert [row[1] for row in segments_of(model, parts, batch_size=3)] == [row[1] for row in whole]
+    assert len(calls) == once
+    assert {shape[0] for shape in calls if shape[0] is not None} == {3 * 2}
 
 
 def test_holdout_score_is_that_of_the_submission(model, videos, source, tmp_path):

@@ -40,6 +40,32 @@ def test_equals_sorting_everything_in_any_order_and_batching(levels, top_n, monk
             np.testing.assert_array_equal(found[class_id][1], np.float32(kept))
 
 
+@pytest.mark.parametrize("levels", [3, 10**6], ids=["many ties", "no ties"])
+@pytest.mark.parametrize("pruned", [False, True])
+def test_merged_parts_equal_sorting_everything(levels, pruned, monkeypatch):
+    monkeypatch.setattr(top_segments, "_BUFFERED_ROWS", 64)
+    random = np.random.default_rng(levels)
+    videos = np.array([b"v%d" % (i // 12) for i in range(6000)])
+    starts = np.array([5 * (i % 12) for i in range(6000)])
+    scores = (random.integers(0, levels, (6000, 2)) / levels).astype(np.float32)
+    whole = TopSegments((4, 1), top_n=50)
+    sizes = []
+    for rows in np.split(random.permutation(6000), 20):
+        part = TopSegments((4, 1), top_n=50, floors=whole.floors() if pruned else None)
+        part.add(videos[rows], starts[rows], scores[rows])
+        arrays = part.to_arrays()
+        sizes.append(arrays["counts"].sum())
+        assert all(values.dtype.kind in "Sifu" for values in arrays.values())
+        whole.merge(arrays)
+    expected = twin([video.decode() for video in videos], starts, scores, (4, 1), 50)
+    for class_id, segments, kept in whole:
+        assert segments.texts() == expected[class_id][0]
+        np.testing.assert_array_equal(kept, np.float32(expected[class_id][1]))
+    assert all(len(column.scores) <= 50 + 75 for column in whole._columns)
+    if pruned and levels > 3:
+        assert max(sizes[10:]) < 0.25 * min(sizes[:2])
+
+
 def test_memory_does_not_grow_with_the_number_of_segments(monkeypatch):
     monkeypatch.setattr(top_segments, "_BUFFERED_ROWS", 64)
     top = TopSegments((0, 1), top_n=20)

@@ -15,6 +15,7 @@ import time
 
 from yt8m.types import InputError
 
+_INHERITED = ("TF_CPP_MIN_LOG_LEVEL",)
 _MOST_LOSSES = 3
 _CALLS_PER_WORKER = 2
 _RESULTS_PER_WORKER = 3
@@ -120,6 +121,7 @@ class _Pool:
         # The class travels whole, so that a worker can say where the package is before it is imported.
         ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
         package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        environment = {name: os.environ[name] for name in _INHERITED if name in os.environ} | environment
         self._arguments = ray.put(pickle.dumps(task)), os.getcwd(), package, environment
         self._workers = []
         self._nodes = set()

@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from yt8m.parallel import map_in_order
+from yt8m import cluster, parallel
 from yt8m.segment_lists import SegmentList, gather
 from yt8m.submission import Submission, SubmissionWriter
 from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError
@@ -72,13 +72,15 @@ class FusionReport:
         return {"num_classes": self.num_classes, "rows_read": self.rows_read, "rows_written": self.rows_written}
 
 
-def fuse(paths, output, *, fusion, class_range=None, workers=1, progress=None):
+def fuse(paths, output, *, fusion, class_range=None, workers=1, ray="", progress=None):
     """Fuses submission files into ``output``, classes ascending; returns a FusionReport.
 
     paths: submission files, of any form each; one with weight 0 is not read. output: path; its suffix chooses the form,
     and parquet carries the sums as scores. class_range: (first, end), only class ids in [first, end). workers:
     processes, one class each at a time; with more than one, calls belong under ``if __name__ == "__main__"``.
-    progress: a Progress, whose total is set to the number of classes. The bytes written do not depend on ``workers``.
+    ray: address of a Ray cluster that does the work instead, see yt8m.cluster, a class on each of its CPUs.
+    progress: a Progress, whose total is set to the number of classes. The bytes written do not depend on ``workers``
+    or ``ray``.
 
     Raises InputError naming the file, line and class of bad input; then ``output`` is untouched.
     """
@@ -99,7 +101,7 @@ def fuse(paths, output, *, fusion, class_range=None, workers=1, progress=None):
         rows_read = rows_written = 0
         repeats = np.zeros(len(submissions), np.int64)
         writer = stack.enter_context(SubmissionWriter(output))
-        results = map_in_order(task, class_ids, workers=workers)
+        results = _results(task, class_ids, paths, workers=workers, ray=ray)
         for class_id, (fused, num_read, num_written, num_repeats) in zip(class_ids, results):
             if as_text:
                 writer.write_line(fused)
@@ -187,6 +189,15 @@ def _class_ids(submissions, class_range):
     if not class_ids:
         raise InputError(f"no submission has a class in the range {first}:{end}")
     return class_ids
+
+
+def _results(task, class_ids, paths, *, workers, ray):
+    if not ray:
+        return parallel.map_in_order(task, class_ids, workers=workers)
+    for path in paths:
+        if str(path).endswith(".gz"):
+            raise InputError(f"{path} is unpacked on this machine alone: unpack it, or make it parquet, for --ray")
+    return cluster.map_in_order(task, class_ids, address=ray, cpus=1)
 
 
 def _fuse_class(class_id, *, submissions, fusion, as_text):

@@ -66,17 +66,19 @@ def good_dataset(files, config, *, windows=None):
     At the end one line on standard error says how many were skipped, and what is wrong with the first.
     """
     return tf.data.Dataset.from_generator(
-        lambda: _good_records(files, config, windows), output_signature=tf.TensorSpec([], tf.string)
+        lambda: (serialized for _, serialized in good_records(files, config, windows=windows)),
+        output_signature=tf.TensorSpec([], tf.string),
     )
 
 
-def _good_records(files, config, windows):
+def good_records(files, config, *, windows=None):
+    """Generator of (position in ``files``, serialized) of the good records; otherwise as good_dataset."""
     skipped, first = 0, None
     try:
-        for file in files:
+        for position, file in enumerate(files):
             for index, serialized, problem in scan_records(file, config, windows=windows):
                 if problem is None:
-                    yield serialized
+                    yield position, serialized
                     continue
                 skipped += 1
                 first = first or f"{file}, record {index}: {problem}"

@@ -59,6 +59,8 @@ def make_dataset(
     config.skip_corrupt bad records are left out, and counted on standard error at the end.
     """
     _check_arguments(config, windows, training, shifts)
+    if cache is not None:
+        cache.check(files, config, windows=windows)
     reuse_freed_memory()
     order, *seeds = _random_state(seed, epoch, len(files))
     shuffle_seed, frame_seed = seeds if training else (None, None)
@@ -128,7 +130,8 @@ def _shuffled_at_once(size):
 
 
 def _as_element(batch, config):
-    targets = {name: batch[name] for name in ("classes", "scores", "video_classes") if name in batch}
+    known = ("classes", "scores") + (("video_classes",) if config.unrated == "video_negative" else ())
+    targets = {name: batch[name] for name in known}
     targets["unrated"] = tf.fill([tf.size(batch["start_time"]), 1], _UNRATED_WEIGHTS[config.unrated])
     return batch["features"], targets, {"id": batch["id"], "start_time": batch["start_time"]}
 

@@ -1,0 +1,196 @@
+"""Segments from the cache against the same segments from the records."""
+
+import json
+import os
+import pathlib
+
+import numpy as np
+import pytest
+
+from tests.data.conftest import CONFIG, make_video
+from yt8m.data import cache as cache_module
+from yt8m.data.cache import open_cache
+from yt8m.data.packed import read_packed
+from yt8m.data.pipeline import make_dataset
+from yt8m.data.splits import IdSplit
+from yt8m.types import InputError
+
+
+def ratings(video, frames):
+    """Some ratings, of which a few are of one segment, of one class, or of none."""
+    random = np.random.default_rng(video)
+    count = int(random.integers(0, 6))
+    starts = 5 * random.integers(0, (frames + 4) // 5, count)
+    return tuple((int(start), int(random.integers(10)), float(random.integers(3)) / 2) for start in starts)
+
+
+@pytest.fixture
+def files(write):
+    """Files of which blocks end in different places: of 70, 3, 33 and 64 records, with uneven lengths and labels."""
+    paths = []
+    for number, count in enumerate((70, 3, 33, 64)):
+        videos = []
+        for video in range(100 * number, 100 * number + count):
+            frames = 5 + video % 19
+            labels = tuple({video % 10, video % 7})
+            videos.append(make_video(f"v{video}", frames=frames, labels=labels, segments=ratings(video, frames)))
+        paths.append(write(f"{number}.tfrecord", *videos))
+    return paths
+
+
+def batches(files, config=CONFIG, **options):
+    """List of flat dicts of arrays."""
+    found = []
+    for element in make_dataset(files, config, windows="rated", batch_size=16, with_info=True, **options):
+        found.append({name: value.numpy() for part in element for name, value in part.items()})
+    return found
+
+
+def assert_same(one, other):
+    assert len(one) == len(other) > 3
+    for left, right in zip(one, other):
+        assert left.keys() == right.keys()
+        for name in left:
+            assert left[name].dtype == right[name].dtype, name
+            np.testing.assert_array_equal(left[name], right[name], err_msg=name)
+
+
+OPTIONS = {
+    "in order": {},
+    "training": {"training": True, "seed": 3},
+    "another epoch": {"training": True, "seed": 3, "epoch": 2},
+    "kept": {"training": True, "keep": IdSplit(fraction=0.4).in_holdout},
+    "no remainder": {"training": True, "drop_remainder": True},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("changes", [{}, {"unrated": "video_negative"}, {"skip_corrupt": True, "max_frames": 11}])
+def test_the_same_batches_in_the_same_order(files, tmp_path, monkeypatch, name, changes):
+    # Several pools, so that their borders are seen.
+    monkeypatch.setattr("yt8m.data.pipeline._SHUFFLE_EXAMPLES", (50, 50))
+    config = CONFIG.replace(**changes)
+    cache = open_cache(tmp_path / "cache", files, config)
+    assert_same(batches(files, config, cache=cache, **OPTIONS[name]), batches(files, config, **OPTIONS[name]))
+
+
+def test_one_cache_serves_parts_of_its_files_and_all_policies(files, tmp_path):
+    cache = open_cache(tmp_path, files, CONFIG)
+    config = CONFIG.replace(unrated="negative")
+    for part in (files[2:], files[::-2]):
+        assert_same(batches(part, config, cache=cache, training=True), batches(part, config, training=True))
+    with pytest.raises(ValueError, match="other files or settings"):
+        batches(files, CONFIG.replace(max_frames=7), cache=cache)
+    with pytest.raises(ValueError, match="other files"):
+        batches([*files, "more"], cache=cache)
+    with pytest.raises(ValueError, match="windows='rated'"):
+        make_dataset(files, CONFIG, windows="all", batch_size=2, cache=cache)
+
+
+def stamps(folder):
+    return {path.name: path.stat().st_mtime_ns for path in pathlib.Path(folder).iterdir()}
+
+
+def test_only_what_is_stale_is_packed_anew(files, tmp_path, write, capfd):
+    folder = tmp_path / "cache"
+    segments = len(open_cache(folder, files, CONFIG))
+    assert "packing rated segments: 4/4" in capfd.readouterr().err
+    first = stamps(folder)
+    assert len(first) == 4 and len(open_cache(folder, files[1:], CONFIG)) < segments
+    assert stamps(folder) == first and "packing" not in capfd.readouterr().err
+    os.utime(files[0], ns=(1, 1))
+    write("1.tfrecord", make_video("new", segments=((5, 3, 1.0),)))
+    cache = open_cache(folder, files, CONFIG)
+    changed = {name.partition("-")[0] for name, stamp in stamps(folder).items() if stamp != first[name]}
+    assert changed == {"0.tfrecord", "1.tfrecord"} and len(stamps(folder)) == 4
+    assert_same(batches(files, cache=cache), batches(files))
+    open_cache(folder, files, CONFIG.replace(max_frames=9))
+    assert len(stamps(folder)) == 8
+
+
+def cut(path):
+    os.truncate(path, os.path.getsize(path) - 5)
+
+
+def cut_to_nothing(path):
+    os.truncate(path, 0)
+
+
+def change_the_index(path):
+    packed = read_packed(path)
+    with open(path, "r+b") as file:
+        file.seek(packed.frames.size + 100)
+        file.write(b"damage")
+
+
+def change_the_count(path):
+    data = pathlib.Path(path).read_bytes()
+    records = len(read_packed(path).index["segment_ends"])
+    pathlib.Path(path).write_bytes(data.replace(b'"records": %d' % records, b'"records": %d' % (records - 1)))
+
+
+def add_frames(path):
+    data = pathlib.Path(path).read_bytes()
+    pathlib.Path(path).write_bytes(bytes(50) + data)
+
+
+@pytest.mark.parametrize("damage", [cut, cut_to_nothing, change_the_index, change_the_count, add_frames])
+def test_a_damaged_file_is_packed_anew(files, tmp_path, damage):
+    folder = tmp_path / "cache"
+    open_cache(folder, files, CONFIG)
+    broken = sorted(folder.iterdir())[2]
+    whole = broken.read_bytes()
+    damage(broken)
+    assert broken.read_bytes() != whole
+    cache = open_cache(folder, files, CONFIG)
+    assert_same(batches(files, cache=cache, training=True), batches(files, training=True))
+
+
+def test_a_bad_record_is_named_and_leaves_nothing_half_written(files, tmp_path, write):
+    bad = write("bad.tfrecord", *(make_video(f"v{video}") for video in range(40)), make_video("x", labels=(77,)))
+    config = CONFIG.replace(unrated="video_negative")
+    with pytest.raises(InputError, match="bad.tfrecord, record 40: labels holds class 77"):
+        open_cache(tmp_path / "cache", [files[1], bad, files[2]], config)
+    assert [name.partition("-")[0] for name in stamps(tmp_path / "cache")] == ["1.tfrecord"]
+    for config, segments in ((config.replace(skip_corrupt=True), 80), (CONFIG, 82)):
+        cache = open_cache(tmp_path / "cache", [bad], config)
+        assert len(cache) == segments
+        assert_same(batches([bad], config, cache=cache), batches([bad], config))
+
+
+def test_video_labels_are_judged_where_they_are_read(files, tmp_path):
+    """A cache with them serves a config that does not need them, unless it may lack a record for their sake."""
+    for skip_corrupt in (False, True):
+        with_labels = CONFIG.replace(unrated="video_negative", skip_corrupt=skip_corrupt)
+        without = CONFIG.replace(skip_corrupt=skip_corrupt)
+        cache = open_cache(tmp_path / str(skip_corrupt), files, with_labels)
+        assert cache.fits(with_labels) and cache.fits(without) == (not skip_corrupt)
+        assert not open_cache(tmp_path / str(skip_corrupt), files, without).fits(with_labels)
+
+
+def test_files_without_ratings_or_good_records(tmp_path, write):
+    unrated = write("a.tfrecord", make_video("a", segments=None))
+    bad = write("b.tfrecord", make_video("b", rgb_size=5))
+    config = CONFIG.replace(skip_corrupt=True)
+    for _ in range(2):
+        cache = open_cache(tmp_path / "cache", [unrated, bad], config)
+        assert len(cache) == 0
+        assert list(make_dataset([unrated, bad], config, windows="rated", batch_size=2, cache=cache)) == []
+
+
+def test_nothing_is_pickled(files, tmp_path):
+    """An index with objects, as an attacker would make it, is refused, and packed anew."""
+    open_cache(tmp_path / "cache", files[:1], CONFIG)
+    path = next((tmp_path / "cache").iterdir())
+    assert json.dumps(read_packed(path).header["settings"]) == json.dumps(cache_module._settings(CONFIG))
+    index = {"start_time": np.array([object()])}
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        from yt8m.data import packed
+
+        packed._from_bytes(packed._to_bytes(index))
+
+
+def test_a_folder_that_cannot_be_written(files, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write"):
+        open_cache(tmp_path / "file", files[:1], CONFIG)

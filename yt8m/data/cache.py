@@ -1,0 +1,281 @@
+"""Rated segments packed once, so that later epochs need not read the records they came from.
+
+Each record file has a packed twin in the cache's folder, which counts while the file's size and modification time and
+what of DataConfig decides about segments are as they were; else it is packed anew. Any files, in any order and with any
+``keep``, are then read from it as make_dataset reads them from records: the same batches, one for one.
+"""
+
+import hashlib
+import itertools
+import json
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from yt8m.data import doctor, examples, tfrecord
+from yt8m.data.packed import PackedBlock, read_packed, write_packed
+from yt8m.progress import Progress
+from yt8m.types import SEGMENT_SECONDS
+
+_VERSION = 1
+_FIELDS = ("feature_names", "feature_sizes", "level", "num_classes", "max_frames", "skip_corrupt")
+
+
+def open_cache(folder, files, config):
+    """The SegmentCache of ``files``, of which those that are not in ``folder`` yet, or not as they are now, are packed.
+
+    files: list of str; config: DataConfig. Several processes may do so at once. Raises InputError where a record is bad
+    and where the folder cannot be written.
+    """
+    files = list(dict.fromkeys(files))
+    headers = {file: _header(file, config) for file in files}
+    paths = {file: _packed_path(folder, header) for file, header in headers.items()}
+    packed = {file: _read(paths[file], headers[file]) for file in files}
+    missing = [file for file in files if packed[file] is None]
+    if missing:
+        _pack(missing, config, headers=headers, paths=paths)
+        packed |= {file: read_packed(paths[file]) for file in missing}
+    return SegmentCache(packed, config)
+
+
+class SegmentCache:
+    """The packed segments of some files. Memory is that of the index, about 20 bytes a segment; frames are mapped."""
+
+    def __init__(self, packed, config):
+        """packed: dict of file to Packed."""
+        parts = list(packed.values())
+        self._settings = _settings(config)
+        self._features = config.features
+        self._frames = [part.frames for part in parts]
+        self._segment_bounds = _bounds([len(part.frames) for part in parts])
+        self._record_bounds = _bounds([len(part.index["segment_ends"]) for part in parts])
+        self._positions = {file: position for position, file in enumerate(packed)}
+        self._index = {name: _joined([part.index[name] for part in parts], name) for name in parts[0].index}
+        self._segments = np.concatenate([[0], self._index["segment_ends"]])
+
+    def __len__(self):
+        return int(self._segment_bounds[-1])
+
+    def check(self, files, config, *, windows):
+        """Raises ValueError unless the cache is one of ``files`` as make_dataset would read them with the same arguments."""
+        if windows != "rated":
+            raise ValueError(f"a cache is for windows='rated', not {windows!r}")
+        unknown = [file for file in files if file not in self._positions]
+        if unknown or not self.fits(config):
+            raise ValueError(f"the cache is of other files or settings: {(unknown or [config])[0]}")
+
+    def fits(self, config):
+        """Whether records read as ``config`` says would give the same segments."""
+        wanted = _settings(config)
+        # Where no record was skipped, none was skipped for its video labels.
+        return self._settings == wanted or (
+            not config.skip_corrupt and self._settings == wanted | {"video_labels": True}
+        )
+
+    def segment_numbers(self, files, *, keep, cycle_length):
+        """tf.data.Dataset of batches, of any size, of the numbers of the segments of ``files``.
+
+        In the order in which make_dataset reads segments from records, of which ``cycle_length`` files are in turn.
+        """
+        positions = np.array([self._positions[file] for file in files])
+        bounds = tf.data.Dataset.from_tensor_slices(
+            (self._record_bounds[positions], self._record_bounds[positions + 1])
+        )
+
+        def blocks(first, last):
+            starts = tf.data.Dataset.range(first, last, tfrecord.BLOCK)
+            return starts.map(lambda start: tf.range(start, tf.minimum(start + tfrecord.BLOCK, last)))
+
+        kept = None if keep is None else np.array([keep(text.decode(errors="replace")) for text in self._ids()], bool)
+
+        def segments(records):
+            if kept is not None:
+                records = tf.boolean_mask(records, tf.gather(kept, records))
+            return tf.ragged.range(tf.gather(self._segments, records), tf.gather(self._segments, records + 1)).values
+
+        return tfrecord.interleave_blocks(bounds, blocks, cycle_length=cycle_length).map(segments)
+
+    def read_segments(self, numbers):
+        """In the graph: the segments of ``numbers`` (B,) int64, as examples.unpack_examples gives them."""
+        names = ("num_frames", "start_time", "classes", "scores", "video_classes", "id")
+        kinds = (tf.int32, tf.int32, tf.int32, tf.float32, tf.int32, tf.string)
+        *frames, num_frames, start_time, classes, scores, video_classes, ids = tf.numpy_function(
+            self._gather, [numbers], [tf.uint8] * len(self._features) + list(kinds)
+        )
+        batch = dict(zip(names, (num_frames, start_time, classes, scores, video_classes, ids)))
+        for name in ("num_frames", "start_time", "id"):
+            batch[name] = tf.ensure_shape(batch[name], [None])
+        for name in ("classes", "scores", "video_classes"):
+            batch[name] = tf.ensure_shape(batch[name], [None, None])
+        features = {
+            name: tf.ensure_shape(values, [None, SEGMENT_SECONDS, size])
+            for (name, size), values in zip(self._features.items(), frames)
+        }
+        return batch | {"features": features | {"num_frames": batch.pop("num_frames")}}
+
+    def _gather(self, numbers):
+        index = self._index
+        records = np.searchsorted(index["segment_ends"], numbers, side="right")
+        ids = np.array([self._id(record) for record in records.tolist()], object)
+        return (
+            *self._take_frames(numbers),
+            index["num_frames"][numbers].astype(np.int32),
+            index["start_time"][numbers],
+            _padded(index["classes"], index["class_ends"], numbers),
+            _padded(index["scores"], index["class_ends"], numbers),
+            _padded(index["video_classes"], index["video_class_ends"], records),
+            ids,
+        )
+
+    def _take_frames(self, numbers):
+        taken = [np.empty((len(numbers), SEGMENT_SECONDS, size), np.uint8) for size in self._features.values()]
+        of = np.searchsorted(self._segment_bounds, numbers, side="right") - 1
+        for position in np.unique(of).tolist():
+            rows = np.flatnonzero(of == position)
+            frames = self._frames[position][numbers[rows] - self._segment_bounds[position]]
+            first = 0
+            for values in taken:
+                last = first + values[0].size
+                values[rows] = frames[:, first:last].reshape(len(rows), *values.shape[1:])
+                first = last
+        return taken
+
+    def _id(self, record):
+        ends = self._index["id_ends"]
+        return self._index["ids"][ends[record - 1] if record else 0 : ends[record]].tobytes()
+
+    def _ids(self):
+        return map(self._id, range(int(self._record_bounds[-1])))
+
+
+def _settings(config):
+    """What of a DataConfig decides what is packed, as JSON gives it back."""
+    settings = {name: getattr(config, name) for name in _FIELDS}
+    return json.loads(json.dumps(settings | {"video_labels": config.unrated == "video_negative"}))
+
+
+def _header(file, config):
+    """What must be the same for a packed file to stand for ``file``."""
+    status = tf.io.gfile.stat(file)
+    return {
+        "version": _VERSION,
+        "source": file if "://" in file else os.path.abspath(file),
+        "settings": _settings(config),
+        "size": status.length,
+        "mtime_ns": status.mtime_nsec,
+    }
+
+
+def _packed_path(folder, header):
+    known = json.dumps([header[name] for name in ("version", "source", "settings")])
+    digest = hashlib.blake2b(known.encode(), digest_size=8).hexdigest()
+    return os.path.join(folder, f"{os.path.basename(header['source'])}-{digest}.segments")
+
+
+def _read(path, header):
+    """The Packed of ``path``, None where it has to be written (anew)."""
+    try:
+        packed = read_packed(path)
+        if {name: packed.header[name] for name in header} != header:
+            return None
+        if packed.header["records"] != len(packed.index["segment_ends"]):
+            return None
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        doctor.warn_once(path, f"{path} is packed anew: {error}")
+        return None
+    return packed
+
+
+def _pack(files, config, *, headers, paths):
+    """Packs ``files``, each atomically."""
+    elements = _numbered_blocks(files, config).map(
+        lambda position, block: (position, *examples.parse_rated(block, config=config)),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    width = sum(config.feature_sizes) * SEGMENT_SECONDS
+
+    def write(file, blocks):
+        write_packed(paths[file], blocks, headers[file], width=width)
+        progress.update()
+
+    left = dict.fromkeys(range(len(files)))
+    with (
+        doctor.explain_errors(files, config, windows="rated"),
+        Progress("packing rated segments", total=len(files), unit="files") as progress,
+    ):
+        for position, group in itertools.groupby(elements.prefetch(2), key=lambda element: int(element[0])):
+            write(files[position], (_block(*parts) for _, *parts in group))
+            del left[position]
+        # Where all records are skipped there are no blocks.
+        for position in left:
+            write(files[position], ())
+
+
+def _numbered_blocks(files, config):
+    """tf.data.Dataset of (position in ``files``, block of serialized records), file after file."""
+    if config.skip_corrupt:
+
+        def blocks():
+            records = doctor.good_records(files, config, windows="rated")
+            for position, group in itertools.groupby(records, key=lambda record: record[0]):
+                while block := [serialized for _, serialized in itertools.islice(group, tfrecord.BLOCK)]:
+                    yield position, block
+
+        signature = (tf.TensorSpec([], tf.int64), tf.TensorSpec([None], tf.string))
+        return tf.data.Dataset.from_generator(blocks, output_signature=signature)
+    numbered = tf.data.Dataset.from_tensor_slices(files).enumerate()
+
+    def blocks_of(position, file):
+        blocks = tfrecord.record_dataset(file).batch(tfrecord.BLOCK)
+        return blocks.map(lambda block: (position, block))
+
+    return tfrecord.interleave_blocks(numbered, blocks_of, cycle_length=1)
+
+
+def _block(segments, videos):
+    """The PackedBlock of what parse_rated gives, eagerly."""
+    features = {name: values.numpy() for name, values in segments["features"].items()}
+    num_frames = features.pop("num_frames")
+    frames = [values.reshape(len(values), np.prod(values.shape[1:])) for values in features.values()]
+    return PackedBlock(
+        frames=np.concatenate(frames, axis=1),
+        ids=[np.frombuffer(video_id, np.uint8) for video_id in videos["id"].numpy()],
+        video_classes=_rows(videos["classes"]) if "classes" in videos else [()] * len(videos["id"]),
+        segments=np.bincount(segments["row"].numpy(), minlength=len(videos["id"])),
+        start_time=segments["start_time"].numpy(),
+        num_frames=num_frames,
+        classes=_rows(segments["classes"]),
+        scores=_rows(segments["scores"]),
+    )
+
+
+def _rows(ragged):
+    return np.split(ragged.values.numpy(), ragged.row_splits.numpy()[1:-1]) if ragged.nrows() else []
+
+
+def _joined(arrays, name):
+    """One array of the index of all files; where it says where something ends, as if they were one file."""
+    if not name.endswith("_ends"):
+        return np.concatenate(arrays)
+    shifts = np.cumsum([0, *(int(values[-1]) if len(values) else 0 for values in arrays[:-1])])
+    return np.concatenate([values + shift for values, shift in zip(arrays, shifts)])
+
+
+def _bounds(counts):
+    return np.cumsum([0, *counts], dtype=np.int64)
+
+
+def _padded(values, ends, rows):
+    """(len(rows), K): the values of each row, which end at ``ends``, padded with 0 to one of the usual widths."""
+    last = ends[rows]
+    first = np.where(rows > 0, ends[rows - 1], 0)
+    width = examples.WIDTHS[np.searchsorted(examples.WIDTHS, (last - first).max(initial=0))]
+    places = first[:, None] + np.arange(width)
+    inside = places < last[:, None]
+    padded = np.zeros(places.shape, values.dtype)
+    padded[inside] = values[places[inside]]
+    return padded

@@ -14,6 +14,7 @@ from absl import flags
 from yt8m import command_line, run_flags
 from yt8m.config import RunConfig, TrainConfig
 from yt8m.models.presets import PRESETS
+from yt8m.types import InputError
 
 FLAGS = flags.FLAGS
 _TRAIN_FLAGS = (
@@ -41,8 +42,15 @@ flags.DEFINE_bool("check_split", True, "Check that no video id is both trained o
 run_flags.define_model_flags()
 run_flags.define_feature_flags()
 run_flags.define_sampling_flags()
+run_flags.define_unrated_flag()
 flags.DEFINE_string("init_from", "", "Folder of a run whose weights to start from, such as the pre-trained one.")
 flags.DEFINE_bool("segment_labels", False, "Train on rated 5-frame segments instead of whole videos.")
+flags.DEFINE_string(
+    "cache_dir",
+    "",
+    "Folder where rated segments are packed once, before the first epoch, for every further one to be read from there, "
+    "many times faster than from the records; with --segment_labels. Changes nothing else. Default: no cache.",
+)
 flags.DEFINE_integer("batch_size", None, "Examples a step. Default: 128.")
 flags.DEFINE_float("base_learning_rate", None, "Adam's learning rate at the start. Default: 0.0001.")
 flags.DEFINE_float("learning_rate_decay", None, "Factor on it after every --learning_rate_decay_examples. Default: 0.9.")
@@ -58,6 +66,8 @@ flags.DEFINE_bool("mixed_precision", False, "Compute in bfloat16, keep weights i
 
 
 def main():
+    if FLAGS.cache_dir and not FLAGS.segment_labels:
+        raise InputError("--cache_dir holds rated segments: it goes with --segment_labels")
     from yt8m.checkpoints import read_run_config
     from yt8m.data.splits import check_disjoint, split_sources
     from yt8m.training import train
@@ -81,7 +91,7 @@ def main():
     )
     if holdout and not FLAGS.holdout_fraction and FLAGS.check_split:
         check_disjoint(source.files, holdout.files, skip_corrupt=run.data.skip_corrupt)
-    state = train(run, source=source, holdout=holdout, train_dir=FLAGS.train_dir)
+    state = train(run, source=source, holdout=holdout, train_dir=FLAGS.train_dir, cache_dir=FLAGS.cache_dir)
     best = f", best holdout score {state.best:.4f}" if state.best is not None else ""
     print(f"trained {state.step} steps in {FLAGS.train_dir}{best}")
 

@@ -14,13 +14,22 @@ from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError, Segment
 
 
 def evaluate_model(
-    scorer, source, config, *, segment_labels, top_k=20, top_n=MAX_SEGMENTS_PER_CLASS, show_progress=False
+    scorer,
+    source,
+    config,
+    *,
+    segment_labels,
+    top_k=20,
+    top_n=MAX_SEGMENTS_PER_CLASS,
+    cache=None,
+    show_progress=False,
 ):
     """Scores of the model of ``scorer`` (a Scorer of all classes) on the videos of ``source`` (a Source of records that ``config``, a DataConfig, describes).
 
     segment_labels: False scores whole videos against their labels, see yt8m.metrics.VideoMetrics, each by its ``top_k``
         best classes. True scores rated segments, over ``top_n`` a class: the summary of a yt8m.evaluation.Evaluation,
         and that itself as ``evaluation``.
+    cache: a yt8m.data.cache.SegmentCache of the files, which is used where it holds what ``config`` reads.
     Returns a dict; every result has ``loss``, the rated cross-entropy an example. Raises InputError where there is
     nothing to score.
     """
@@ -29,7 +38,13 @@ def evaluate_model(
     # A policy for unrated pairs is for training: only rated ones are scored.
     config = config.replace(unrated="masked")
     dataset = make_dataset(
-        list(source.files), config, windows=windows, batch_size=scorer.batch_size, keep=source.keep, with_info=True
+        list(source.files),
+        config,
+        windows=windows,
+        batch_size=scorer.batch_size,
+        keep=source.keep,
+        with_info=True,
+        cache=cache if cache is not None and cache.fits(config) else None,
     )
     loss = examples = 0
     total = estimate_examples(source, config, windows=windows) if show_progress else None

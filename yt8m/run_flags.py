@@ -57,11 +57,15 @@ def define_model_flags():
 
 
 def define_sampling_flags():
-    """--num_frames, --sampling, --unrated."""
+    """--num_frames, --sampling."""
     flags.DEFINE_integer("num_frames", None, "Frames of a video that a training example holds. Default: 300.")
     flags.DEFINE_enum(
         "sampling", None, SAMPLINGS, "How those are drawn: a contiguous sequence, random or uniform. Default: sequence."
     )
+
+
+def define_unrated_flag():
+    """--unrated."""
     flags.DEFINE_enum(
         "unrated",
         None,

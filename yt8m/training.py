@@ -13,6 +13,7 @@ import keras
 from tensorboard.summary import Writer
 
 from yt8m import checkpoints
+from yt8m.data.cache import open_cache
 from yt8m.data.doctor import explain_errors
 from yt8m.data.pipeline import estimate_examples, make_dataset
 from yt8m.data.splits import Source
@@ -44,13 +45,15 @@ class TrainState:
     finished: bool = False
 
 
-def train(run, *, source, holdout=None, train_dir):
+def train(run, *, source, holdout=None, train_dir, cache_dir=""):
     """Trains the model of ``run`` until its end and returns the final TrainState.
 
     run: RunConfig. source: the Source to train on; holdout: the Source to evaluate on, or None. train_dir: folder of
     the run, see yt8m.checkpoints; a run that is already there goes on from its checkpoint and comes to the same result
     as one that was never stopped. Ctrl-C and SIGTERM end the step, leave a checkpoint behind and become a
     KeyboardInterrupt; a second one does not wait for the step, and leaves the checkpoint before.
+    cache_dir: folder of packed rated segments to read instead of the records, see yt8m.data.cache, "" for none; it
+    changes nothing but the time, so a run may go on with another one or without.
     Raises InputError for bad records, for a train_dir that holds another run, and where there is nothing to learn from.
     """
     os.makedirs(train_dir, exist_ok=True)
@@ -65,7 +68,8 @@ def train(run, *, source, holdout=None, train_dir):
         print(f"{train_dir} is trained to its end, step {state.step}")
         return state
     state.finished = False
-    session = _Session(run, model, state, source=source, holdout=holdout, train_dir=train_dir)
+    cache = _open_cache(cache_dir, run, source, holdout)
+    session = _Session(run, model, state, source=source, holdout=holdout, train_dir=train_dir, cache=cache)
     with contextlib.closing(session), explain_errors(source.files, run.data), _handling_signals(session.interrupt):
         try:
             session.run()
@@ -74,6 +78,14 @@ def train(run, *, source, holdout=None, train_dir):
                 session.save()
             raise
     return state
+
+
+def _open_cache(cache_dir, run, source, holdout):
+    if not cache_dir:
+        return None
+    if not run.train.segment_labels:
+        raise InputError("a cache holds rated segments: cache_dir is for training with segment_labels")
+    return open_cache(cache_dir, [*source.files, *(holdout.files if holdout else ())], run.data)
 
 
 @contextlib.contextmanager
@@ -118,7 +130,7 @@ def _out_of_patience(state, config):
 class _Session:
     """One sitting of a run: its epochs, and what happens between steps."""
 
-    def __init__(self, run, model, state, *, source, holdout, train_dir):
+    def __init__(self, run, model, state, *, source, holdout, train_dir, cache=None):
         self.run_config = run
         self.config = run.train
         self.model = model
@@ -127,6 +139,7 @@ class _Session:
         self.source: Source = source
         self.holdout = holdout
         self.train_dir = train_dir
+        self.cache = cache
         self.windows = "rated" if run.train.segment_labels else "video"
         self.board = Writer(os.path.join(train_dir, "tensorboard"))
         self.saved_at = time.monotonic()
@@ -169,7 +182,11 @@ class _Session:
         self._check_loss()
         self._synchronize()
         results = evaluate_model(
-            self.scorer, self.holdout, self.run_config.data, segment_labels=self.config.segment_labels
+            self.scorer,
+            self.holdout,
+            self.run_config.data,
+            segment_labels=self.config.segment_labels,
+            cache=self.cache,
         )
         name, score = headline(results)
         self.state.evaluated_at = self.state.step
@@ -233,6 +250,7 @@ class _Session:
             seed=self.config.seed,
             epoch=state.epoch,
             keep=self.source.keep,
+            cache=self.cache,
         )
         before = state.step
         with warnings.catch_warnings():

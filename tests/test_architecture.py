@@ -12,7 +12,7 @@ PACKAGE = ROOT / "yt8m"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 SCRIPTS_LAYER = {"command_line.py", "run_flags.py", "demo.py", "cache_command.py"}
 LAYERS = [
-    {"types", "config", "registry", "files", "progress", "vocabulary", "devices", "memory", "parallel", "parts", "cluster"},
+    {"types", "config", "registry", "files", "progress", "vocabulary", "devices", "fused", "memory", "parallel", "parts", "cluster"},
     {"data", "layers", "losses", "metrics", "submission", "segment_lists", "rated_labels", "optimizers", "schedules",
      "targets"},
     {"models", "evaluation", "ensembling", "submission_checks", "rank_objective", "weight_search", "weights_file"},

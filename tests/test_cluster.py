@@ -115,7 +115,15 @@ def test_workers_stand_where_the_caller_does(machines, tmp_path, monkeypatch):
     assert list(cluster.map_in_order(environment_of, ["YT8M_TEST"], **options)) == [("set", None, str(tmp_path))]
 
 
-def test_a_cluster_that_is_not_there():
+def test_auto_is_the_cluster_of_this_machine(machines, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", machines.address)
+    assert list(cluster.map_in_order(slow_square, [3], address="auto")) == [9]
+
+
+def test_a_cluster_that_is_not_there(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(InputError, match="--ray=127.0.0.1:1 is no running Ray cluster"):
+        list(cluster.map_in_order(environment_of, ["HOME"], address="auto"))
     with pytest.raises(InputError, match="--ray=127.0.0.1:1 is no running Ray cluster: start one by `ray start --head`"):
         list(cluster.map_in_order(environment_of, ["HOME"], address="127.0.0.1:1"))
     with pytest.raises(InputError, match="--ray=ray://head: expected HOST:PORT, as in 10.0.0.1:6379, or auto"):

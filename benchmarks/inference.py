@@ -1,0 +1,191 @@
+"""What inference.py costs beside its model, and what its memory depends on.
+
+  python -m benchmarks.inference                       # --tta=-2,1 against four runs of a shift, and against the model
+  python -m benchmarks.inference --measure=merging     # share of top-K merging in a run over 1000 classes
+  python -m benchmarks.inference --measure=memory      # peak memory with 100 and 10,000 videos
+
+On random videos; --tta and memory with whole processes of inference.py, in turns, of which the best counts.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+from absl import app, flags
+
+from yt8m.checkpoints import write_run_config
+from yt8m.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from yt8m.data.tfrecord import FrameRecord, write_records
+from yt8m.models.base import build_model
+from yt8m.prediction import Scorer
+from yt8m.top_segments import TopSegments
+
+FLAGS = flags.FLAGS
+flags.DEFINE_enum("measure", "shifts", ("shifts", "merging", "memory"), "What to measure.")
+flags.DEFINE_list("feature_sizes", ["1024", "128"], "Sizes of the features.")
+flags.DEFINE_integer("num_classes", 3862, "Classes of the model.")
+flags.DEFINE_integer("ranked", 1000, "Classes ranked.")
+flags.DEFINE_integer("hidden_size", 384, "Of the frame_bert; 0 is a tiny logistic model instead.")
+flags.DEFINE_integer("num_layers", 2, "Of the frame_bert.")
+flags.DEFINE_integer("videos", 120, "Videos of 200 to 300 frames.")
+flags.DEFINE_integer("many_videos", 10_000, "The larger number of videos whose memory is measured.")
+flags.DEFINE_integer("frames", 300, "Frames of the longest video.")
+flags.DEFINE_integer("files", 8, "Files.")
+flags.DEFINE_integer("batch_size", 256, "Segments in a batch.")
+flags.DEFINE_integer("top_n", 100_000, "Segments listed for a class.")
+flags.DEFINE_integer("repeats", 2, "Turns.")
+
+
+def main(_):
+    with tempfile.TemporaryDirectory() as folder:
+        prepare(folder, videos=100 if FLAGS.measure == "memory" else FLAGS.videos)
+        {"shifts": measure_shifts, "merging": measure_merging, "memory": measure_memory}[FLAGS.measure](folder)
+
+
+def measure_shifts(folder):
+    """Four shifts at once against one by one, and against the model alone on as many windows."""
+    write_videos(os.path.join(folder, "one"), 1)
+    turns = []
+    for _ in range(FLAGS.repeats):
+        start = run(folder, "--tta=-2,1", data="one")[:2]
+        apart = [run(folder, f"--shift={shift}")[:2] for shift in (-2, -1, 0, 1)]
+        together = run(folder, "--tta=-2,1")[:2]
+        turns.append((start, np.sum(apart, axis=0), together, time_model(folder)))
+    print(f"batches of {FLAGS.batch_size}, {FLAGS.ranked} of {FLAGS.num_classes} classes")
+    for place, kind in enumerate(("of wall clock", "of processors")):
+        start, apart, together, model = (min(turn[way][place] for turn in turns) for way in range(4))
+        print(f"seconds {kind}: --tta=-2,1 {together:.2f}, of which {start:.2f} to start and to compile")
+        print(f"  four single runs {apart:.2f}: ratio {together / apart:.3f}")
+        print(f"  the model alone on as many windows {model:.2f}: ratio {(together - start) / model:.3f} less the start")
+
+
+def measure_merging(folder):
+    """Processor time of merging and writing beside that of the whole, in one process."""
+    from yt8m import prediction
+    from yt8m.checkpoints import load_model
+    from yt8m.data.splits import Source
+    from yt8m.data.tfrecord import list_files
+    from yt8m.submission import SubmissionWriter
+
+    spent = {}
+
+    def timed(name):
+        def call(self, *arguments):
+            start = time.thread_time()
+            try:
+                return getattr(super(Timed, self), name)(*arguments)
+            finally:
+                spent[name] = spent.get(name, 0) + time.thread_time() - start
+
+        return call
+
+    class Timed(TopSegments):
+        add, to_arrays, merge = timed("add"), timed("to_arrays"), timed("merge")
+
+    prediction.TopSegments = Timed
+    model, config = load_model(os.path.join(folder, "run"))[0], data_config()
+    source = Source(tuple(list_files(os.path.join(folder, "data", "*"))))
+    start, processor = time.perf_counter(), time.process_time()
+    top = prediction.predict_segments(
+        model, source, config, class_ids=tuple(range(FLAGS.ranked)), shifts=(-2, -1, 0, 1),
+        batch_size=FLAGS.batch_size, top_n=FLAGS.top_n,
+    )  # fmt: skip
+    scored, processor = time.perf_counter() - start, time.process_time() - processor
+    start = time.perf_counter()
+    with SubmissionWriter(os.path.join(folder, "out.csv")) as writer:
+        rows = sum(len(segments) for _, segments, _ in (writer.write(*row[:2]) or row for row in top))
+    writing = time.perf_counter() - start
+    for name, seconds in spent.items():
+        print(f"  {name:9} {seconds:7.2f} s")
+    print(f"  merging   {sum(spent.values()) / processor:7.2%} of the processor time of predicting, {scored:.1f} s")
+    print(f"  writing   {writing:7.2f} s, {rows:,} rows")
+
+
+def measure_memory(folder):
+    """Peak memory with few and with many videos, of the same length and with full lists in both."""
+    few = run(folder)[2]
+    write_videos(os.path.join(folder, "data"), FLAGS.many_videos, first=100)
+    seconds, _, many = run(folder)
+    print(f"peak memory: 100 videos {few:.0f} MB; {FLAGS.many_videos:,} videos {many:.0f} MB, in {seconds:.0f} s")
+    print(f"  ratio {many / few:.3f}")
+
+
+def prepare(folder, *, videos):
+    """Writes the run and the videos."""
+    model = ModelConfig(name="logistic")
+    if FLAGS.hidden_size:
+        sizes = {"hidden_size": FLAGS.hidden_size, "num_heads": 4, "feed_forward_size": 4 * FLAGS.hidden_size}
+        model = ModelConfig(name="frame_bert", hyperparameters={"num_layers": FLAGS.num_layers, **sizes})
+    config = RunConfig(data=data_config(), model=model, train=TrainConfig(segment_labels=True))
+    os.makedirs(os.path.join(folder, "run"))
+    write_run_config(os.path.join(folder, "run"), config)
+    build_model(config.model, config.data).save(os.path.join(folder, "run", "best.keras"))
+    with open(os.path.join(folder, "classes.csv"), "w", encoding="utf-8") as file:
+        file.write("Index\n" + "".join(f"{label}\n" for label in range(FLAGS.ranked)))
+    write_videos(os.path.join(folder, "data"), videos)
+
+
+def data_config():
+    """The DataConfig of the flags."""
+    sizes = tuple(int(size) for size in FLAGS.feature_sizes)
+    names = tuple(f"feature{place}" for place in range(len(sizes)))
+    return DataConfig(feature_names=names, feature_sizes=sizes, num_classes=FLAGS.num_classes)
+
+
+def write_videos(folder, count, *, first=0):
+    """Random videos, numbered from ``first``, in --files files."""
+    random = np.random.default_rng(first)
+    for file in range(min(FLAGS.files, count)):
+        records = []
+        for number in range(first + file, first + count, FLAGS.files):
+            frames = int(random.integers(2 * FLAGS.frames // 3, FLAGS.frames + 1))
+            features = {
+                name: random.integers(0, 256, (frames, size), np.uint8) for name, size in data_config().features.items()
+            }
+            records.append(FrameRecord(video_id=f"v{number:06}", features=features))
+        write_records(os.path.join(folder, f"{first:06}-{file:03}.tfrecord"), records)
+
+
+def run(folder, *arguments, data="data"):
+    """(seconds, processor seconds, peak megabytes) of inference.py on the videos in ``data``."""
+    script = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "inference.py")
+    command = [
+        *(sys.executable, script, f"--train_dir={folder}/run", f"--input_data_pattern={folder}/{data}/*.tfrecord"),
+        *(f"--segment_label_ids_file={folder}/classes.csv", f"--batch_size={FLAGS.batch_size}"),
+        *(f"--segment_max_pred={FLAGS.top_n}", f"--output_file={folder}/out.csv", *arguments),
+    ]
+    start = time.perf_counter()
+    with open(os.path.join(folder, "log"), "w", encoding="utf-8") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(open(os.path.join(folder, "log"), encoding="utf-8").read())
+    return time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def time_model(folder):
+    """(seconds, processor seconds) of the compiled model alone on all segments under four shifts, from memory."""
+    from yt8m.checkpoints import load_model
+
+    log = open(os.path.join(folder, "log"), encoding="utf-8").read()
+    segments = int(re.findall(r"predicting: ([\d,]+)", log)[-1].replace(",", ""))
+    scorer = Scorer(
+        load_model(os.path.join(folder, "run"))[0], batch_size=FLAGS.batch_size, class_ids=tuple(range(FLAGS.ranked))
+    )
+    random = np.random.default_rng(0)
+    shape = FLAGS.batch_size, 4, 5
+    batch = {name: random.integers(0, 256, (*shape, size), np.uint8) for name, size in data_config().features.items()}
+    batch["num_frames"] = np.full(shape[:2], 5, np.int32)
+    scorer(batch)
+    start, processor = time.perf_counter(), time.process_time()
+    for _ in range(-(-segments // FLAGS.batch_size)):
+        scorer(batch)
+    return time.perf_counter() - start, time.process_time() - processor
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -60,7 +60,7 @@ def measure_shifts(folder):
         start, apart, together, model = (min(turn[way][place] for turn in turns) for way in range(4))
         print(f"seconds {kind}: --tta=-2,1 {together:.2f}, of which {start:.2f} to start and to compile")
         print(f"  four single runs {apart:.2f}: ratio {together / apart:.3f}")
-        print(f"  the model alone on as many windows {model:.2f}: ratio {(together - start) / model:.3f} less the start")
+        print(f"  the model alone, as many windows {model:.2f}: ratio {(together - start) / model:.3f} less the start")
 
 
 def measure_merging(folder):

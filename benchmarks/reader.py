@@ -2,8 +2,8 @@
 
     python -m benchmarks.reader [--input_data_pattern=...] [--videos=600 --frames=300]
 
-Prints records per second of: iterating over the raw records; make_dataset; and parsing record by record and decoding
-all frames to float, all in turn within the same run, best of --repeats.
+Prints records per second of: iterating over the raw records; make_dataset, from records and from packed segments; and
+parsing record by record and decoding all frames to float, all in turn within the same run, best of --repeats.
 """
 
 import os
@@ -15,7 +15,7 @@ import tensorflow as tf
 from absl import app, flags
 
 from yt8m.config import DataConfig
-from yt8m.data import labels, pipeline, tfrecord
+from yt8m.data import cache, labels, pipeline, tfrecord
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("input_data_pattern", "", "Frame-level files with ratings; empty writes random ones.")
@@ -47,6 +47,11 @@ def main(_):
                 ways[name] = lambda windows=windows, training=training: pipeline.make_dataset(
                     files, config, windows=windows, batch_size=FLAGS.batch_size, training=training
                 )
+        packed = cache.open_cache(os.path.join(directory, "cache"), files, config)
+        for training in (False, True):
+            ways[f"cached rated{', training' if training else ''}"] = lambda training=training: pipeline.make_dataset(
+                files, config, windows="rated", batch_size=FLAGS.batch_size, training=training, cache=packed
+            )
         seconds = {name: float("inf") for name in ways}
         for _ in range(FLAGS.repeats):
             for name, make in ways.items():

@@ -75,3 +75,11 @@ def test_an_estimated_total_gives_way_to_the_count(clock):
         clock[0] += 10
         bar.complete()
     assert stream.getvalue().startswith("files: 80/80 (100%)")
+
+
+def test_skipped_work_is_counted_and_not_timed(clock):
+    line = Progress("reading", total=200, stream=io.StringIO())
+    line.skip(100)
+    clock[0] = 10
+    line.update(50)
+    assert line.count == 150 and line.rate == 5

@@ -181,7 +181,8 @@ class _Pool:
         if not heard:
             self._add_workers()
         if time.monotonic() - self._heard > _PATIENCE_SECONDS:
-            raise InputError(f"no worker of the Ray cluster started in {_PATIENCE_SECONDS // 60} minutes: others use it")
+            minutes = _PATIENCE_SECONDS // 60
+            raise InputError(f"no worker of the Ray cluster started in {minutes} minutes: others use its machines")
 
     def _take(self, reference):
         worker, job = self._pending.pop(reference)
@@ -205,7 +206,7 @@ class _Pool:
         if job is not None:
             number, item, losses = job
             if losses + 1 == _MOST_LOSSES:
-                raise InputError(f"{_MOST_LOSSES} workers of the Ray cluster were lost at the same task: {_line(error)}")
+                raise InputError(f"{losses + 1} workers of the Ray cluster were lost at the same task: {_line(error)}")
             self._again.append((number, item, losses + 1))
         if worker not in self._workers:
             return

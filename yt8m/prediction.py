@@ -88,9 +88,9 @@ def predict_segments(
         top_k = None
     job = _SegmentJob(
         config=config, keep=source.keep, batch_size=batch_size,
-        class_ids=tuple(class_ids), shifts=tuple(shifts), top_n=top_n, top_k=top_k,
+        class_ids=tuple(map(int, class_ids)), shifts=tuple(map(int, shifts)), top_n=top_n, top_k=top_k,
     )  # fmt: skip
-    top = TopSegments(class_ids, top_n=top_n)
+    top = TopSegments(job.class_ids, top_n=top_n)
     for arrays in _part_results(model, source, job, folder=folder, ray=ray, hint=top.floors):
         top.merge(arrays)
     return top
@@ -99,7 +99,7 @@ def predict_segments(
 def predict_videos(model, source, config, *, top_k=20, batch_size=512, folder=None, ray=""):
     """Yields (video id, class ids (top_k,), confidences (top_k,)) for every video, best class first.
 
-    Arguments as of predict_segments.
+    Arguments as of predict_segments. Memory is bounded by the results of a part, see _cut.
     """
     job = _VideoJob(config=config, keep=source.keep, batch_size=batch_size, top_k=top_k)
     for arrays in _part_results(model, source, job, folder=folder, ray=ray):

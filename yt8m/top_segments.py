@@ -83,7 +83,8 @@ class TopSegments:
         rank = np.empty(len(order), np.uint64)
         rank[order] = np.arange(len(order), dtype=np.uint64)
         segments = SegmentList.from_segments(
-            f"{video.decode()}:{start}" for video, start in zip(self._videos[order].tolist(), self._starts[order].tolist())
+            f"{video.decode()}:{start}"
+            for video, start in zip(self._videos[order].tolist(), self._starts[order].tolist())
         )
         for index in np.argsort(self.class_ids, kind="stable"):
             scores, rows = self._columns[index].listed()

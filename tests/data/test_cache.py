@@ -1,5 +1,6 @@
 """Segments from the cache against the same segments from the records."""
 
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -106,6 +107,16 @@ def test_only_what_is_stale_is_packed_anew(files, tmp_path, write, capfd):
     assert_same(batches(files, cache=cache), batches(files))
     open_cache(folder, files, CONFIG.replace(max_frames=9))
     assert len(stamps(folder)) == 8
+
+
+def test_two_may_pack_at_once(files, tmp_path):
+    """They write the same files under names of their own first, and leave no other behind."""
+    folder = tmp_path / "cache"
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        caches = list(pool.map(lambda _: open_cache(folder, files, CONFIG), range(2)))
+    assert len(list(folder.iterdir())) == 4
+    for cache in (*caches, open_cache(folder, files, CONFIG)):
+        assert_same(batches(files, cache=cache, training=True), batches(files, training=True))
 
 
 def cut(path):

@@ -82,6 +82,26 @@ def test_unrated_policies(write):
     np.testing.assert_array_equal(targets["rated"], expected)
 
 
+def test_targets_are_sparse_and_of_few_widths(write):
+    """Each class once a row, ascending and with its highest score, in 32 columns, or 64 where 32 are too few."""
+    many = make_video("b", frames=9, labels=range(39, -1, -1), segments=[(5, label, 0.5) for label in range(33)])
+    double = make_video("c", labels=(7, 7, 2), segments=((0, 4, 0.5), (0, 1, 0.0), (0, 4, 1.0), (0, 4, 0.25)))
+    files = [write("a.tfrecord", *RATED[:1], many, double)]
+    config = CONFIG.replace(num_classes=100, unrated="video_negative")
+    found = [targets for _, targets in make_dataset(files, config, windows="rated", batch_size=3)]
+    assert [targets["classes"].shape[1] for targets in found] == [32, 64]
+    assert [targets["video_classes"].shape[1] for targets in found] == [32, 64]
+    row = {name: values[-1].numpy() for name, values in found[-1].items()}
+    assert row["classes"].tolist() == [2, 5] + 62 * [0] and row["video_classes"].tolist() == [3, 8] + 62 * [0]
+    assert row["scores"].tolist() == [0, 1] + 62 * [0] and row["unrated"].tolist() == [0.5]
+    (_, targets), *_ = make_dataset(files, config, windows="video", batch_size=3)
+    assert targets["classes"].dtype == np.int32 and targets["classes"].shape == (3, 64)
+    assert targets["classes"][1].numpy().tolist() == [*range(1, 41)] + 24 * [0]
+    assert targets["classes"][2].numpy().tolist() == [3, 8] + 62 * [0]
+    np.testing.assert_array_equal(targets["scores"], targets["classes"] > 0)
+    assert targets["unrated"].numpy().tolist() == [[1], [1], [1]]
+
+
 def test_rated_segments_behind_max_frames_are_left_out(write):
     files = [write("a.tfrecord", *RATED)]
     features, _, info = read(files, CONFIG.replace(max_frames=7), windows="rated", batch_size=4, with_info=True)

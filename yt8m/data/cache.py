@@ -58,7 +58,7 @@ class SegmentCache:
         return int(self._segment_bounds[-1])
 
     def check(self, files, config, *, windows):
-        """Raises ValueError unless the cache is one of ``files`` as make_dataset would read them with the same arguments."""
+        """Raises ValueError unless this is a cache of ``files`` as make_dataset would read them; same arguments."""
         if windows != "rated":
             raise ValueError(f"a cache is for windows='rated', not {windows!r}")
         unknown = [file for file in files if file not in self._positions]
@@ -96,49 +96,53 @@ class SegmentCache:
 
         return tfrecord.interleave_blocks(bounds, blocks, cycle_length=cycle_length).map(segments)
 
-    def read_segments(self, numbers):
-        """In the graph: the segments of ``numbers`` (B,) int64, as examples.unpack_examples gives them."""
-        names = ("num_frames", "start_time", "classes", "scores", "video_classes", "id")
-        kinds = (tf.int32, tf.int32, tf.int32, tf.float32, tf.int32, tf.string)
-        *frames, num_frames, start_time, classes, scores, video_classes, ids = tf.numpy_function(
-            self._gather, [numbers], [tf.uint8] * len(self._features) + list(kinds)
-        )
-        batch = dict(zip(names, (num_frames, start_time, classes, scores, video_classes, ids)))
-        for name in ("num_frames", "start_time", "id"):
-            batch[name] = tf.ensure_shape(batch[name], [None])
-        for name in ("classes", "scores", "video_classes"):
-            batch[name] = tf.ensure_shape(batch[name], [None, None])
+    def read_segments(self, numbers, *, with_video_classes=False, with_info=False):
+        """In the graph: the segments of ``numbers`` (B,) int64, as examples.unpack_examples gives them.
+
+        with_video_classes: with "video_classes"; with_info: with "id" and "start_time", too.
+        """
+        kinds = {"frames": tf.uint8, "num_frames": tf.int32, "classes": tf.int32, "scores": tf.float32}
+        if with_video_classes:
+            kinds["video_classes"] = tf.int32
+        if with_info:
+            kinds |= {"id": tf.string, "start_time": tf.int32}
+        arrays = tf.numpy_function(lambda rows: self._gather(rows, kinds), [numbers], list(kinds.values()))
+        batch = dict(zip(kinds, arrays))
+        for name, values in batch.items():
+            values.set_shape([None] if name in ("num_frames", "id", "start_time") else [None, None])
+        sizes = [SEGMENT_SECONDS * size for size in self._features.values()]
+        parts = tf.split(batch.pop("frames"), sizes, axis=1)
         features = {
-            name: tf.ensure_shape(values, [None, SEGMENT_SECONDS, size])
-            for (name, size), values in zip(self._features.items(), frames)
+            name: tf.reshape(part, [-1, SEGMENT_SECONDS, size])
+            for (name, size), part in zip(self._features.items(), parts)
         }
         return batch | {"features": features | {"num_frames": batch.pop("num_frames")}}
 
-    def _gather(self, numbers):
+    def _gather(self, numbers, names):
+        """List of what ``names`` ask for, of the segments of ``numbers`` (B,)."""
         index = self._index
         records = np.searchsorted(index["segment_ends"], numbers, side="right")
-        ids = np.array([self._id(record) for record in records.tolist()], object)
-        return (
-            *self._take_frames(numbers),
-            index["num_frames"][numbers].astype(np.int32),
-            index["start_time"][numbers],
-            _padded(index["classes"], index["class_ends"], numbers),
-            _padded(index["scores"], index["class_ends"], numbers),
-            _padded(index["video_classes"], index["video_class_ends"], records),
-            ids,
-        )
+        ways = {
+            "frames": lambda: self._take_frames(numbers),
+            "num_frames": lambda: index["num_frames"][numbers].astype(np.int32),
+            "classes": lambda: _padded(index["classes"], index["class_ends"], numbers),
+            "scores": lambda: _padded(index["scores"], index["class_ends"], numbers),
+            "video_classes": lambda: _padded(index["video_classes"], index["video_class_ends"], records),
+            "id": lambda: np.array([self._id(record) for record in records.tolist()], object),
+            "start_time": lambda: index["start_time"][numbers],
+        }
+        return [ways[name]() for name in names]
 
     def _take_frames(self, numbers):
-        taken = [np.empty((len(numbers), SEGMENT_SECONDS, size), np.uint8) for size in self._features.values()]
         of = np.searchsorted(self._segment_bounds, numbers, side="right") - 1
-        for position in np.unique(of).tolist():
-            rows = np.flatnonzero(of == position)
-            frames = self._frames[position][numbers[rows] - self._segment_bounds[position]]
-            first = 0
-            for values in taken:
-                last = first + values[0].size
-                values[rows] = frames[:, first:last].reshape(len(rows), *values.shape[1:])
-                first = last
+        rows = numbers - self._segment_bounds[of]
+        positions = np.unique(of).tolist()
+        if len(positions) == 1:
+            return self._frames[positions[0]][rows]
+        taken = np.empty((len(numbers), self._frames[0].shape[1]), np.uint8)
+        for position in positions:
+            here = np.flatnonzero(of == position)
+            taken[here] = self._frames[position][rows[here]]
         return taken
 
     def _id(self, record):

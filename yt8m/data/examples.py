@@ -19,8 +19,8 @@ _ROW = 2**32
 _BYTES = np.array([bytes([value]) for value in range(256)], object)
 
 
-def parse_videos(position, serialized, *, config, seed):
-    """Whole videos of a batch of records: (features, targets, info) as make_dataset gives them for windows="video".
+def parse_videos(position, serialized, *, config, seed, with_info):
+    """Whole videos of a batch of records: an element as make_dataset gives it for windows="video".
 
     position: number of the batch, from which, with ``seed``, frames are drawn; seed None draws nothing.
     """
@@ -44,7 +44,9 @@ def parse_videos(position, serialized, *, config, seed):
     columns = _distinct(class_columns(context["labels"], "labels", config)).to_tensor()
     columns = tf.pad(columns, [[0, 0], [0, _width(tf.shape(columns)[1]) - tf.shape(columns)[1]]])
     targets = {"classes": columns, "scores": tf.cast(columns > 0, tf.float32), "unrated": tf.ones([tf.size(ids), 1])}
-    return features, targets, {"id": ids, "start_time": tf.zeros_like(ids, tf.int32)}
+    if with_info:
+        return features, targets, {"id": ids, "start_time": tf.zeros_like(ids, tf.int32)}
+    return features, targets
 
 
 def parse_rated(serialized, *, config):
@@ -99,7 +101,8 @@ def pack_examples(segments, videos):
 
 def unpack_examples(examples):
     """A batch of pack_examples with the numbers of each row as rows of (B, K) arrays, padded with 0."""
-    unpacked = {name: _from_bytes(examples[name]) for name in ("classes", "scores", "video_classes") if name in examples}
+    packed = [name for name in ("classes", "scores", "video_classes") if name in examples]
+    unpacked = {name: _from_bytes(examples[name]) for name in packed}
     unpacked["scores"] = tf.bitcast(unpacked["scores"], tf.float32)
     return examples | unpacked
 
@@ -195,7 +198,7 @@ def check_ratings(context):
 
 
 def class_columns(classes, field, config):
-    """Ragged class ids (B, None) as int32 of id + 1, because padding is 0; asserts, in the graph, that they are such."""
+    """Ragged class ids (B, None) as int32 of id + 1, because padding is 0; asserts in the graph that they are such."""
     inside = (classes.values >= 0) & (classes.values < config.num_classes)
     tf.debugging.Assert(tf.reduce_all(inside), [f"{field} holds a class outside [0, {config.num_classes})"])
     return tf.cast(classes + 1, tf.int32)

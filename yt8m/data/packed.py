@@ -66,7 +66,8 @@ def write_packed(path, blocks, header, *, width):
             for name, values in lists.items():
                 values += getattr(block, name)
         index = _to_bytes(_joined(parts, lists))
-        header = header | {"records": len(lists["ids"]), "width": width, "index_bytes": len(index), "index_crc": zlib.crc32(index)}
+        header = header | {"records": len(lists["ids"]), "width": width}
+        header |= {"index_bytes": len(index), "index_crc": zlib.crc32(index)}
         text = json.dumps(header).encode()
         file.write(index + text + struct.pack("<Q", len(text)) + _MAGIC)
         file.flush()

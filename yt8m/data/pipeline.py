@@ -33,6 +33,7 @@ def make_dataset(
     drop_remainder=False,
     with_info=False,
     cache=None,
+    share=(0, 1),
 ):
     """One pass over the records of ``files`` as a tf.data.Dataset of batches of B examples.
 
@@ -47,13 +48,14 @@ def make_dataset(
     - "all": every segment, starts 0, 5, 10, ... Elements (features, info), with each segment under each of ``shifts``:
       (B, S, 5, size) uint8 and "num_frames" (B, S) int32, S = len(shifts). The files need no labels.
 
-    Frames behind num_frames are zeros. targets are sparse, see yt8m.targets. info: "id" (B,) string and "start_time" (B,) int32, seconds (0 for whole videos); the third part of an element for
-    "video" and "rated" where ``with_info``.
+    Frames behind num_frames are zeros. targets: sparse, see yt8m.targets. info: "id" (B,) string and "start_time" (B,)
+    int32, seconds (0 for whole videos); the third part of an element for "video" and "rated" where ``with_info``.
 
     training: files and examples in an order, and frames from a draw, that depend on ``seed`` and ``epoch`` alone; else
     in file order, nothing random. keep: predicate on the video id (str), for the videos to read, as IdSplit.in_train.
     The last batch may be smaller unless ``drop_remainder``. cache: a yt8m.data.cache.SegmentCache of ``files``, for
-    windows="rated": the same batches in the same order, without reading the records.
+    windows="rated": the same batches in the same order, without reading the records. share: (i, n) gives the i-th of n
+    equal parts of every batch, for processes that train in step.
 
     A bad record raises a tf.errors.OpError where the dataset is consumed; explain_errors makes it an InputError. With
     config.skip_corrupt bad records are left out, and counted on standard error at the end.
@@ -72,21 +74,33 @@ def make_dataset(
         return parallel_map(blocks, parse).rebatch(batch_size, drop_remainder=drop_remainder).prefetch(2)
     if windows == "video":
         videos = _batch_videos(blocks, config, batch_size, drop_remainder=drop_remainder, seed=shuffle_seed)
-        parse = functools.partial(examples.parse_videos, config=config, seed=frame_seed)
+        parse = functools.partial(examples.parse_videos, config=config, seed=frame_seed, with_info=with_info)
         batches = parallel_map(videos.enumerate(), parse)
     else:
         if cache is None:
             segments, finish = _read_segments(blocks, config), examples.unpack_examples
         else:
             cycle_length = open_files(len(files), config, interleaved=training)
-            segments, finish = cache.segment_numbers(files, keep=keep, cycle_length=cycle_length), cache.read_segments
+            segments = cache.segment_numbers(files, keep=keep, cycle_length=cycle_length)
+            wanted = {"with_video_classes": config.unrated == "video_negative", "with_info": with_info}
+            finish = functools.partial(cache.read_segments, **wanted)
         if training:
             segments = _shuffle_segments(segments, config, seed=shuffle_seed)
         segments = segments.rebatch(batch_size, drop_remainder=drop_remainder)
-        batches = parallel_map(segments, lambda batch: _as_element(finish(batch), config))
-    if not with_info:
-        batches = batches.map(lambda features, targets, info: (features, targets))
+        batches = parallel_map(segments, lambda batch: _as_element(finish(batch), config, with_info=with_info))
+    if share[1] > 1:
+        batches = batches.map(functools.partial(_take_share, share=share))
     return batches.prefetch(2)
+
+
+def _take_share(*element, share):
+    index, count = share
+
+    def take(values):
+        rows = tf.shape(values)[0] // count
+        return values[index * rows : (index + 1) * rows]
+
+    return tf.nest.map_structure(take, element)
 
 
 def parallel_map(dataset, function):
@@ -129,11 +143,13 @@ def _shuffled_at_once(size):
     return max(_SHUFFLE_EXAMPLES[0], min(_SHUFFLE_EXAMPLES[1], _SHUFFLE_BYTES // size))
 
 
-def _as_element(batch, config):
-    known = ("classes", "scores") + (("video_classes",) if config.unrated == "video_negative" else ())
-    targets = {name: batch[name] for name in known}
-    targets["unrated"] = tf.fill([tf.size(batch["start_time"]), 1], _UNRATED_WEIGHTS[config.unrated])
-    return batch["features"], targets, {"id": batch["id"], "start_time": batch["start_time"]}
+def _as_element(batch, config, *, with_info):
+    """(features, targets) or (features, targets, info) of a batch of segments."""
+    targets = {name: batch[name] for name in ("classes", "scores", "video_classes") if name in batch}
+    targets["unrated"] = tf.fill([tf.shape(batch["classes"])[0], 1], _UNRATED_WEIGHTS[config.unrated])
+    if with_info:
+        return batch["features"], targets, {"id": batch["id"], "start_time": batch["start_time"]}
+    return batch["features"], targets
 
 
 def _check_arguments(config, windows, training, shifts):

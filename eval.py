@@ -28,6 +28,7 @@ flags.DEFINE_bool(
 flags.DEFINE_integer("batch_size", 128, "Examples a step.", lower_bound=1)
 flags.DEFINE_integer("top_k", 20, "Classes of a video that count, as in GAP@20.", lower_bound=1)
 flags.DEFINE_bool("skip_corrupt", False, "Count corrupt records and go on, instead of stopping at the first.")
+run_flags.define_backend_flag()
 run_flags.define_run_check_flags()
 flags.DEFINE_string("submission", None, "Submission file to score instead of a model: CSV, .gz or .parquet.")
 flags.DEFINE_string("labels", None, "Ratings for --submission: CSV of vid:start,class,score, or TFRecord files.")

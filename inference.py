@@ -39,6 +39,7 @@ flags.DEFINE_list(
     "Default: the preset's, else 0,0.",
 )
 run_flags.define_border_flag()
+run_flags.define_backend_flag()
 run_flags.define_run_check_flags()
 run_flags.define_split_flags()
 flags.DEFINE_enum("split", "all", ("all", "train", "holdout"), "Which side of the split to predict.")

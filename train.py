@@ -39,6 +39,8 @@ flags.DEFINE_string("train_dir", None, "Folder of the run: checkpoints, configur
 flags.DEFINE_string("eval_data_pattern", "", f"Files to evaluate on, instead of held-out ones. {run_flags.PATTERN_HELP}")
 run_flags.define_split_flags()
 flags.DEFINE_bool("check_split", True, "Check that no video id is both trained on and held out; reads every id once.")
+run_flags.define_backend_flag()
+run_flags.define_placement_flags()
 run_flags.define_model_flags()
 run_flags.define_feature_flags()
 run_flags.define_sampling_flags()
@@ -70,8 +72,10 @@ def main():
         raise InputError("--cache_dir holds rated segments: it goes with --segment_labels")
     from yt8m.checkpoints import read_run_config
     from yt8m.data.splits import check_disjoint, split_sources
+    from yt8m.devices import place
     from yt8m.training import train
 
+    placement = place(**run_flags.given(*run_flags.PLACEMENT_FLAGS))
     preset = PRESETS[FLAGS.preset] if FLAGS.preset else None
     base = read_run_config(FLAGS.init_from) if FLAGS.init_from else None
     train_settings = run_flags.given(*_TRAIN_FLAGS)
@@ -91,7 +95,14 @@ def main():
     )
     if holdout and not FLAGS.holdout_fraction and FLAGS.check_split:
         check_disjoint(source.files, holdout.files, skip_corrupt=run.data.skip_corrupt)
-    state = train(run, source=source, holdout=holdout, train_dir=FLAGS.train_dir, cache_dir=FLAGS.cache_dir)
+    state = train(
+        run,
+        source=source,
+        holdout=holdout,
+        train_dir=FLAGS.train_dir,
+        cache_dir=FLAGS.cache_dir,
+        placement=placement,
+    )
     best = f", best holdout score {state.best:.4f}" if state.best is not None else ""
     print(f"trained {state.step} steps in {FLAGS.train_dir}{best}")
 

@@ -47,6 +47,10 @@ def _parse(arguments):
 
 
 def _call(main, arguments, takes_files):
+    backend = flags.FLAGS["backend"].value if "backend" in flags.FLAGS else None
+    if backend:
+        # Keras, which reads this, is imported later.
+        os.environ["KERAS_BACKEND"] = backend
     if takes_files:
         return main(arguments[1:])
     if len(arguments) > 1:

@@ -1,6 +1,12 @@
-"""Choices that depend on what the program runs on."""
+"""What the program runs on: one device or several, one process or several."""
+
+import contextlib
+import dataclasses
+import os
 
 import keras
+
+from yt8m.types import InputError
 
 
 def default_jit_compile():
@@ -9,4 +15,114 @@ def default_jit_compile():
         return "auto"
     import tensorflow as tf
 
-    return bool(tf.config.list_physical_devices("GPU"))
+    return bool(tf.config.list_physical_devices("GPU")) and tf.distribute.get_strategy().num_replicas_in_sync == 1
+
+
+def replicas_in_sync():
+    """How many devices share each batch by computing a loss of their own, the gradients of which are added up."""
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+@dataclasses.dataclass(frozen=True)
+class Placement:
+    """Where a model is trained.
+
+    num_devices: devices of all processes that share each batch. process_id, num_processes: of the processes in step,
+    this one. strategy: TensorFlow's tf.distribute.Strategy, where there is one.
+    """
+
+    num_devices: int = 1
+    process_id: int = 0
+    num_processes: int = 1
+    strategy: object = None
+
+    @property
+    def is_chief(self):
+        """Whether this process writes the files."""
+        return self.process_id == 0
+
+    def scope(self):
+        """Context in which the model, its optimizer and what they are restored from are made."""
+        return self.strategy.scope() if self.strategy else contextlib.nullcontext()
+
+    @contextlib.contextmanager
+    def alone(self):
+        """Context in which a model is made, and used, that the other processes know nothing of."""
+        if self.num_processes == 1:
+            yield
+            return
+        distribution = keras.distribution.distribution()
+        keras.distribution.set_distribution(None)
+        try:
+            yield
+        finally:
+            keras.distribution.set_distribution(distribution)
+
+
+def place(*, num_devices=None, coordinator="", num_processes=1, process_id=0):
+    """Prepares the devices and returns the Placement; to be called before anything is computed.
+
+    num_devices: devices of this process that share each batch; None is all accelerators, or one CPU. More than one on a
+    CPU alone are virtual, for trying out. coordinator: host:port of process 0; num_processes, process_id: see Placement.
+    TensorFlow has several devices (MirroredStrategy), JAX also several processes (keras.distribution), torch one device.
+    Raises InputError for what the backend does not have.
+    """
+    backend = keras.backend.backend()
+    if num_processes > 1 and backend != "jax":
+        raise InputError(f"several processes train with the JAX backend, and this is {backend}: give --backend=jax")
+    if num_processes > 1 and not coordinator:
+        raise InputError("--num_processes needs --coordinator, the host:port of process 0")
+    if not 0 <= process_id < num_processes:
+        raise InputError(f"--process_id is {process_id}; it must be from 0 to {num_processes - 1}, --num_processes - 1")
+    if backend == "tensorflow":
+        return _place_tensorflow(num_devices)
+    if backend == "jax":
+        return _place_jax(num_devices, coordinator, num_processes, process_id)
+    if num_devices not in (None, 1):
+        raise InputError(f"--num_devices={num_devices}: the {backend} backend trains on one device here")
+    return Placement()
+
+
+def _place_tensorflow(wanted):
+    import tensorflow as tf
+
+    kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    found = tf.config.list_physical_devices(kind)
+    if kind == "CPU" and wanted and wanted > 1:
+        tf.config.set_logical_device_configuration(found[0], [tf.config.LogicalDeviceConfiguration()] * wanted)
+    wanted = wanted or (len(found) if kind == "GPU" else 1)
+    _check_count(wanted, len(tf.config.list_logical_devices(kind)), kind)
+    if wanted == 1:
+        return Placement()
+    strategy = tf.distribute.MirroredStrategy([f"{kind}:{index}" for index in range(wanted)])
+    return Placement(num_devices=wanted, strategy=strategy)
+
+
+def _place_jax(wanted, coordinator, num_processes, process_id):
+    import jax
+
+    if wanted and os.environ.get("JAX_PLATFORMS", "") == "cpu":
+        jax.config.update("jax_num_cpu_devices", wanted)
+    if num_processes > 1:
+        keras.distribution.initialize(coordinator, num_processes, process_id)
+    accelerated = jax.default_backend() != "cpu"
+    wanted = wanted or (jax.local_device_count() if accelerated else 1)
+    _check_count(wanted, jax.local_device_count(), jax.default_backend().upper())
+    devices = [
+        f"{device.platform}:{device.id}"
+        for process in range(num_processes)
+        for device in [other for other in jax.devices() if other.process_index == process][:wanted]
+    ]
+    if len(devices) > 1:
+        distribution = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
+        keras.distribution.set_distribution(distribution)
+    return Placement(num_devices=len(devices), process_id=process_id, num_processes=num_processes)
+
+
+def _check_count(wanted, found, kind):
+    if wanted > found:
+        raise InputError(f"--num_devices={wanted}, and there {'is' if found == 1 else 'are'} {found} {kind}")

@@ -47,6 +47,8 @@ class Progress:
 
     def message(self, text):
         """Prints ``text`` on a line of its own, above the progress line."""
+        if not self._shown:
+            return
         self._stream.write(("\r" + text.ljust(self._width) if self._terminal else text) + "\n")
         self._stream.flush()
 

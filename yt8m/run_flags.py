@@ -28,6 +28,29 @@ def define_feature_flags():
     flags.DEFINE_bool("skip_corrupt", False, "Count corrupt records and go on, instead of stopping at the first.")
 
 
+def define_backend_flag():
+    """--backend."""
+    flags.DEFINE_enum(
+        "backend",
+        None,
+        ("tensorflow", "jax", "torch"),
+        "What Keras computes with. Default: the environment's KERAS_BACKEND, else tensorflow.",
+    )
+
+
+def define_placement_flags():
+    """--num_devices, --coordinator, --num_processes, --process_id."""
+    flags.DEFINE_integer(
+        "num_devices", None, "Devices that share each batch. Default: all GPUs or TPU cores of this machine, or one CPU."
+    )
+    flags.DEFINE_integer("num_processes", 1, "Processes in step, one a host; with --backend=jax.", lower_bound=1)
+    flags.DEFINE_integer("process_id", 0, "Number of this process, from 0; process 0 writes the run.", lower_bound=0)
+    flags.DEFINE_string("coordinator", "", "host:port of process 0, where there are several processes.")
+
+
+PLACEMENT_FLAGS = ("num_devices", "num_processes", "process_id", "coordinator")
+
+
 def define_split_flags():
     """--holdout_files, --holdout_fraction, --seed."""
     flags.DEFINE_integer("holdout_files", 0, "Number of the pattern's files to hold out; drawn by --seed.")

@@ -10,6 +10,7 @@ import time
 import warnings
 
 import keras
+import numpy as np
 from tensorboard.summary import Writer
 
 from yt8m import checkpoints
@@ -17,7 +18,7 @@ from yt8m.data.cache import open_cache
 from yt8m.data.doctor import explain_errors
 from yt8m.data.pipeline import estimate_examples, make_dataset
 from yt8m.data.splits import Source
-from yt8m.devices import default_jit_compile
+from yt8m.devices import Placement, default_jit_compile
 from yt8m.holdout import evaluate_model, headline
 from yt8m.models.base import build_model
 from yt8m.optimizers import make_optimizer
@@ -45,7 +46,7 @@ class TrainState:
     finished: bool = False
 
 
-def train(run, *, source, holdout=None, train_dir, cache_dir=""):
+def train(run, *, source, holdout=None, train_dir, cache_dir="", placement=Placement()):
     """Trains the model of ``run`` until its end and returns the final TrainState.
 
     run: RunConfig. source: the Source to train on; holdout: the Source to evaluate on, or None. train_dir: folder of
@@ -54,22 +55,33 @@ def train(run, *, source, holdout=None, train_dir, cache_dir=""):
     KeyboardInterrupt; a second one does not wait for the step, and leaves the checkpoint before.
     cache_dir: folder of packed rated segments to read instead of the records, see yt8m.data.cache, "" for none; it
     changes nothing but the time, so a run may go on with another one or without.
+    placement: the devices to train on, see yt8m.devices.place; with several processes each calls this, and the first
+    one writes.
     Raises InputError for bad records, for a train_dir that holds another run, and where there is nothing to learn from.
     """
+    if run.train.batch_size % placement.num_devices:
+        raise InputError(
+            f"batch_size is {run.train.batch_size}, which {placement.num_devices} devices cannot share evenly"
+        )
     os.makedirs(train_dir, exist_ok=True)
     checkpoints.check_same_run(train_dir, run)
     keras.utils.set_random_seed(run.train.seed)
-    model = build_model(run.model, run.data, dtype="mixed_bfloat16" if run.train.mixed_precision else None)
-    model.compile(optimizer=make_optimizer(run.train), jit_compile=default_jit_compile())
-    state = _restore_or_initialize(run, model, train_dir)
-    # Only now, so that what is refused leaves no run behind.
-    checkpoints.write_run_config(train_dir, run)
+    with placement.scope():
+        model = build_model(run.model, run.data, dtype="mixed_bfloat16" if run.train.mixed_precision else None)
+        model.compile(optimizer=make_optimizer(run.train), jit_compile=default_jit_compile())
+        state = _restore_or_initialize(run, model, train_dir)
+    if placement.is_chief:
+        # Only now, so that what is refused leaves no run behind.
+        checkpoints.write_run_config(train_dir, run)
+        checkpoints.forget_metrics_after(train_dir, step=state.step)
     if state.finished and not _can_go_on(state, run.train):
         print(f"{train_dir} is trained to its end, step {state.step}")
         return state
     state.finished = False
     cache = _open_cache(cache_dir, run, source, holdout)
-    session = _Session(run, model, state, source=source, holdout=holdout, train_dir=train_dir, cache=cache)
+    session = _Session(
+        run, model, state, source=source, holdout=holdout, train_dir=train_dir, cache=cache, placement=placement
+    )
     with contextlib.closing(session), explain_errors(source.files, run.data), _handling_signals(session.interrupt):
         try:
             session.run()
@@ -103,7 +115,6 @@ def _handling_signals(handler):
 
 def _restore_or_initialize(run, model, train_dir):
     restored = checkpoints.restore_checkpoint(train_dir, model)
-    checkpoints.forget_metrics_after(train_dir, step=restored["step"] if restored else 0)
     if restored is not None:
         fields = {field.name for field in dataclasses.fields(TrainState)}
         state = TrainState(**{name: value for name, value in restored.items() if name in fields})
@@ -130,18 +141,19 @@ def _out_of_patience(state, config):
 class _Session:
     """One sitting of a run: its epochs, and what happens between steps."""
 
-    def __init__(self, run, model, state, *, source, holdout, train_dir, cache=None):
+    def __init__(self, run, model, state, *, source, holdout, train_dir, cache, placement):
         self.run_config = run
         self.config = run.train
         self.model = model
-        self.scorer = Scorer(model, batch_size=run.train.batch_size)
+        self.placement = placement
+        self.scorer = _ModelScorer(model, run.train.batch_size, placement)
         self.state = state
         self.source: Source = source
         self.holdout = holdout
         self.train_dir = train_dir
         self.cache = cache
         self.windows = "rated" if run.train.segment_labels else "video"
-        self.board = Writer(os.path.join(train_dir, "tensorboard"))
+        self.board = Writer(os.path.join(train_dir, "tensorboard")) if placement.is_chief else None
         self.saved_at = time.monotonic()
         self.progress = None
         self.loss = None
@@ -150,18 +162,21 @@ class _Session:
 
     def run(self):
         total = self._total_steps(self.state.steps_per_epoch or self._estimated_steps_per_epoch())
-        with Progress("training", total=total, unit="steps", initial=self.state.step) as self.progress:
+        with Progress(
+            "training", total=total, unit="steps", initial=self.state.step, shown=self.placement.is_chief
+        ) as self.progress:
             # What was interrupted may have been an evaluation.
             self._evaluate_if_due()
             while _can_go_on(self.state, self.config):
                 self._run_epoch()
         if self.holdout is None:
-            checkpoints.save_best(self.train_dir, self.model)
+            self._save_best()
         self.state.finished = True
         self.save()
 
     def close(self):
-        self.board.close()
+        if self.board:
+            self.board.close()
 
     def interrupt(self, *_):
         """Handles a signal: raises KeyboardInterrupt at once between steps, and after the step within one."""
@@ -174,33 +189,46 @@ class _Session:
     def save(self):
         self._check_loss()
         self._synchronize()
-        checkpoints.save_checkpoint(self.train_dir, self.model, dataclasses.asdict(self.state))
+        if self.placement.is_chief:
+            with self.placement.alone():
+                checkpoints.save_checkpoint(self.train_dir, self.model, dataclasses.asdict(self.state))
         self.saved_at = time.monotonic()
 
     def evaluate(self):
         """Scores the holdout, records the result and keeps the model if it is the best so far."""
         self._check_loss()
         self._synchronize()
-        results = evaluate_model(
-            self.scorer,
-            self.holdout,
-            self.run_config.data,
-            segment_labels=self.config.segment_labels,
-            cache=self.cache,
-        )
+        with self.scorer as scorer:
+            results = evaluate_model(
+                scorer,
+                self.holdout,
+                self.run_config.data,
+                segment_labels=self.config.segment_labels,
+                cache=self.cache,
+            )
         name, score = headline(results)
         self.state.evaluated_at = self.state.step
         better = self.state.best is None or score > self.state.best
         self.state.stale = 0 if better else self.state.stale + 1
         if better:
             self.state.best = score
-            checkpoints.save_best(self.train_dir, self.model)
+            self._save_best()
+        if self.placement.is_chief:
+            self._record(results)
+        mark = "best so far" if better else f"best is {self.state.best:.4f}"
+        self.progress.message(f"step {self.state.step}: holdout {name} {score:.4f} ({mark})")
+
+    def _save_best(self):
+        self._synchronize()
+        if self.placement.is_chief:
+            with self.placement.alone():
+                checkpoints.save_best(self.train_dir, self.model)
+
+    def _record(self, results):
         numbers = {key: value for key, value in results.items() if isinstance(value, (int, float))}
         for key, value in numbers.items():
             self.board.add_scalar(f"holdout/{key}", value, self.state.step)
         checkpoints.append_metrics(self.train_dir, {"step": self.state.step, "epoch": self.state.epoch, **numbers})
-        mark = "best so far" if better else f"best is {self.state.best:.4f}"
-        self.progress.message(f"step {self.state.step}: holdout {name} {score:.4f} ({mark})")
 
     def after_step(self, logs):
         """Called after each batch; returns whether training should pause here."""
@@ -214,7 +242,8 @@ class _Session:
             raise KeyboardInterrupt
         if state.step % _BOARD_STEPS == 0:
             self._check_loss()
-            self._log_to_board()
+            if self.board:
+                self._log_to_board()
         self._evaluate_if_due()
         if time.monotonic() - self.saved_at > 60 * config.checkpoint_minutes:
             self.save()
@@ -251,6 +280,9 @@ class _Session:
             epoch=state.epoch,
             keep=self.source.keep,
             cache=self.cache,
+            # Devices share a batch evenly.
+            drop_remainder=self.placement.num_devices > 1,
+            share=(self.placement.process_id, self.placement.num_processes),
         )
         before = state.step
         with warnings.catch_warnings():
@@ -290,6 +322,34 @@ class _Session:
         self.board.add_scalar("train/loss", float(self.loss), self.state.step)
         self.board.add_scalar("train/learning_rate", float(self.model.optimizer.learning_rate), self.state.step)
         self.board.add_scalar("train/examples_per_second", self.progress.rate * self.config.batch_size, self.state.step)
+
+
+class _ModelScorer:
+    """Context manager that gives a Scorer of the model in training.
+
+    Where several processes hold the model together, it is of a copy that each has to itself.
+    """
+
+    def __init__(self, model, batch_size, placement):
+        self.model, self.placement = model, placement
+        self.copy = None
+        if placement.num_processes > 1:
+            with placement.alone():
+                self.copy = type(model).from_config(model.get_config())
+                self.copy.build()
+        self.scorer = Scorer(self.copy or model, batch_size=batch_size, fixed=placement.num_devices > 1)
+        self.alone = None
+
+    def __enter__(self):
+        self.alone = self.placement.alone()
+        self.alone.__enter__()
+        if self.copy is not None:
+            for variable, value in zip(self.copy.variables, self.model.variables, strict=True):
+                variable.assign(np.asarray(value))
+        return self.scorer
+
+    def __exit__(self, *exception):
+        return self.alone.__exit__(*exception)
 
 
 _BOARD_STEPS = 20

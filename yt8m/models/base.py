@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from yt8m.devices import replicas_in_sync
 from yt8m.layers.logistic import Logistic
 from yt8m.layers.masking import masked_mean
 from yt8m.layers.mixture_of_experts import MixtureOfExperts
@@ -127,7 +128,8 @@ class VideoModel(keras.Model):
         loss = self.rated_loss(dense_targets(y, num_classes=self.num_classes), y_pred)
         for extra in self.losses:
             loss = loss + ops.cast(extra, loss.dtype)
-        return loss
+        # Gradients of devices are added up.
+        return loss / replicas_in_sync()
 
     def rated_loss(self, targets, outputs):
         """Loss of the outputs of ``call``, a float32 scalar; targets: dense, see yt8m.targets."""

@@ -27,17 +27,9 @@ flags.DEFINE_bool(
 )
 flags.DEFINE_integer("batch_size", 512, "Segments or videos a step; shifted views of one segment count once.")
 flags.DEFINE_integer("top_k", None, "Most classes a video or segment is listed for. Default: 20 a video, all a segment.")
-flags.DEFINE_string(
-    "segment_label_ids_file", None, "CSV with the ids of the classes to rank, header Index. Default: the whole vocabulary."
-)
+run_flags.define_class_flag()
 flags.DEFINE_integer("segment_max_pred", MAX_SEGMENTS_PER_CLASS, "Most segments to list for a class.", lower_bound=1)
-flags.DEFINE_integer("shift", None, "A single temporal shift, in frames; negative is earlier. Not with --tta.")
-flags.DEFINE_list(
-    "tta",
-    None,
-    "First and last temporal shift, in frames: all in between are scored and averaged, as in -2,1. "
-    "Default: the preset's, else 0,0.",
-)
+run_flags.define_shift_flags()
 run_flags.define_border_flag()
 run_flags.define_backend_flag()
 run_flags.define_run_check_flags()
@@ -61,7 +53,7 @@ def main():
     segments = run.train.segment_labels if FLAGS.segment_labels is None else FLAGS.segment_labels
     if not segments and FLAGS.output_file.endswith(".parquet"):
         raise InputError("--format=parquet is for segments: predictions of whole videos are CSV")
-    shifts = _shifts(run) if segments else ()
+    shifts = run_flags.shifts_from_flags(run) if segments else ()
     folder = _folder()
     # With Ray this process may have nothing to run a model on.
     model = FLAGS.train_dir if FLAGS.ray else load_model(FLAGS.train_dir)[0]
@@ -77,11 +69,8 @@ def main():
 def _rank_segments(model, source, config, **options):
     from yt8m.prediction import predict_segments
     from yt8m.submission import SubmissionWriter
-    from yt8m.vocabulary import read_segment_class_ids
 
-    class_ids = tuple(range(config.num_classes))
-    if FLAGS.segment_label_ids_file:
-        class_ids = read_segment_class_ids(FLAGS.segment_label_ids_file, num_classes=config.num_classes)
+    class_ids = run_flags.class_ids_from_flags(config.num_classes)
     options |= {"class_ids": class_ids, "top_n": FLAGS.segment_max_pred, "top_k": FLAGS.top_k}
     top = predict_segments(model, source, config, **options)
     with SubmissionWriter(FLAGS.output_file) as writer:
@@ -105,23 +94,6 @@ def _folder():
     status = os.stat(model_path(FLAGS.train_dir))
     identity = [os.path.abspath(model_path(FLAGS.train_dir)), status.st_size, status.st_mtime_ns]
     return PartsFolder(f"{FLAGS.output_file}.parts", identity=identity)
-
-
-def _shifts(run):
-    if FLAGS.shift is not None and FLAGS.tta is not None:
-        raise InputError("--shift and --tta contradict each other: give one of them")
-    if FLAGS.shift is not None:
-        return (FLAGS.shift,)
-    if FLAGS.tta is None:
-        first, last = run.tta
-    else:
-        try:
-            first, last = (int(text) for text in FLAGS.tta)
-        except ValueError as error:
-            raise InputError(f"--tta={','.join(FLAGS.tta)} is not a range of shifts: give two, as in -2,1") from error
-    if first > last:
-        raise InputError(f"--tta={first},{last}: the first shift must not be greater than the last")
-    return tuple(range(first, last + 1))
 
 
 def _check_format():

@@ -36,6 +36,28 @@ def atomic_path(path):
             os.unlink(temporary)
 
 
+@contextlib.contextmanager
+def atomic_folder(path):
+    """Context manager: a temporary folder beside ``path`` that becomes ``path`` if the block ends well.
+
+    What stood there is replaced then; it must be a folder. OSError becomes an InputError that names ``path``.
+    """
+    path = os.path.normpath(os.fspath(path))
+    try:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        if os.path.exists(path) and not os.path.isdir(path):
+            raise InputError(f"cannot write {path}: it is a file")
+        with tempfile.TemporaryDirectory(prefix=f".{os.path.basename(path)}.", dir=os.path.dirname(path) or ".") as parent:
+            made, former = (os.path.join(parent, name) for name in ("made", "former"))
+            os.mkdir(made)
+            yield made
+            if os.path.exists(path):
+                os.rename(path, former)
+            os.rename(made, path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
 def write_text(path, text):
     """Writes ``text`` to ``path`` atomically, in UTF-8."""
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:

@@ -120,6 +120,51 @@ def define_ray_flag(workers):
     )
 
 
+def define_shift_flags():
+    """--shift, --tta."""
+    flags.DEFINE_integer("shift", None, "A single temporal shift, in frames; negative is earlier. Not with --tta.")
+    flags.DEFINE_list(
+        "tta",
+        None,
+        "First and last temporal shift, in frames: all in between are scored and averaged, as in -2,1. "
+        "Default: the preset's, else 0,0.",
+    )
+
+
+def shifts_from_flags(run):
+    """The temporal shifts, tuple of int, that the flags of define_shift_flags or else ``run``, a RunConfig, ask for."""
+    shift, tta = (flags.FLAGS[name].value for name in ("shift", "tta"))
+    if shift is not None and tta is not None:
+        raise InputError("--shift and --tta contradict each other: give one of them")
+    if shift is not None:
+        return (shift,)
+    if tta is None:
+        first, last = run.tta
+    else:
+        try:
+            first, last = (int(text) for text in tta)
+        except ValueError as error:
+            raise InputError(f"--tta={','.join(tta)} is not a range of shifts: give two, as in -2,1") from error
+    if first > last:
+        raise InputError(f"--tta={first},{last}: the first shift must not be greater than the last")
+    return tuple(range(first, last + 1))
+
+
+def define_class_flag():
+    """--segment_label_ids_file."""
+    flags.DEFINE_string(
+        "segment_label_ids_file", None, "CSV with the ids of the classes to rank, header Index. Default: the whole vocabulary."
+    )
+
+
+def class_ids_from_flags(num_classes):
+    """The class ids, tuple of int, that the flag of define_class_flag names; ``num_classes``: of the vocabulary."""
+    from yt8m.vocabulary import read_segment_class_ids
+
+    path = flags.FLAGS["segment_label_ids_file"].value
+    return read_segment_class_ids(path, num_classes=num_classes) if path else tuple(range(num_classes))
+
+
 def define_run_check_flags():
     """--model, --feature_names, --feature_sizes, --num_classes, for scripts that know them from the run."""
     for name, what in (("model", "architecture"), ("num_classes", "vocabulary size")):

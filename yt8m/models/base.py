@@ -165,6 +165,7 @@ class ClassColumns(keras.Model):
         super().__init__(name=model.name)
         self.model = model
         self.class_ids = tuple(class_ids)
+        self.built = True
 
     def call(self, inputs, training=None):
         return ops.take(self.model(inputs, training=training), np.asarray(self.class_ids, np.int32), axis=1)

@@ -11,7 +11,7 @@ import pytest
 from tests.helpers import ROOT
 from yt8m.data.tfrecord import list_files
 
-SCRIPTS = ("train", "eval", "inference", "ensemble")
+SCRIPTS = ("train", "eval", "inference", "ensemble", "export")
 
 
 def script(name, *arguments):

@@ -10,6 +10,7 @@ import pytest
 from yt8m import checkpoints, training
 from yt8m.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from yt8m.data.splits import split_sources
+from yt8m.models.logistic import LogisticModel
 from yt8m.optimizers import make_optimizer
 from yt8m.types import InputError
 
@@ -180,6 +181,20 @@ def test_a_diverging_loss_is_an_error(make_run, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="loss is nan at step 1: lower base_learning_rate"):
         make_run(tmp_path, model=("logistic", {}), max_steps=1)
     assert not list(tmp_path.glob("*.keras"))
+
+
+def test_nothing_is_traced_after_the_first_epoch(make_run, tmp_path, monkeypatch):
+    embed, traced, by_evaluation = LogisticModel.embed, [], []
+    monkeypatch.setattr(
+        LogisticModel, "embed", lambda model, *args, **options: traced.append(1) or embed(model, *args, **options)
+    )
+    evaluate = training._Session.evaluate
+    monkeypatch.setattr(
+        training._Session, "evaluate", lambda session: evaluate(session) or by_evaluation.append(len(traced))
+    )
+    make_run(tmp_path, model=("logistic", {}), num_epochs=4, batch_size=12)
+    assert len(by_evaluation) == 4 and by_evaluation[0] > 0
+    assert len(set(by_evaluation)) == 1, by_evaluation
 
 
 def test_learning_rate_falls_in_steps_of_examples():

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from yt8m.types import InputError
 
@@ -47,6 +47,9 @@ def _parse(arguments):
 
 
 def _call(main, arguments, takes_files):
+    if not flags.FLAGS["verbosity"].present:
+        # What TensorFlow and JAX tell of themselves is for --verbosity=0.
+        logging.set_verbosity(logging.WARNING)
     backend = flags.FLAGS["backend"].value if "backend" in flags.FLAGS else None
     if backend:
         # Keras, which reads this, is imported later.

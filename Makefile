@@ -4,7 +4,7 @@ PYTHON ?= python3
 BACKEND ?= cpu
 DEMO_DIR ?= runs/demo
 
-.PHONY: setup demo test test-all clean
+.PHONY: setup demo test test-all oracle clean
 
 setup: .venv/installed
 
@@ -24,5 +24,11 @@ test: setup
 test-all: setup
 	.venv/bin/python -m pytest -m "slow or not slow"
 
+# Golden steps of tensorflow-addons, in an environment of its own; needs Python 3.11.
+oracle:
+	$(PYTHON) -m venv .oracle
+	.oracle/bin/python -m pip install --quiet --requirement tests/oracle/requirements.txt
+	.oracle/bin/python tests/oracle/make_golden.py
+
 clean:
-	rm -rf .venv build dist runs *.egg-info
+	rm -rf .venv .oracle build dist runs *.egg-info

@@ -12,7 +12,7 @@ The same command again goes on where the run stopped.
 from absl import flags
 
 from yt8m import command_line, run_flags
-from yt8m.config import RunConfig, TrainConfig
+from yt8m.config import AVERAGINGS, LOSSES, OPTIMIZERS, RunConfig, TrainConfig
 from yt8m.models.presets import PRESETS
 from yt8m.types import InputError
 
@@ -20,6 +20,14 @@ FLAGS = flags.FLAGS
 _TRAIN_FLAGS = (
     "segment_labels",
     "batch_size",
+    "optimizer",
+    "lookahead",
+    "averaging",
+    "ema_momentum",
+    "swa_start_step",
+    "swa_period",
+    "loss",
+    "label_smoothing",
     "base_learning_rate",
     "learning_rate_decay",
     "learning_rate_decay_examples",
@@ -54,7 +62,15 @@ flags.DEFINE_string(
     "many times faster than from the records; with --segment_labels. Changes nothing else. Default: no cache.",
 )
 flags.DEFINE_integer("batch_size", None, "Examples a step. Default: 128.")
-flags.DEFINE_float("base_learning_rate", None, "Adam's learning rate at the start. Default: 0.0001.")
+flags.DEFINE_enum("optimizer", "adam", OPTIMIZERS, "What takes the steps; sgd has a momentum of 0.9.")
+flags.DEFINE_bool("lookahead", False, "Every 6 steps of the optimizer go half way back (Zhang et al. 2019).")
+flags.DEFINE_enum("averaging", "none", AVERAGINGS, "Weights to score and keep: of the moment, moving average, or mean.")
+flags.DEFINE_float("ema_momentum", 0.999, "Share of the moving average that stays at each step.")
+flags.DEFINE_integer("swa_start_step", 0, "Step from which --averaging=swa takes its mean.", lower_bound=0)
+flags.DEFINE_integer("swa_period", 100, "Steps between the weights that --averaging=swa takes.", lower_bound=1)
+flags.DEFINE_enum("loss", "cross_entropy", LOSSES, "Loss of a (video or segment, class) pair.")
+flags.DEFINE_float("label_smoothing", 0.0, "Part of each label, in [0, 1), that is spread evenly over yes and no.")
+flags.DEFINE_float("base_learning_rate", None, "Learning rate at the start. Default: 0.0001.")
 flags.DEFINE_float("learning_rate_decay", None, "Factor on it after every --learning_rate_decay_examples. Default: 0.9.")
 flags.DEFINE_integer("learning_rate_decay_examples", None, "Examples between decays. Default: 2000000.")
 flags.DEFINE_float("weight_decay", None, "Decoupled weight decay (AdamW), a step, relative to the rate. Default: 0.")
@@ -68,13 +84,22 @@ flags.DEFINE_bool("mixed_precision", False, "Compute in bfloat16, keep weights i
 
 
 def main():
+    from yt8m.training import train
+
+    state = train(**prepare(), train_dir=FLAGS.train_dir)
+    best = f", best holdout score {state.best:.4f}" if state.best is not None else ""
+    print(f"trained {state.step} steps in {FLAGS.train_dir}{best}")
+
+
+def prepare():
+    """What the flags ask for, as the arguments of yt8m.training.train but for the folder."""
     if FLAGS.cache_dir and not FLAGS.segment_labels:
         raise InputError("--cache_dir holds rated segments: it goes with --segment_labels")
     from yt8m.checkpoints import read_run_config
     from yt8m.data.splits import check_disjoint, split_sources
     from yt8m.devices import place
-    from yt8m.training import train
 
+    # Before anything is computed.
     placement = place(**run_flags.given(*run_flags.PLACEMENT_FLAGS))
     preset = PRESETS[FLAGS.preset] if FLAGS.preset else None
     base = read_run_config(FLAGS.init_from) if FLAGS.init_from else None
@@ -95,16 +120,7 @@ def main():
     )
     if holdout and not FLAGS.holdout_fraction and FLAGS.check_split:
         check_disjoint(source.files, holdout.files, skip_corrupt=run.data.skip_corrupt)
-    state = train(
-        run,
-        source=source,
-        holdout=holdout,
-        train_dir=FLAGS.train_dir,
-        cache_dir=FLAGS.cache_dir,
-        placement=placement,
-    )
-    best = f", best holdout score {state.best:.4f}" if state.best is not None else ""
-    print(f"trained {state.step} steps in {FLAGS.train_dir}{best}")
+    return {"run": run, "source": source, "holdout": holdout, "cache_dir": FLAGS.cache_dir, "placement": placement}
 
 
 def run():

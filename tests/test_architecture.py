@@ -16,7 +16,7 @@ LAYERS = [
     {"data", "layers", "losses", "metrics", "submission", "segment_lists", "rated_labels", "optimizers", "schedules",
      "targets"},
     {"models", "evaluation", "ensembling", "submission_checks", "rank_objective", "weight_search", "weights_file"},
-    {"checkpoints", "training", "prediction", "export", "top_segments", "holdout", "report"},
+    {"checkpoints", "training", "tuning", "prediction", "export", "top_segments", "holdout", "report"},
     {"command_line", "run_flags", "demo", "cache_command"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -11,7 +11,7 @@ import pytest
 from tests.helpers import ROOT
 from yt8m.data.tfrecord import list_files
 
-SCRIPTS = ("train", "eval", "inference", "ensemble", "export")
+SCRIPTS = ("train", "eval", "inference", "ensemble", "export", "tune")
 
 
 def script(name, *arguments):

@@ -42,7 +42,9 @@ def weights(folder):
     """All arrays of the latest checkpoint: model, optimizer and random states."""
     state = json.loads((folder / "state.json").read_text())
     model = keras.saving.load_model(folder / state["checkpoint"], safe_mode=True)
-    return [np.asarray(v) for v in model.weights] + state["random"]
+    optimizer = [np.asarray(v) for v in model.optimizer.variables]
+    assert len(optimizer) > 2
+    return [np.asarray(v) for v in model.weights] + optimizer + state["random"]
 
 
 def interrupt_in_step(monkeypatch, step):
@@ -202,3 +204,15 @@ def test_learning_rate_falls_in_steps_of_examples():
     schedule = make_optimizer(config)._learning_rate
     rates = [float(schedule(step)) for step in (0, 9, 10, 19, 20)]
     np.testing.assert_allclose(rates, [0.1, 0.1, 0.09, 0.09, 0.081], rtol=1e-6)
+
+
+@pytest.mark.parametrize("averaging", ["ema", "swa"])
+def test_averaged_weights_are_scored_and_kept_and_training_goes_on_without_them(make_run, tmp_path, averaging):
+    settings = {"model": ("logistic", {}), "max_steps": 6, "evaluate_steps": 6, "swa_period": 2}
+    make_run(tmp_path / "plain", **settings)
+    make_run(tmp_path / averaging, averaging=averaging, ema_momentum=0.5, **settings)
+    plain, averaged = weights(tmp_path / "plain"), weights(tmp_path / averaging)
+    np.testing.assert_array_equal(plain[0], averaged[0])
+    best = [np.asarray(v) for v in checkpoints.load_model(str(tmp_path / averaging))[0].weights]
+    assert np.abs(best[0] - averaged[0]).max() > 1e-4
+    assert any(value.shape == best[0].shape and np.array_equal(value, best[0]) for value in averaged[1:-1])

@@ -10,6 +10,9 @@ from yt8m.types import InputError, MAX_FRAMES
 LEVELS = ("frame", "video")
 SAMPLINGS = ("sequence", "random", "uniform")
 UNRATED_POLICIES = ("masked", "negative", "video_negative")
+OPTIMIZERS = ("adam", "rectified_adam", "lamb", "sgd")
+AVERAGINGS = ("none", "ema", "swa")
+LOSSES = ("cross_entropy", "focal", "asymmetric")
 BORDERS = ("clamp", "roll", "reflect", "mask")
 
 
@@ -126,6 +129,10 @@ class TrainConfig(Config):
     """How a model is trained. Defaults are the paper's section 4: Adam 1e-4, x0.9 every 2M examples, batch 128.
 
     segment_labels: train on rated segments (fine-tuning) instead of whole videos (pre-training).
+    optimizer: "adam" (with weight_decay, AdamW), "rectified_adam", "lamb" or "sgd" (momentum 0.9); lookahead: around it.
+    averaging: which weights are scored, kept as the best and used: "none", those of the moment; "ema", a moving average
+        of ema_momentum a step; "swa", the mean over every swa_period-th step from swa_start_step on.
+    loss: "cross_entropy", "focal" or "asymmetric", see yt8m.losses; label_smoothing: e makes labels (1 - e) y + e / 2.
     num_epochs, max_steps: whichever comes first ends training; None is no limit.
     evaluate_steps: steps between evaluations on the holdout; None is once an epoch.
     patience: evaluations without a better holdout score after which training stops; None never.
@@ -133,11 +140,19 @@ class TrainConfig(Config):
 
     segment_labels: bool = False
     batch_size: int = 128
+    optimizer: str = "adam"
+    lookahead: bool = False
+    averaging: str = "none"
+    ema_momentum: float = 0.999
+    swa_start_step: int = 0
+    swa_period: int = 100
     base_learning_rate: float = 1e-4
     learning_rate_decay: float = 0.9
     learning_rate_decay_examples: int = 2_000_000
     weight_decay: float = 0.0
     clip_gradient_norm: float = 1.0
+    loss: str = "cross_entropy"
+    label_smoothing: float = 0.0
     num_epochs: int | None = 5
     max_steps: int | None = None
     evaluate_steps: int | None = None
@@ -157,7 +172,15 @@ class TrainConfig(Config):
             "max_steps",
             "evaluate_steps",
             "patience",
+            "swa_period",
         )
+        self._check_choice("optimizer", OPTIMIZERS)
+        self._check_choice("averaging", AVERAGINGS)
+        self._check_choice("loss", LOSSES)
+        if not 0 <= self.label_smoothing < 1:
+            raise InputError(f"label_smoothing is {self.label_smoothing}; it must be at least 0 and below 1")
+        if not 0 < self.ema_momentum < 1:
+            raise InputError(f"ema_momentum is {self.ema_momentum}; it must lie between 0 and 1")
         if self.num_epochs is None and self.max_steps is None:
             raise InputError("training needs an end: set num_epochs or max_steps")
 

@@ -11,8 +11,50 @@ def rated_binary_crossentropy(labels, probabilities, rated):
     labels (B, C) in [0, 1]; probabilities (B, C) in [0, 1]; rated (B, C) weights, 0 where a pair counts for nothing.
     The sum over classes follows the YouTube-8M starter program.
     """
-    probabilities = ops.cast(probabilities, "float32")
-    entropy = labels * ops.log(probabilities + LOG_EPSILON) + (1 - labels) * ops.log(1 - probabilities + LOG_EPSILON)
+    return _rated_sum(labels, probabilities, rated, lambda p: 1.0, lambda p: 1.0)
+
+
+def focal(labels, probabilities, rated, *, gamma=2.0):
+    """Cross-entropy that looks away from easy pairs: each is weighted by (1 - p_t)^gamma (Lin et al. 2017, eq. 4).
+
+    p_t is the probability given to the label; arguments and sums as in rated_binary_crossentropy.
+    """
+    return _rated_sum(labels, probabilities, rated, lambda p: (1 - p) ** gamma, lambda p: p**gamma)
+
+
+def asymmetric(labels, probabilities, rated, *, gamma_positive=0.0, gamma_negative=4.0, margin=0.05):
+    """Focal loss with a gamma of its own for negatives, and none below a margin (Ridnik et al. 2021, eq. 4-7).
+
+    Negatives count with max(p - margin, 0) in place of p; arguments and sums as in rated_binary_crossentropy.
+    """
+    return _rated_sum(
+        labels,
+        probabilities,
+        rated,
+        lambda p: (1 - p) ** gamma_positive,
+        lambda p: p**gamma_negative,
+        margin=margin,
+    )
+
+
+def smoothed(labels, amount):
+    """Labels (1 - amount) y + amount / 2 (Szegedy et al. 2016, for two outcomes)."""
+    return (1 - amount) * labels + amount / 2
+
+
+def make_loss(name, *, label_smoothing=0.0):
+    """A function of (labels, probabilities, rated): "cross_entropy", "focal" or "asymmetric", on smoothed labels."""
+    loss = {"cross_entropy": rated_binary_crossentropy, "focal": focal, "asymmetric": asymmetric}[name]
+    if not label_smoothing:
+        return loss
+    return lambda labels, probabilities, rated: loss(smoothed(labels, label_smoothing), probabilities, rated)
+
+
+def _rated_sum(labels, probabilities, rated, weigh_positive, weigh_negative, *, margin=0.0):
+    positive = ops.cast(probabilities, "float32")
+    negative = ops.maximum(positive - margin, 0.0)
+    entropy = labels * weigh_positive(positive) * ops.log(positive + LOG_EPSILON)
+    entropy = entropy + (1 - labels) * weigh_negative(negative) * ops.log(1 - negative + LOG_EPSILON)
     return -ops.sum(entropy * rated) / ops.cast(ops.shape(labels)[0], "float32")
 
 

@@ -253,12 +253,15 @@ def _sizes(texts):
 
 
 def _read_hyperparameters(text):
-    if not text:
-        return {}
-    source = "--model_config"
+    return read_json(text, "model_config", "'{\"num_layers\": 2}'") if text else {}
+
+
+def read_json(text, flag, example="'{...}'"):
+    """The dict that ``text``, the value of ``flag``, is: JSON itself, or the path of a file of it."""
+    source = f"--{flag}"
     if not text.lstrip().startswith("{"):
         if not os.path.exists(text):
-            raise InputError(f"--model_config={text} is neither JSON, as in '{{\"num_layers\": 2}}', nor a file")
+            raise InputError(f"--{flag}={text} is neither JSON, as in {example}, nor a file")
         source = text
         with open(text, encoding="utf-8") as file:
             text = file.read()
@@ -267,7 +270,7 @@ def _read_hyperparameters(text):
     except json.JSONDecodeError as error:
         raise InputError(f"{source} is not JSON: {error}") from error
     if not isinstance(values, dict):
-        raise InputError(f"{source} must be a JSON object of hyperparameters, as in '{{\"num_layers\": 2}}'")
+        raise InputError(f"{source} must be a JSON object, as in {example}")
     return values
 
 

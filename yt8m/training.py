@@ -20,6 +20,7 @@ from yt8m.data.pipeline import estimate_examples, make_dataset
 from yt8m.data.splits import Source
 from yt8m.devices import Placement, default_jit_compile
 from yt8m.holdout import evaluate_model, headline
+from yt8m.losses import make_loss
 from yt8m.models.base import build_model
 from yt8m.optimizers import make_optimizer
 from yt8m.prediction import Scorer
@@ -68,6 +69,7 @@ def train(run, *, source, holdout=None, train_dir, cache_dir="", placement=Place
     keras.utils.set_random_seed(run.train.seed)
     with placement.scope():
         model = build_model(run.model, run.data, dtype="mixed_bfloat16" if run.train.mixed_precision else None)
+        model.pair_loss = make_loss(run.train.loss, label_smoothing=run.train.label_smoothing)
         model.compile(optimizer=make_optimizer(run.train), jit_compile=default_jit_compile())
         state = _restore_or_initialize(run, model, train_dir)
     if placement.is_chief:
@@ -198,7 +200,7 @@ class _Session:
         """Scores the holdout, records the result and keeps the model if it is the best so far."""
         self._check_loss()
         self._synchronize()
-        with self.scorer as scorer:
+        with self._averaged(), self.scorer as scorer:
             results = evaluate_model(
                 scorer,
                 self.holdout,
@@ -221,8 +223,21 @@ class _Session:
     def _save_best(self):
         self._synchronize()
         if self.placement.is_chief:
-            with self.placement.alone():
+            with self._averaged(), self.placement.alone():
                 checkpoints.save_best(self.train_dir, self.model)
+
+    @contextlib.contextmanager
+    def _averaged(self):
+        """Context in which the model has its averaged weights, where the optimizer keeps such."""
+        swap = getattr(self.model.optimizer, "swap", None) if self.state.step else None
+        if swap is None:
+            yield
+            return
+        swap()
+        try:
+            yield
+        finally:
+            swap()
 
     def _record(self, results):
         numbers = {key: value for key, value in results.items() if isinstance(value, (int, float))}

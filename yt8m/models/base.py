@@ -31,6 +31,8 @@ class VideoModel(keras.Model):
     """
 
     levels = ("frame",)
+    pair_loss = staticmethod(rated_binary_crossentropy)
+    """Loss of pairs (example, class), a function of labels, probabilities and weights, see yt8m.losses."""
 
     def __init__(self, *, feature_sizes, num_classes, level="frame", name=None, dtype=None):
         super().__init__(name=name, dtype=dtype)
@@ -133,7 +135,7 @@ class VideoModel(keras.Model):
 
     def rated_loss(self, targets, outputs):
         """Loss of the outputs of ``call``, a float32 scalar; targets: dense, see yt8m.targets."""
-        return rated_binary_crossentropy(targets["labels"], outputs, targets["rated"])
+        return self.pair_loss(targets["labels"], outputs, targets["rated"])
 
     def _dequantized(self, frames, frame_mask):
         if keras.backend.standardize_dtype(frames.dtype) == "uint8":

@@ -5,7 +5,7 @@ from keras import ops
 
 from yt8m.layers.logistic import Logistic
 from yt8m.layers.masking import masked_mean
-from yt8m.losses import distillation, rated_binary_crossentropy
+from yt8m.losses import distillation
 from yt8m.models import MODELS
 from yt8m.models.base import VideoModel
 from yt8m.models.nextvlad import NeXtVLADEncoder
@@ -93,7 +93,7 @@ class MixNeXtVLADModel(VideoModel):
         loss = super().rated_loss(targets, outputs["predictions"])
         for m in range(self.num_branches):
             logits = outputs["branch_logits"][:, m]
-            loss = loss + rated_binary_crossentropy(targets["labels"], ops.sigmoid(logits), targets["rated"])
+            loss = loss + self.pair_loss(targets["labels"], ops.sigmoid(logits), targets["rated"])
             loss = loss + distillation(outputs["mixture_logits"], logits, temperature=self.temperature)
         return loss
 

@@ -40,8 +40,8 @@ def model(request):
     return model
 
 
-@pytest.mark.parametrize("shifts", [(0,), (-2, -1, 0, 1)], ids=str)
-def test_saved_model_ranks_the_segments_of_a_video(model, tmp_path, shifts):
+def test_saved_model_ranks_the_segments_of_a_video(model, tmp_path):
+    shifts = (-1, 0)
     path = default_path(str(tmp_path), "savedmodel")
     names = {3: "three", 5: "five <&>"}
     export(

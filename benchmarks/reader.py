@@ -38,9 +38,9 @@ def main(_):
         num_frames=FLAGS.num_frames,
     )
     with tempfile.TemporaryDirectory() as directory:
-        files = tfrecord.list_files(FLAGS.input_data_pattern or _write_random(directory, config)) * FLAGS.passes
+        files = tfrecord.list_files(FLAGS.input_data_pattern or write_random(directory, config)) * FLAGS.passes
         records = labels.count_records(files, config)
-        ways = {"raw records": lambda: _raw(files), "record by record to float": lambda: _naive(files, config)}
+        ways = {"raw records": lambda: raw(files), "record by record to float": lambda: _naive(files, config)}
         for windows in ("rated", "video", "all"):
             for training in (False, True)[: 1 if windows == "all" else 2]:
                 name = f"make_dataset {windows}{', training' if training else ''}"
@@ -63,7 +63,8 @@ def main(_):
         print(f"{name:30} {records / spent:9.0f} records/s  {raw:5.2f} x raw  {naive:5.2f} x record by record")
 
 
-def _write_random(directory, config):
+def write_random(directory, config):
+    """Writes what the flags ask for; returns the pattern of the files."""
     rng = np.random.default_rng(0)
 
     def video(name):
@@ -82,7 +83,8 @@ def _write_random(directory, config):
     return os.path.join(directory, "*.tfrecord")
 
 
-def _raw(files):
+def raw(files):
+    """tf.data.Dataset of the serialized records."""
     return tf.data.Dataset.from_tensor_slices(files).flat_map(tfrecord.record_dataset)
 
 
@@ -91,16 +93,20 @@ def _naive(files, config):
 
     def parse(serialized):
         _, frames = tf.io.parse_single_sequence_example(serialized, sequence_features=schema)
-        decoded = {name: tf.io.decode_raw(frames[name], tf.uint8) for name in schema}
+        decoded = {name: tf.io.decoderaw(frames[name], tf.uint8) for name in schema}
         return {name: tf.cast(values, tf.float32) * (4 / 255) + (4 / 512 - 2) for name, values in decoded.items()}
 
-    return _raw(files).map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+    return raw(files).map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def consume(dataset):
+    """Reads all of ``dataset``, of which nothing reaches Python."""
+    dataset.reduce(np.int64(0), lambda count, *_: count + 1)
 
 
 def _time(dataset):
-    """Seconds to read all of ``dataset``, of which nothing reaches Python."""
     start = time.perf_counter()
-    dataset.reduce(np.int64(0), lambda count, *_: count + 1)
+    consume(dataset)
     return time.perf_counter() - start
 
 

@@ -10,14 +10,14 @@ from tests.helpers import ROOT
 
 PACKAGE = ROOT / "yt8m"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-SCRIPTS_LAYER = {"command_line.py", "run_flags.py", "demo.py", "cache_command.py"}
+SCRIPTS_LAYER = {"command_line.py", "run_flags.py", "demo.py", "cache_command.py", "doctor_command.py"}
 LAYERS = [
     {"types", "config", "registry", "files", "progress", "vocabulary", "devices", "fused", "memory", "parallel", "parts", "cluster"},
     {"data", "layers", "losses", "metrics", "submission", "segment_lists", "rated_labels", "optimizers", "schedules",
      "targets"},
     {"models", "evaluation", "ensembling", "submission_checks", "rank_objective", "weight_search", "weights_file"},
     {"checkpoints", "training", "tuning", "prediction", "export", "top_segments", "holdout", "report"},
-    {"command_line", "run_flags", "demo", "cache_command"},
+    {"command_line", "run_flags", "demo", "cache_command", "doctor_command"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

@@ -110,6 +110,15 @@ def list_files(pattern):
     pattern: paths or globs, separated by commas, or a list of such; local or whatever tf.io.gfile opens (gs://).
     Raises InputError where a part matches nothing or a file is empty, a directory or unreadable.
     """
+    files = match_files(pattern)
+    # Over a network each look costs a round trip.
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        list(pool.map(check_file, files))
+    return files
+
+
+def match_files(pattern):
+    """As list_files, but what it matches is not looked at."""
     parts = [pattern] if isinstance(pattern, str) else list(pattern)
     parts = [part.strip() for item in parts for part in item.split(",") if part.strip()]
     if not parts:
@@ -123,13 +132,11 @@ def list_files(pattern):
         if not found:
             raise InputError(f"no file matches {part}")
         files.update(found)
-    # Over a network each look costs a round trip.
-    with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        list(pool.map(_check_file, sorted(files)))
     return sorted(files)
 
 
-def _check_file(file):
+def check_file(file):
+    """Bytes of ``file``; raises InputError where it is empty, a directory or unreadable."""
     try:
         status = tf.io.gfile.stat(file)
     except tf.errors.OpError as error:
@@ -138,6 +145,7 @@ def _check_file(file):
         raise InputError(f"{file} is a directory: name its files, as in {file.rstrip('/')}/*.tfrecord")
     if status.length == 0:
         raise InputError(f"{file} is empty")
+    return status.length
 
 
 def is_gzip(path):
@@ -183,16 +191,27 @@ def probe(files, *, num_records=16):
     Looks past bad records, because it is the reader that reports or skips them. Raises InputError naming the file
     where none of its records is readable.
     """
-    examples = []
+    records = []
     try:
         for serialized in record_dataset(files[0]).take(num_records).as_numpy_iterator():
-            with contextlib.suppress(DecodeError):
-                examples.append(tf.train.SequenceExample.FromString(serialized))
+            records.append(serialized)
     except tf.errors.OpError as error:
-        if not examples:
+        if not records:
             raise InputError(f"{files[0]}, record 0: it is truncated or corrupt") from error
-    if not examples:
+    found = describe(records)
+    if found is None:
         raise InputError(f"{files[0]} holds no SequenceExamples or Examples")
+    return found
+
+
+def describe(records):
+    """The Probe of serialized ``records``, None where none of them is a SequenceExample or Example."""
+    examples = []
+    for serialized in records:
+        with contextlib.suppress(DecodeError):
+            examples.append(tf.train.SequenceExample.FromString(serialized))
+    if not examples:
+        return None
     # Example.features and SequenceExample.context have the same field number, so one parses as the other.
     contexts = [example.context.feature for example in examples]
     lists = [example.feature_lists.feature_list for example in examples]

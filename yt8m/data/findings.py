@@ -1,0 +1,48 @@
+"""What was found wrong or odd: of each kind the number and the first few places."""
+
+import dataclasses
+import re
+
+ERROR, WARNING, NOTE = "error", "warning", "note"
+EXAMPLES = 5
+"""Places that are kept of each kind."""
+
+
+@dataclasses.dataclass
+class Finding:
+    """``count`` times ``what``; examples: the first places, as text."""
+
+    severity: str
+    what: str
+    count: int = 0
+    examples: list = dataclasses.field(default_factory=list)
+
+
+class Findings:
+    """Findings by kind, in the order in which the kinds were first met."""
+
+    def __init__(self):
+        self._kinds = {}
+
+    def error(self, problem, place):
+        """The reader stops at ``place`` because of ``problem``; problems that differ in numbers alone are one kind."""
+        self.add(ERROR, re.sub(r"(?<![\w.])-?\d+\b", "#", problem), [f"{place}: {problem}"], 1)
+
+    def warning(self, what, place, count=1):
+        """The reader goes on, and what is learned or scored may not be what was meant."""
+        self.add(WARNING, what, [place], count)
+
+    def note(self, what, place, count=1):
+        """Unusual and harmless."""
+        self.add(NOTE, what, [place], count)
+
+    def add(self, severity, what, examples, count):
+        """``count`` times ``what``, of which ``examples`` is a list of the first, as text; nothing where it is 0."""
+        if count:
+            finding = self._kinds.setdefault((severity, what), Finding(severity, what))
+            finding.count += count
+            finding.examples += examples[: EXAMPLES - len(finding.examples)]
+
+    def of(self, severity):
+        """List of the Findings of one severity."""
+        return [finding for finding in self._kinds.values() if finding.severity == severity]

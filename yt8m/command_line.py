@@ -54,6 +54,10 @@ def _call(main, arguments, takes_files):
     if backend:
         # Keras, which reads this, is imported later.
         os.environ["KERAS_BACKEND"] = backend
+    if "backend" in flags.FLAGS and os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
+        from yt8m.devices import leave_accelerators_to_keras
+
+        leave_accelerators_to_keras()
     if takes_files:
         return main(arguments[1:])
     if len(arguments) > 1:

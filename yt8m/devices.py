@@ -18,6 +18,17 @@ def default_jit_compile():
     return bool(tf.config.list_physical_devices("GPU")) and tf.distribute.get_strategy().num_replicas_in_sync == 1
 
 
+def leave_accelerators_to_keras():
+    """Keeps TensorFlow, which reads the data, from taking the GPUs' memory where another backend computes.
+
+    To be called before TensorFlow does anything.
+    """
+    if keras.backend.backend() != "tensorflow":
+        import tensorflow as tf
+
+        tf.config.set_visible_devices([], "GPU")
+
+
 def replicas_in_sync():
     """How many devices share each batch by computing a loss of their own, the gradients of which are added up."""
     if keras.backend.backend() != "tensorflow":

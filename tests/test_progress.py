@@ -1,6 +1,7 @@
 """Progress lines."""
 
 import io
+import json
 
 import pytest
 
@@ -83,3 +84,35 @@ def test_skipped_work_is_counted_and_not_timed(clock):
     clock[0] = 10
     line.update(50)
     assert line.count == 150 and line.rate == 5
+
+
+@pytest.fixture
+def style():
+    """Function that sets the style until the test ends."""
+    yield progress.set_style
+    progress.set_style("text")
+
+
+def test_json_logs_are_an_object_a_line(clock, style):
+    style("json")
+    stream = Terminal()
+    with Progress("training", total=40, unit="steps", initial=10, stream=stream) as bar:
+        clock[0] = 30.0
+        bar.update(15, note=lambda: "loss 1")
+        bar.message("step 25: <done>")
+    first, message, last = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert first == last | {"note": "loss 1"} == {
+        "event": "progress", "job": "training", "count": 25, "total": 40, "unit": "steps", "rate": 0.5, "seconds": 30.0,
+        "note": "loss 1",
+    }  # fmt: skip
+    assert message == {"event": "message", "job": "training", "text": "step 25: <done>"}
+
+
+def test_quiet_says_nothing(clock, style):
+    style("quiet")
+    stream = Terminal()
+    with Progress("training", stream=stream) as bar:
+        clock[0] = 100.0
+        bar.update()
+        bar.message("best so far")
+    assert stream.getvalue() == "" and bar.count == 1

@@ -9,7 +9,11 @@ import sys
 
 from absl import app, flags, logging
 
+from yt8m.progress import set_style
 from yt8m.types import InputError
+
+flags.DEFINE_bool("quiet", False, "Say nothing but results and errors.")
+flags.DEFINE_bool("json_logs", False, "Progress and messages on standard error as JSON, an object a line.")
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -23,6 +27,9 @@ def run(main, *, resume_hint="", takes_files=False):
     """
     # TensorFlow is imported later, if at all, and then speaks of its instruction sets.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    for name in ("quiet", "json_logs"):
+        # So that --help of the script lists them.
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
     try:
         # Flags may stand behind the files too.
         flags.FLAGS.set_gnu_getopt(takes_files)
@@ -50,6 +57,7 @@ def _call(main, arguments, takes_files):
     if not flags.FLAGS["verbosity"].present:
         # What TensorFlow and JAX tell of themselves is for --verbosity=0.
         logging.set_verbosity(logging.WARNING)
+    set_style("quiet" if flags.FLAGS.quiet else "json" if flags.FLAGS.json_logs else "text")
     backend = flags.FLAGS["backend"].value if "backend" in flags.FLAGS else None
     if backend:
         # Keras, which reads this, is imported later.

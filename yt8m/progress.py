@@ -1,7 +1,17 @@
 """One line on standard error that says how far a long job is and how long it still takes."""
 
+import json
 import sys
 import time
+
+STYLES = ("text", "json", "quiet")
+_style = "text"
+
+
+def set_style(style):
+    """How all progress of this process is told: as "text", as "json", an object a line, or not at all, "quiet"."""
+    global _style
+    _style = style
 
 
 class Progress:
@@ -17,9 +27,10 @@ class Progress:
         self.unit = unit
         self.count = initial
         self._initial = initial
-        self._shown = shown
+        self._shown = shown and _style != "quiet"
+        self._json = _style == "json"
         self._stream = stream or sys.stderr
-        self._terminal = self._stream.isatty()
+        self._terminal = self._stream.isatty() and not self._json
         self._start = self._drawn = time.monotonic()
         self._width = 0
 
@@ -49,6 +60,8 @@ class Progress:
         """Prints ``text`` on a line of its own, above the progress line."""
         if not self._shown:
             return
+        if self._json:
+            return self._write_json({"event": "message", "job": self.description, "text": text})
         self._stream.write(("\r" + text.ljust(self._width) if self._terminal else text) + "\n")
         self._stream.flush()
 
@@ -68,6 +81,10 @@ class Progress:
             return
         elapsed = time.monotonic() - self._start
         rate = self.rate
+        if self._json:
+            counts = {"count": self.count, "total": self.total, "unit": self.unit}
+            times = {"rate": round(rate, 3), "seconds": round(elapsed, 1)}
+            return self._write_json({"event": "progress", "job": self.description, **counts, **times, "note": note})
         text = f"{self.description}: {self.count:,}"
         if self.total:
             text += f"/{self.total:,} ({self.count / self.total:.0%})"
@@ -79,6 +96,10 @@ class Progress:
         self._stream.write("\r" + text.ljust(self._width) + end if self._terminal else text + "\n")
         self._stream.flush()
         self._width = len(text)
+
+    def _write_json(self, event):
+        self._stream.write(json.dumps(event) + "\n")
+        self._stream.flush()
 
 
 def _duration(seconds):

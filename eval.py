@@ -3,16 +3,22 @@
   eval.py --train_dir=runs/finetuned                                  the run's own holdout
   eval.py --train_dir=runs/finetuned --eval_data_pattern='validate/*.tfrecord'
   eval.py --submission=submission.csv --labels=labels.csv             prints {"map_at_k": ...}
+  eval.py --train_dir=runs/finetuned --report=report.html --vocabulary=vocabulary.csv
 
 The last line on standard output is one JSON object. Segments: map_at_k. Videos: gap_at_20, hit_at_one, perr, map.
 """
 
+import dataclasses
+import functools
 import json
 
 from absl import flags
 
 from yt8m import command_line, run_flags
+from yt8m.calibration import METHODS
+from yt8m.files import check_writable
 from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError
+from yt8m.vocabulary import read_class_names
 
 FLAGS = flags.FLAGS
 
@@ -34,11 +40,24 @@ flags.DEFINE_string("submission", None, "Submission file to score instead of a m
 flags.DEFINE_string("labels", None, "Ratings for --submission: CSV of vid:start,class,score, or TFRecord files.")
 flags.DEFINE_integer("top_n", MAX_SEGMENTS_PER_CLASS, "K of MAP@K: segments of a class that count.", lower_bound=1)
 flags.DEFINE_string("compare_with", None, "Another submission: adds the difference of MAP@K and its interval.")
-flags.DEFINE_integer("bootstrap", 0, "Draws of videos for a 95% interval of MAP@K; 0 for none.", lower_bound=0)
+flags.DEFINE_integer(
+    "bootstrap", None, "Draws of videos for a 95% interval of MAP@K. Default: none, with --report 1000.", lower_bound=0
+)
 flags.DEFINE_string("classes", None, "Range of class ids to score, first:end without end, as in 0:250.")
 flags.DEFINE_string("per_class_csv", None, "File for a table of average precision and counts of every class.")
 flags.DEFINE_list("merge_per_class", None, "Tables of --per_class_csv, of ranges of --classes, to make one score of.")
-flags.DEFINE_string("vocabulary", None, "CSV with Index and Name, for names in --per_class_csv.")
+flags.DEFINE_string("vocabulary", None, "CSV with Index and Name, for names in --per_class_csv and --report.")
+flags.DEFINE_string(
+    "report", None, "HTML page to write: numbers, learning curves, classes, calibration, classes mixed up, timelines."
+)
+flags.DEFINE_integer("report_videos", 20, "Videos with a timeline in --report, those with most mistakes.", lower_bound=0)
+flags.DEFINE_enum(
+    "calibrate",
+    None,
+    METHODS,
+    "Fit what makes probabilities of the model's scores, on the segments scored here, and keep it in --train_dir for "
+    "inference.py --intervals: a temperature, or Platt's slope and offset.",
+)
 
 
 def main():
@@ -49,23 +68,34 @@ def main():
         return
     if (FLAGS.submission is None) == (FLAGS.train_dir is None):
         raise InputError("give --train_dir to score a model, or --submission and --labels to score a file")
-    results = _score_submission() if FLAGS.submission else _score_model()
+    if FLAGS.calibrate and FLAGS.submission:
+        raise InputError("--calibrate is for a model: give --train_dir")
+    if FLAGS.report:
+        check_writable(FLAGS.report)
+    names = read_class_names(FLAGS.vocabulary) if FLAGS.vocabulary else {}
+    results, timelines = _score_submission() if FLAGS.submission else _score_model()
     evaluation = results.pop("evaluation", None)
-    if evaluation is None and (FLAGS.per_class_csv or FLAGS.bootstrap):
-        raise InputError("--per_class_csv and --bootstrap are for segments, and whole videos were scored")
+    if evaluation is None and (FLAGS.per_class_csv or FLAGS.bootstrap or FLAGS.calibrate):
+        raise InputError("--per_class_csv, --bootstrap and --calibrate are for segments, and whole videos were scored")
     if evaluation is not None:
-        results |= _details(evaluation)
+        results |= _details(evaluation, names)
+    if FLAGS.report:
+        _report(results, evaluation, timelines, names)
     print(json.dumps(results))
 
 
 def _score_submission():
+    """(results, function of video_ids and class_ids that gives Timelines)."""
+    from yt8m.diagnosis import has_probabilities
     from yt8m.evaluation import evaluate_submission
+    from yt8m.timelines import read_timelines
 
     if not FLAGS.labels:
         raise InputError("--submission needs --labels: a CSV of vid:start,class,score, or TFRecord files")
     labels = run_flags.read_rated_labels(FLAGS.labels)
     evaluation = evaluate_submission(FLAGS.submission, labels, top_n=FLAGS.top_n, class_range=_class_range())
-    return evaluation.summary() | {"evaluation": evaluation}
+    timelines = functools.partial(read_timelines, FLAGS.submission, probabilities=has_probabilities(evaluation))
+    return evaluation.summary() | {"evaluation": evaluation}, timelines
 
 
 def _class_range():
@@ -77,21 +107,24 @@ def _class_range():
 def _score_model():
     from yt8m.checkpoints import load_model, read_run_config
     from yt8m.holdout import evaluate_model
-    from yt8m.prediction import Scorer
+    from yt8m.prediction import Scorer, predict_timelines
 
     run = read_run_config(FLAGS.train_dir)
     run_flags.check_run_flags(run)
     source = _holdout_of(run)
     model, _ = load_model(FLAGS.train_dir)
-    return evaluate_model(
+    config = run.data.replace(skip_corrupt=FLAGS.skip_corrupt)
+    results = evaluate_model(
         Scorer(model, batch_size=FLAGS.batch_size),
         source,
-        run.data.replace(skip_corrupt=FLAGS.skip_corrupt),
+        config,
         segment_labels=run.train.segment_labels if FLAGS.segment_labels is None else FLAGS.segment_labels,
         top_k=FLAGS.top_k,
         top_n=FLAGS.top_n,
         show_progress=True,
     )
+
+    return results, functools.partial(predict_timelines, model, source, config, batch_size=FLAGS.batch_size)
 
 
 def _holdout_of(run):
@@ -111,24 +144,62 @@ def _holdout_of(run):
     return holdout
 
 
-def _details(evaluation):
+def _details(evaluation, names):
     from yt8m.evaluation import bootstrap_interval, evaluate_submission, paired_difference, write_per_class_csv
 
     details = {}
-    draws = {"num_samples": FLAGS.bootstrap or 1000, "seed": FLAGS.seed or 0}
-    if FLAGS.bootstrap:
+    wanted = (1000 if FLAGS.report else 0) if FLAGS.bootstrap is None else FLAGS.bootstrap
+    draws = {"num_samples": wanted or 1000, "seed": FLAGS.seed or 0}
+    if wanted:
         details["interval"] = list(bootstrap_interval(evaluation, **draws))
     if FLAGS.compare_with:
         other = evaluate_submission(
             FLAGS.compare_with, evaluation.labels, top_n=FLAGS.top_n, class_range=_class_range()
         )
         details["difference"] = paired_difference(evaluation, other, **draws)
+    if FLAGS.calibrate:
+        details["calibration"] = _calibrate(evaluation)
     if FLAGS.per_class_csv:
-        from yt8m.vocabulary import read_class_names
-
-        names = read_class_names(FLAGS.vocabulary) if FLAGS.vocabulary else None
         write_per_class_csv(evaluation, FLAGS.per_class_csv, class_names=names)
     return details
+
+
+def _calibrate(evaluation):
+    """What was fitted, and the expected calibration error of the same pairs without and with it."""
+    from yt8m.calibration import fit_calibration
+    from yt8m.checkpoints import save_calibration
+    from yt8m.diagnosis import calibration
+
+    scores = evaluation.scores
+    fitted = fit_calibration(scores, evaluation.labels.positive, method=FLAGS.calibrate)
+    where = FLAGS.eval_data_pattern or "the run's holdout"
+    path = save_calibration(FLAGS.train_dir, dataclasses.replace(fitted, fitted_on=where))
+    errors = {"error_before": scores, "error_after": fitted(scores)}
+    errors = {name: calibration(evaluation, scores=values)["expected_calibration_error"] for name, values in errors.items()}
+    return {name: getattr(fitted, name) for name in ("method", "slope", "offset", "num_rated")} | errors | {"file": path}
+
+
+def _report(results, evaluation, timelines, names):
+    from yt8m.diagnosis import videos_by_mistakes
+    from yt8m.report import write_evaluation_report
+
+    learning, shown = {}, []
+    if FLAGS.train_dir:
+        from yt8m.checkpoints import read_metrics
+
+        learning = {FLAGS.train_dir: read_metrics(FLAGS.train_dir)}
+    if evaluation is not None and FLAGS.report_videos:
+        videos = [video_id for video_id, _, _ in videos_by_mistakes(evaluation, limit=FLAGS.report_videos)]
+        shown = timelines(video_ids=videos, class_ids=evaluation.class_ids.tolist())
+    write_evaluation_report(
+        FLAGS.report,
+        title=FLAGS.submission or FLAGS.train_dir,
+        results=results,
+        evaluation=evaluation,
+        learning=learning,
+        class_names=names,
+        timelines=shown,
+    )
 
 
 def run():

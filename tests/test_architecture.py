@@ -15,8 +15,9 @@ LAYERS = [
     {"types", "config", "registry", "files", "progress", "vocabulary", "devices", "fused", "memory", "parallel", "parts", "cluster"},
     {"data", "layers", "losses", "metrics", "submission", "segment_lists", "rated_labels", "optimizers", "schedules",
      "targets"},
-    {"models", "evaluation", "ensembling", "submission_checks", "rank_objective", "weight_search", "weights_file"},
-    {"checkpoints", "training", "tuning", "prediction", "export", "top_segments", "holdout", "report"},
+    {"models", "evaluation", "ensembling", "submission_checks", "rank_objective", "weight_search", "weights_file",
+     "diagnosis", "timelines"},
+    {"calibration", "checkpoints", "training", "tuning", "prediction", "export", "top_segments", "holdout", "report"},
     {"command_line", "run_flags", "demo", "cache_command", "doctor_command"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

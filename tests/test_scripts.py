@@ -109,6 +109,21 @@ def test_the_job_end_to_end(finetuned, demo_data, tmp_path):
     assert header == "VideoId,LabelConfidencePairs" and len(first.split(",")[1].split()) == 6
 
 
+def test_reports_hold_what_eval_prints(finetuned, demo_data, tmp_path):
+    report = tmp_path / "r.html"
+    common = (f"--train_dir={finetuned}", f"--report={report}")
+    printed = json.loads(passed("eval", *common, f"--vocabulary={demo_data}/vocabulary.csv").stdout)
+    page = report.read_text()
+    assert json.loads(page.partition('id="results">')[2].partition("</script>")[0]) == printed
+    assert {"map_at_k", "interval", "loss"} <= set(printed)
+    assert "Holdout MAP@K" in page and page.count('class="video"') > 0
+    assert page.count('data-name="') > 0 and 'data-name="class ' not in page
+    printed = json.loads(passed("eval", *common, "--nosegment_labels").stdout)
+    assert "GAP@20" in report.read_text() and f"{printed['gap_at_20']:.5f}" in report.read_text()
+    said = refused("eval", "--submission=a.csv", f"--labels={demo_data}/test_labels.csv", "--calibrate=platt")
+    assert "--calibrate is for a model" in said
+
+
 @pytest.mark.parametrize(
     "flags, sentence",
     [

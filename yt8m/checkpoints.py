@@ -6,10 +6,13 @@ train_dir/
   checkpoint-<step>.keras   model and optimizer
   best.keras                the model with the best holdout score, or the last one where nothing is held out
   metrics.jsonl             one line an evaluation
+  calibration.json          what makes probabilities of the best model's scores, if eval.py --calibrate was run
   tensorboard/
 """
 
+import dataclasses
 import glob
+import hashlib
 import json
 import os
 import pathlib
@@ -17,6 +20,7 @@ import pathlib
 import keras
 import numpy as np
 
+from yt8m.calibration import read_calibration, write_calibration
 from yt8m.config import RunConfig
 from yt8m.files import atomic_path, write_text
 from yt8m.models import MODELS
@@ -163,6 +167,28 @@ def forget_metrics_after(train_dir, *, step):
     kept = [entry for entry in metrics if entry["step"] <= step]
     if len(kept) < len(metrics):
         write_text(_metrics_path(train_dir), "".join(json.dumps(entry) + "\n" for entry in kept))
+
+
+def save_calibration(train_dir, calibration):
+    """Writes the Calibration of the model that load_model loads to calibration.json; returns its path."""
+    path = _calibration_path(train_dir)
+    write_calibration(path, dataclasses.replace(calibration, model=_digest(model_path(train_dir))))
+    return path
+
+
+def load_calibration(train_dir):
+    """The Calibration of the model that load_model loads; None where there is none, or only that of an earlier model."""
+    calibration = read_calibration(_calibration_path(train_dir))
+    return calibration if calibration and calibration.model == _digest(model_path(train_dir)) else None
+
+
+def _calibration_path(train_dir):
+    return os.path.join(train_dir, "calibration.json")
+
+
+def _digest(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _metrics_path(train_dir):

@@ -17,7 +17,7 @@ from yt8m.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from yt8m.files import atomic_path, write_text
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("output_dir", "runs/demo", "Folder for data, runs, submissions, table and picture.")
+flags.DEFINE_string("output_dir", "runs/demo", "Folder for data, runs, submissions, table, picture and report.")
 flags.DEFINE_integer("seed", 0, "Seed of the data and of all training.")
 
 HOLDOUT_FILES = 2
@@ -25,6 +25,7 @@ PRETRAIN_EPOCHS = 15
 FINETUNE_EPOCHS = 8
 SEARCH_STEPS = 60
 BOOTSTRAP_DRAWS = 1000
+REPORT_VIDEOS = 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +91,7 @@ class _Demo:
         self.labels = RatedLabels.from_csv(self.path("data", "test_labels.csv"))
         self.models = {}
         self.ensemble = {}
+        self.search = None
 
     def path(self, *parts):
         return os.path.join(self.root, *parts)
@@ -115,7 +117,6 @@ class _Demo:
         from yt8m.ensembling import Fusion, fuse
         from yt8m.evaluation import evaluate_submission, paired_difference
         from yt8m.rank_objective import RankObjective
-        from yt8m.report import write_ensemble_report
         from yt8m.run_flags import read_rated_labels
         from yt8m.weight_search import SearchSettings
         from yt8m.weights_file import search_into_file
@@ -142,7 +143,7 @@ class _Demo:
         ]
         self.ensemble["against"] = best
         self.ensemble["difference"] = paired_difference(*scored, num_samples=BOOTSTRAP_DRAWS, seed=self.seed)
-        write_ensemble_report(self.path("ensemble.html"), test, search=found)
+        self.search = found
 
     def finish(self, seconds):
         """Prints the table, writes it and the picture."""
@@ -152,7 +153,47 @@ class _Demo:
         write_text(self.path("results.json"), json.dumps(results, indent=2) + "\n")
         write_text(self.path("results.txt"), table)
         _draw(self.models, self.ensemble, self.path("demo.png"))
-        print(f"in {seconds / 60:.1f} minutes. Picture: {self.path('demo.png')}. Ensemble: {self.path('ensemble.html')}")
+        self.write_report()
+        print(f"in {seconds / 60:.1f} minutes. Picture: {self.path('demo.png')}. Report: {self.path('report.html')}")
+
+    def write_report(self):
+        """report.html: what each step gains, the ensemble, and where it errs on the test ratings."""
+        from yt8m.checkpoints import read_metrics
+        from yt8m.diagnosis import videos_by_mistakes
+        from yt8m.evaluation import bootstrap_interval, evaluate_submission
+        from yt8m.report import ensemble_parts, gains_part, write_evaluation_report
+        from yt8m.timelines import read_timelines
+        from yt8m.vocabulary import read_class_names
+
+        fused = self._submission("ensemble.searched.csv")
+        evaluation = evaluate_submission(fused, self.labels)
+        interval = bootstrap_interval(evaluation, num_samples=BOOTSTRAP_DRAWS, seed=self.seed)
+        videos = [video_id for video_id, _, _ in videos_by_mistakes(evaluation, limit=REPORT_VIDEOS)]
+        best = self.ensemble["against"]
+        write_evaluation_report(
+            self.path("report.html"),
+            title="Demo: an ensemble on synthetic video segments",
+            results=evaluation.summary() | {"interval": list(interval)},
+            evaluation=evaluation,
+            learning={name: read_metrics(self.path("finetuned", name)) for name in self.models},
+            class_names=read_class_names(self.path("data", "vocabulary.csv")),
+            timelines=read_timelines(fused, videos, class_ids=evaluation.class_ids.tolist()),
+            probabilities=(f"the best model, {best}, on its holdout", self._score_holdout(best)),
+            extra=[
+                gains_part(self.models, self.ensemble),
+                *ensemble_parts([self._submission(f"{name}.tta.csv") for name in self.models], search=self.search),
+            ],
+        )
+
+    def _score_holdout(self, name):
+        """The Evaluation, with scores, of a fine-tuned model without shifts."""
+        from yt8m.checkpoints import load_model
+        from yt8m.holdout import evaluate_model
+        from yt8m.prediction import Scorer
+
+        model, run = load_model(self.path("finetuned", name))
+        holdout, _ = self._source("holdout")
+        return evaluate_model(Scorer(model, batch_size=128), holdout, run.data, segment_labels=True)["evaluation"]
 
     def _train(self, entry, data, config, folder, *, part, init_from=""):
         from yt8m.training import train

@@ -33,7 +33,8 @@ class Evaluation:
     class_ids (C,) int64 and average_precision (C,) float64: the classes with positives, ascending.
     num_rated, num_positive, num_listed (C,) int64: rated pairs, positives, and positives within the best K.
     missing: those of class_ids that the submission lacks. labels: the RatedLabels. ranks: (N,) int64, the rank from 0
-    of each rated pair, UNLISTED where it is not within the best K.
+    of each rated pair, UNLISTED where it is not within the best K. scores: (N,) float32, the score of each rated pair,
+    nan where it is UNLISTED; None where the submission holds no scores.
     """
 
     path: str
@@ -46,6 +47,7 @@ class Evaluation:
     missing: tuple
     labels: RatedLabels
     ranks: np.ndarray
+    scores: np.ndarray | None = None
 
     @property
     def map_at_k(self):
@@ -75,21 +77,26 @@ def evaluate_submission(path, labels, *, top_n=MAX_SEGMENTS_PER_CLASS, class_ran
     ranks = np.full(len(labels), UNLISTED)
     missing = []
     with Submission(path) as submission:
+        scores = np.full(len(labels), np.nan, np.float32) if submission.has_scores else None
         for class_id in class_ids:
             rows = labels.rows(class_id)
             if class_id in submission:
-                ranks[rows] = find_ranks(read_distinct(submission, class_id), labels.texts[rows])
+                segments = read_distinct(submission, class_id)
+                ranks[rows] = find_ranks(segments, labels.texts[rows])
+                if scores is not None:
+                    listed = ranks[rows] < UNLISTED
+                    scores[rows][listed] = segments.scores[ranks[rows][listed]]
             else:
                 missing.append(class_id)
             if progress:
                 progress(1)
-    return _evaluation(str(path), labels, ranks, class_ids, top_n=top_n, missing=missing)
+    return _evaluation(str(path), labels, ranks, class_ids, top_n=top_n, missing=missing, scores=scores)
 
 
 def evaluate_scores(labels, scores, *, top_n=MAX_SEGMENTS_PER_CLASS, name="model"):
     """The Evaluation of a model that scored the rated segments and no others.
 
-    labels: RatedLabels; scores: (N,) float, one a rated pair, in their order. Ties go to the smaller segment.
+    labels: RatedLabels; scores: (N,) float array, one a rated pair, in their order. Ties go to the smaller segment.
     """
     class_ids = _classes_to_score(labels, None)
     ranks = np.full(len(labels), UNLISTED)
@@ -97,7 +104,8 @@ def evaluate_scores(labels, scores, *, top_n=MAX_SEGMENTS_PER_CLASS, name="model
         rows = labels.rows(class_id)
         order = np.argsort(-scores[rows], kind="stable")
         ranks[rows.start + order] = np.arange(len(order))
-    return _evaluation(name, labels, ranks, class_ids, top_n=top_n, missing=())
+    scores = np.asarray(scores, np.float32)
+    return _evaluation(name, labels, ranks, class_ids, top_n=top_n, missing=(), scores=scores)
 
 
 def _classes_to_score(labels, class_range):
@@ -109,11 +117,13 @@ def _classes_to_score(labels, class_range):
     return class_ids
 
 
-def _evaluation(path, labels, ranks, class_ids, *, top_n, missing):
+def _evaluation(path, labels, ranks, class_ids, *, top_n, missing, scores):
     """The Evaluation of ``ranks``, of which those from ``top_n`` on are cut."""
     if top_n < 1:
         raise InputError(f"top_n is {top_n}: MAP@K needs 1 or more")
     ranks = np.where(ranks < top_n, ranks, UNLISTED)
+    if scores is not None:
+        scores = np.where(ranks < UNLISTED, scores, np.nan)
     counts = np.zeros((3, len(class_ids)), np.int64)
     precisions = np.zeros(len(class_ids))
     for index, class_id in enumerate(class_ids):
@@ -132,6 +142,7 @@ def _evaluation(path, labels, ranks, class_ids, *, top_n, missing):
         missing=tuple(missing),
         labels=labels,
         ranks=ranks,
+        scores=scores,
     )
 
 

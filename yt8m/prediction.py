@@ -25,6 +25,7 @@ from yt8m.devices import default_jit_compile
 from yt8m.files import atomic_path
 from yt8m.parts import cut_into_parts
 from yt8m.progress import Progress
+from yt8m.timelines import Timeline
 from yt8m.top_segments import TopSegments
 from yt8m.types import MAX_SEGMENTS_PER_CLASS, SEGMENT_SECONDS, InputError
 
@@ -105,6 +106,36 @@ def predict_videos(model, source, config, *, top_k=20, batch_size=512, folder=No
     for arrays in _part_results(model, source, job, folder=folder, ray=ray):
         for video_id, classes, scores in zip(arrays["videos"].tolist(), arrays["classes"], arrays["scores"]):
             yield video_id.decode(), classes, scores
+
+
+def predict_timelines(model, source, config, *, video_ids, class_ids, shifts=(0,), batch_size=512):
+    """List of Timeline of those of ``video_ids`` that ``source`` holds, in their order, with the scores of ``model``.
+
+    Other arguments as in predict_segments. Memory is that of the segments of these videos.
+    """
+    scorer = Scorer(model, batch_size=batch_size, class_ids=tuple(class_ids))
+    wanted = frozenset(video_ids)
+    keep = source.keep
+    dataset = make_dataset(
+        list(source.files), config, windows="all", batch_size=batch_size, shifts=shifts,
+        keep=lambda video_id: video_id in wanted and (keep is None or keep(video_id)),
+    )  # fmt: skip
+    class_ids = np.asarray(class_ids, np.int64)
+    found = {}
+    with explain_errors(source.files, config):
+        for features, info in dataset.as_numpy_iterator():
+            scores = scorer(features)
+            ends = info["start_time"] + features["num_frames"].max(axis=1)
+            for video_id, *entry in zip(_ids(info), info["start_time"].tolist(), ends.tolist(), scores):
+                found.setdefault(video_id.decode(), []).append(entry)
+    return [_timeline(video_id, found[video_id], class_ids) for video_id in video_ids if video_id in found]
+
+
+def _timeline(video_id, entries, class_ids):
+    # A video that the source holds twice is shown once.
+    starts, ends, scores = zip(*{entry[0]: entry for entry in entries}.values())
+    scores = np.stack(scores, axis=1)
+    return Timeline(video_id=video_id, starts=np.array(starts), end=max(ends), class_ids=class_ids, scores=scores)
 
 
 def write_video_predictions(path, predictions):

@@ -1,0 +1,7 @@
+"""Reports as one self-contained HTML page each."""
+
+from yt8m.report.ensemble import ensemble_parts, write_ensemble_report
+from yt8m.report.evaluation import write_evaluation_report
+from yt8m.report.gains import gains_part
+
+__all__ = ["ensemble_parts", "gains_part", "write_ensemble_report", "write_evaluation_report"]

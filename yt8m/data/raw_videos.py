@@ -1,0 +1,178 @@
+"""Features of videos as others store them: arrays in .npy, .npz or parquet files, a file a video."""
+
+import glob
+import hashlib
+import os
+import zipfile
+
+import numpy as np
+
+from yt8m.types import InputError
+
+SUFFIXES = (".npy", ".npz", ".parquet")
+
+
+class RawVideos:
+    """Videos and where each of their features is stored.
+
+    Attributes: names, tuple of str; ids, tuple of str in the order of a hash of them, which is the same for the same
+    videos and mixes what names or folders sort. A video's id is the name of its file without suffix.
+    """
+
+    def __init__(self, paths):
+        """paths: dict of feature name to dict of video id to path."""
+        self._paths = paths
+        self.names = tuple(paths)
+        self._sizes = {}
+        known = sorted(set().union(*paths.values()), key=lambda video_id: (_hash(video_id), video_id))
+        self.incomplete = {
+            video_id: missing
+            for video_id in known
+            if (missing := [name for name in paths if video_id not in paths[name]])
+        }
+        self.ids = tuple(video_id for video_id in known if video_id not in self.incomplete)
+
+    @classmethod
+    def of_features(cls, patterns):
+        """One file a video and feature. patterns: dict of feature name to glob."""
+        return cls({name: _paths_by_id(pattern) for name, pattern in patterns.items()})
+
+    @classmethod
+    def of_videos(cls, pattern, names=None):
+        """One file a video, .npz or parquet. names: of the arrays to take; None takes those of the first file."""
+        paths = _paths_by_id(pattern)
+        first = next(iter(paths.values()))
+        if first.endswith(".npy"):
+            raise InputError(f"{first} holds one array without a name: say whose frames they are, as in --features=rgb:{pattern}")
+        return cls({name: paths for name in names or _array_names(first)})
+
+    def files(self):
+        """Sorted list of (id, feature, path) of the complete videos."""
+        return sorted((video_id, name, self._paths[name][video_id]) for name in self.names for video_id in self.ids)
+
+    def path(self, video_id, name):
+        """The file of a video's feature."""
+        return self._paths[name][video_id]
+
+    def read(self, video_id):
+        """Dict of feature to (frames, size) array, uint8 or float32, of a video.
+
+        Raises InputError naming file and array where it is no such array, holds a value that is not finite, or has
+        another size than in the first video that was read.
+        """
+        return {name: self._read_feature(self._paths[name][video_id], name) for name in self.names}
+
+    def _read_feature(self, path, name):
+        frames = _checked(_load(path, name, alone=path.endswith(".npy")), f"{path}, array {name}")
+        size, first = self._sizes.setdefault(name, (frames.shape[1], path))
+        if frames.shape[1] != size:
+            raise InputError(f"{path}, array {name} has {frames.shape[1]} dimensions, but {size} in {first}")
+        return frames
+
+
+def resample(frames, frames_per_second, *, method="mean"):
+    """(frames, size) at any rate -> (seconds, size) at 1 a second, of the same dtype.
+
+    Second s holds the mean of the frames that begin in [s, s + 1), or, for method "nearest" and wherever there are
+    fewer frames than seconds, the frame that is shown at s + 0.5. The length is rounded to whole seconds, at least 1;
+    what is left over at the end counts to the last.
+    """
+    if frames_per_second == 1:
+        return frames
+    seconds = max(1, round(len(frames) / frames_per_second))
+    if method == "nearest" or frames_per_second < 1:
+        at = ((np.arange(seconds) + 0.5) * frames_per_second).astype(int)
+        return frames[np.minimum(at, len(frames) - 1)]
+    of = np.minimum((np.arange(len(frames)) / frames_per_second + 1e-9).astype(int), seconds - 1)
+    starts = np.searchsorted(of, np.arange(seconds))
+    means = np.add.reduceat(frames.astype(np.float64), starts, axis=0) / np.bincount(of, minlength=seconds)[:, None]
+    return (np.rint(means) if frames.dtype == np.uint8 else means).astype(frames.dtype)
+
+
+def _paths_by_id(pattern):
+    paths = {}
+    for path in sorted(glob.glob(pattern, recursive=True)):
+        stem, suffix = os.path.splitext(os.path.basename(path))
+        if suffix not in SUFFIXES:
+            raise InputError(f"{path} is none of {', '.join(SUFFIXES)}")
+        if stem in paths:
+            raise InputError(f"{paths[stem]} and {path} are of the same video, {stem}")
+        paths[stem] = path
+    if not paths:
+        raise InputError(f"no file matches {pattern}")
+    return paths
+
+
+def _array_names(path):
+    if path.endswith(".parquet"):
+        return _parquet_names(path)
+    with _npz(path) as arrays:
+        return tuple(arrays.files)
+
+
+def _load(path, name, *, alone):
+    """The array ``name`` of ``path``; ``alone``: the only array there."""
+    if path.endswith(".parquet"):
+        return _load_parquet(path, name)
+    try:
+        if alone:
+            return np.load(path, allow_pickle=False)
+        with _npz(path) as arrays:
+            if name not in arrays.files:
+                raise InputError(f"{path} has no array {name}; it has {', '.join(arrays.files) or 'none'}")
+            return arrays[name]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}, array {name} cannot be read: {error}") from error
+
+
+def _npz(path):
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+
+
+def _parquet(path):
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        raise InputError(f"to read {path}, pyarrow is needed: pip install -e '.[parquet]'") from error
+    try:
+        return pyarrow.parquet.ParquetFile(path)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+
+
+def _parquet_names(path):
+    return tuple(_parquet(path).schema_arrow.names)
+
+
+def _load_parquet(path, name):
+    file = _parquet(path)
+    if name not in file.schema_arrow.names:
+        raise InputError(f"{path} has no column {name}; it has {', '.join(file.schema_arrow.names)}")
+    rows = file.read(columns=[name])[name].to_pylist()
+    dtype = np.uint8 if "uint8" in str(file.schema_arrow.field(name).type) else np.float32
+    try:
+        return np.array(rows, dtype)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}, column {name} must hold a list of as many numbers in each row") from error
+
+
+def _checked(frames, where):
+    if frames.ndim != 2 or 0 in frames.shape:
+        raise InputError(f"{where} has the shape {frames.shape}; it must be (frames, size)")
+    if frames.dtype == np.uint8:
+        return frames
+    if not np.issubdtype(frames.dtype, np.floating):
+        raise InputError(f"{where} is of {frames.dtype}; it must be of floats, or of uint8 if quantised already")
+    finite = np.isfinite(frames).all(axis=1)
+    if not finite.all():
+        raise InputError(f"{where}, frame {int(np.argmin(finite))} has a value that is not finite")
+    return frames.astype(np.float32)
+
+
+def _hash(video_id):
+    return hashlib.blake2b(video_id.encode(errors="surrogateescape"), digest_size=8).digest()

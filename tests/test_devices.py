@@ -74,12 +74,14 @@ def test_two_mirrored_devices_train_as_one(demo_data, single, tmp_path):
 
 
 @needs_jax
+@pytest.mark.slow
 def test_backends_train_alike(demo_data, single, single_jax, tmp_path):
     finish(start(demo_data, tmp_path, f"--init_from={single}"))
     assert_same_training(tmp_path, single_jax, atol=1e-5)
 
 
 @needs_jax
+@pytest.mark.slow
 def test_two_jax_devices_train_as_one(demo_data, single, single_jax, tmp_path):
     finish(start(demo_data, tmp_path, "--backend=jax", f"--init_from={single}", "--num_devices=2"))
     assert_same_training(tmp_path, single_jax, atol=1e-5)

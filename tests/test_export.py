@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.models.test_models import VARIANTS, data_config, small_model
+from tests.models.test_models import data_config, small_model
 from yt8m.config import ModelConfig
 from yt8m.export import default_path, export
+from yt8m.models import MODELS
 from yt8m.models.base import build_model
 from yt8m.types import InputError
 
@@ -32,9 +33,9 @@ def expected(model, shifts=(0,)):
     return np.mean([np.asarray(model(windows(shift)))[:, list(CLASS_IDS)] for shift in shifts], axis=0)
 
 
-@pytest.fixture(params=VARIANTS, ids=lambda variant: "-".join([variant[0], *map(str, variant[1].values())]))
+@pytest.fixture(params=MODELS)
 def model(request):
-    model = small_model(*request.param)
+    model = small_model(request.param)
     for variable in model.trainable_variables:
         variable.assign(variable + 0.2 * np.random.default_rng(1).normal(size=variable.shape))
     return model

@@ -69,8 +69,7 @@ def interrupt_in_evaluation(monkeypatch, step):
     monkeypatch.setattr(training, "evaluate_model", interrupting)
 
 
-@pytest.mark.parametrize("interrupt", [interrupt_in_step, interrupt_in_evaluation])
-@pytest.mark.parametrize("evaluate_steps", [3, None])
+@pytest.mark.parametrize("interrupt, evaluate_steps", [(interrupt_in_step, 3), (interrupt_in_evaluation, None)])
 def test_interrupted_and_resumed_equals_never_stopped(
     make_run, tmp_path, monkeypatch, interrupt, evaluate_steps
 ):

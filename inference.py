@@ -6,27 +6,46 @@
 Segments: a submission, header Class,Segments, then class_id,video_id:start ... best first (or parquet with scores).
 Videos: header VideoId,LabelConfidencePairs, then video_id,class confidence class confidence ...
 
+  inference.py --train_dir=runs/finetuned --input_data_pattern='test/*.tfrecord' --video_id=Eq0a --timeline \\
+      --vocabulary=vocabulary.csv --intervals=Eq0a.json --chapters=Eq0a.vtt
+
+One video: when each class is there, in the terminal, as JSON and as WebVTT chapters.
+
 What is done is kept in OUTPUT_FILE.parts until the output is written, so that the same command after a kill goes on
 where it stopped, to the same bytes. With --ray the machines of a Ray cluster share the work, to the same bytes.
 """
 
+import dataclasses
 import os
+import shutil
+import sys
 
 from absl import flags
 
 from yt8m import command_line, run_flags
+from yt8m.files import check_writable
 from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError
 
 FLAGS = flags.FLAGS
 
 flags.DEFINE_string("train_dir", None, "Folder of the run whose best model predicts.", required=True)
 flags.DEFINE_string("input_data_pattern", None, f"Files to predict. {run_flags.PATTERN_HELP}", required=True)
-flags.DEFINE_string("output_file", None, "File to write.", required=True)
+flags.DEFINE_string("output_file", None, "File to write: the ranking of all videos.")
 flags.DEFINE_bool(
     "segment_labels", None, "Rank segments (True) or tag whole videos (False). Default: as the model was trained."
 )
 flags.DEFINE_integer("batch_size", 512, "Segments or videos a step; shifted views of one segment count once.")
-flags.DEFINE_integer("top_k", None, "Most classes a video or segment is listed for. Default: 20 a video, all a segment.")
+flags.DEFINE_integer(
+    "top_k", None, "Most classes a video or segment is listed for. Default: 20 a video, all a segment, 10 in a timeline."
+)
+flags.DEFINE_string("video_id", None, "The video of --timeline, --intervals and --chapters. Default: the only one there is.")
+flags.DEFINE_bool("timeline", False, "Draw in the terminal when each class is there in one video.")
+flags.DEFINE_string("intervals", None, "JSON file to write: when each class is there in one video.")
+flags.DEFINE_string("chapters", None, "WebVTT file to write: chapters of one video, the best class of each time.")
+flags.DEFINE_float(
+    "threshold", 0.5, "Score from which a class is there, calibrated if eval.py --calibrate was run.", 0.0, 1.0
+)
+flags.DEFINE_string("vocabulary", None, "CSV with Index and Name, for names in --timeline, --intervals and --chapters.")
 run_flags.define_class_flag()
 flags.DEFINE_integer("segment_max_pred", MAX_SEGMENTS_PER_CLASS, "Most segments to list for a class.", lower_bound=1)
 run_flags.define_shift_flags()
@@ -41,8 +60,14 @@ run_flags.define_ray_flag("A worker for each GPU, or for each machine where ther
 
 
 def main():
+    if FLAGS.timeline or FLAGS.intervals or FLAGS.chapters:
+        _show_video()
+        return
+    if FLAGS.video_id:
+        raise InputError("--video_id is for --timeline, --intervals and --chapters: give at least one of these")
+    if not FLAGS.output_file:
+        raise InputError("--output_file must be given, or, for one video, --timeline, --intervals or --chapters")
     from yt8m.checkpoints import load_model, read_run_config
-    from yt8m.files import check_writable
 
     _check_format()
     check_writable(FLAGS.output_file)
@@ -84,6 +109,51 @@ def _tag_videos(model, source, config, **options):
 
     predictions = predict_videos(model, source, config, top_k=FLAGS.top_k or 20, **options)
     return f"{write_video_predictions(FLAGS.output_file, predictions)} videos"
+
+
+def _show_video():
+    if FLAGS.output_file or FLAGS.ray:
+        raise InputError("--output_file and --ray are for all videos, --timeline, --intervals and --chapters for one")
+    from yt8m.checkpoints import load_calibration, read_run_config
+    from yt8m.timeline_text import draw_timeline
+    from yt8m.timelines import write_chapters, write_intervals
+    from yt8m.vocabulary import read_class_names
+
+    names = read_class_names(FLAGS.vocabulary) if FLAGS.vocabulary else {}
+    for path in filter(None, (FLAGS.intervals, FLAGS.chapters)):
+        check_writable(path)
+    run = read_run_config(FLAGS.train_dir)
+    run_flags.check_run_flags(run)
+    calibration = load_calibration(FLAGS.train_dir)
+    kind = f"calibrated on rated pairs ({calibration.method})" if calibration else "uncalibrated"
+    timeline = _predict_video(run, calibration)
+    if FLAGS.timeline:
+        width = shutil.get_terminal_size().columns
+        print(draw_timeline(timeline, names=names, kind=kind, threshold=FLAGS.threshold, width=width, stream=sys.stdout))
+    if FLAGS.intervals:
+        written = write_intervals(FLAGS.intervals, timeline, threshold=FLAGS.threshold, names=names, scores=kind)
+        print(f"wrote {FLAGS.intervals}: {len(written)} intervals, scores {kind}")
+    if FLAGS.chapters:
+        written = write_chapters(FLAGS.chapters, timeline, threshold=FLAGS.threshold, names=names)
+        print(f"wrote {FLAGS.chapters}: {len(written)} chapters")
+
+
+def _predict_video(run, calibration):
+    """The Timeline of --video_id with its --top_k best classes."""
+    from yt8m.checkpoints import load_model
+    from yt8m.data.lookup import find_video
+    from yt8m.prediction import predict_timelines
+
+    config = run.data.replace(**run_flags.given("border", "skip_corrupt"))
+    source = run_flags.source_from_flags(FLAGS.input_data_pattern, FLAGS.split)
+    video_id, source = find_video(source, FLAGS.video_id, skip_corrupt=config.skip_corrupt)
+    class_ids = run_flags.class_ids_from_flags(config.num_classes)
+    options = {"shifts": run_flags.shifts_from_flags(run), "batch_size": min(FLAGS.batch_size, 64)}
+    model, _ = load_model(FLAGS.train_dir)
+    (timeline,) = predict_timelines(model, source, config, video_ids=[video_id], class_ids=class_ids, **options)
+    if calibration:
+        timeline = dataclasses.replace(timeline, scores=calibration(timeline.scores))
+    return timeline.take(timeline.best_rows(FLAGS.top_k or 10))
 
 
 def _folder():

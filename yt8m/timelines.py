@@ -1,10 +1,12 @@
 """When a class is there in a video: how scores run over its segments, as intervals, chapters and terminal text."""
 
 import dataclasses
+import json
 
 import numpy as np
 
 from yt8m.evaluation import UNLISTED, read_distinct
+from yt8m.files import write_text
 from yt8m.segment_lists import SegmentList
 from yt8m.submission import Submission
 from yt8m.types import SEGMENT_SECONDS
@@ -40,6 +42,91 @@ class Timeline:
     def ends(self):
         """(S,) int64 seconds: where each segment ends."""
         return np.minimum(self.starts + SEGMENT_SECONDS, self.end)
+
+
+def class_name(class_id, names):
+    """The name of a class; ``names``: dict of class id to name, which may lack it."""
+    return names.get(class_id) or f"class {class_id}"
+
+
+def find_intervals(timeline, *, threshold):
+    """When each class is there: list of dict, by start, then class.
+
+    Neighbouring segments whose scores reach ``threshold`` are one interval: "start" and "end", seconds; "class_id";
+    "score", the mean of theirs.
+    """
+    found = []
+    for class_id, scores in zip(timeline.class_ids.tolist(), timeline.scores):
+        for first, last in _runs(timeline, np.where(scores >= threshold, 1, 0)):
+            found.append(_interval(timeline, class_id, scores, first, last))
+    return sorted(found, key=lambda interval: (interval["start"], interval["class_id"]))
+
+
+def find_chapters(timeline, *, threshold):
+    """What is there at each time, one class at a time: intervals as of find_intervals that do not overlap.
+
+    A segment belongs to the class with its highest score, to none where that does not reach ``threshold``.
+    """
+    if not timeline.scores.size:
+        return []
+    best = timeline.scores.argmax(axis=0)
+    rows = np.where(timeline.scores.max(axis=0) >= threshold, best + 1, 0)
+    return [
+        _interval(timeline, int(timeline.class_ids[best[first]]), timeline.scores[best[first]], first, last)
+        for first, last in _runs(timeline, rows)
+    ]
+
+
+def write_intervals(path, timeline, *, threshold, names, scores):
+    """Writes find_intervals as JSON, with the names of the classes. scores: words on what the scores are."""
+    intervals = find_intervals(timeline, threshold=threshold)
+    named = [
+        {"start": item["start"], "end": item["end"], "class_id": item["class_id"], "name": names.get(item["class_id"]),
+         "score": item["score"]}
+        for item in intervals
+    ]  # fmt: skip
+    content = {"video_id": timeline.video_id, "seconds": timeline.end, "threshold": threshold, "scores": scores}
+    write_text(path, json.dumps(content | {"intervals": named}, indent=1) + "\n")
+    return intervals
+
+
+def write_chapters(path, timeline, *, threshold, names):
+    """Writes find_chapters as WebVTT, the names of the classes as text; returns them."""
+    chapters = find_chapters(timeline, threshold=threshold)
+    cues = [
+        f"{_clock(item['start'])} --> {_clock(item['end'])}\n{_cue_text(class_name(item['class_id'], names))}\n"
+        for item in chapters
+    ]
+    write_text(path, "\n".join(["WEBVTT\n", *cues]))
+    return chapters
+
+
+def _runs(timeline, values):
+    """(first, last) columns of the runs of equal ``values`` (S,) over 0 of segments without a gap between them."""
+    runs = []
+    for column, value in enumerate(values.tolist()):
+        joins = column and value == values[column - 1] and timeline.starts[column] <= timeline.ends()[column - 1]
+        if value and joins:
+            runs[-1][1] = column
+        elif value:
+            runs.append([column, column])
+    return runs
+
+
+def _interval(timeline, class_id, scores, first, last):
+    score = float(scores[first : last + 1].astype(np.float64).mean())
+    start, end = int(timeline.starts[first]), int(timeline.ends()[last])
+    return {"start": start, "end": end, "class_id": class_id, "score": score}
+
+
+def _clock(seconds):
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.000"
+
+
+def _cue_text(name):
+    # A line break would end the cue.
+    text = " ".join(name.split())
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def read_timelines(path, video_ids, *, class_ids, probabilities=False):

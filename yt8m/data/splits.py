@@ -62,16 +62,17 @@ def check_disjoint(train_files, holdout_files, *, skip_corrupt=False):
     held_out = {}
     with Progress("checking that no video is in both train and holdout", total=len(files), unit="files") as progress:
         for file in holdout_files:
-            held_out.update(dict.fromkeys(_video_ids(file, skip_corrupt), file))
+            held_out.update(dict.fromkeys(video_ids(file, skip_corrupt), file))
             progress.update()
         for file in train_files:
-            for video_id in _video_ids(file, skip_corrupt):
+            for video_id in video_ids(file, skip_corrupt):
                 if video_id in held_out:
                     raise InputError(f"video {video_id} is in {file} to train on and in {held_out[video_id]} held out")
             progress.update()
 
 
-def _video_ids(file, skip_corrupt):
+def video_ids(file, skip_corrupt):
+    """Generator of the ids of the records of one ``file``; a corrupt one is an InputError unless ``skip_corrupt``."""
     records = good_dataset([file], None) if skip_corrupt else record_dataset(file)
     with explain_errors([file], None):
         for ids in records.batch(64).map(lambda batch: parse_context(batch)[0]).as_numpy_iterator():

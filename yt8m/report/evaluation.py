@@ -6,6 +6,7 @@ from yt8m import diagnosis
 from yt8m.report.charts import line_chart, reliability_chart
 from yt8m.report.page import cards, embed_json, paragraph, section, table, write_page
 from yt8m.report.timelines import timeline_part
+from yt8m.timelines import class_name
 
 _SHOWN = {
     "num_classes": "classes with positives", "num_rated": "rated pairs", "num_positive": "positives",
@@ -34,10 +35,6 @@ def write_evaluation_report(
         if timelines:
             parts.append(_timelines(evaluation, timelines, names))
     write_page(path, title=title, parts=[*parts, embed_json("results", results)])
-
-
-def _name(class_id, names):
-    return names.get(class_id) or f"class {class_id}"
 
 
 def _headline(results):
@@ -84,7 +81,7 @@ def _per_class(evaluation, names):
     columns = ("Class", "Id", "AP", "Rated", "Positive", "Listed")
     counts = zip(*(part.tolist() for part in (evaluation.num_rated, evaluation.num_positive, evaluation.num_listed)))
     rows = [
-        (_name(class_id, names), str(class_id), (f"{value:.4f}", value), *map(str, numbers))
+        (class_name(class_id, names), str(class_id), (f"{value:.4f}", value), *map(str, numbers))
         for class_id, value, numbers in zip(evaluation.class_ids.tolist(), evaluation.average_precision.tolist(), counts)
     ]
     rows.sort(key=lambda row: row[2][1])
@@ -99,7 +96,7 @@ def _curves(evaluation, names):
     order = np.argsort(evaluation.average_precision, kind="stable")
     chosen = dict.fromkeys(int(order[place]) for place in (-1, len(order) // 2, 0))
     series = [
-        (f"{_name(int(evaluation.class_ids[index]), names)}, AP {evaluation.average_precision[index]:.3f}",
+        (f"{class_name(int(evaluation.class_ids[index]), names)}, AP {evaluation.average_precision[index]:.3f}",
          *diagnosis.class_curve(evaluation, evaluation.class_ids[index]))
         for index in chosen
     ]  # fmt: skip
@@ -149,7 +146,7 @@ def _mixed_up(evaluation, names):
     if not found["pairs"]:
         return section("Classes mixed up", paragraph(text), paragraph("There is none."))
     rows = [
-        (_name(pair["found"], names), _name(pair["there"], names), str(pair["count"]), str(pair["of"]))
+        (class_name(pair["found"], names), class_name(pair["there"], names), str(pair["count"]), str(pair["of"]))
         for pair in found["pairs"]
     ]
     columns = ("Found", "Where there was", "False alarms", "of all of the class found")

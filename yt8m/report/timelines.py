@@ -5,6 +5,7 @@ import numpy as np
 from yt8m.diagnosis import FALSE_ALARM, MISS
 from yt8m.evaluation import UNLISTED
 from yt8m.report.page import escape
+from yt8m.timelines import class_name
 from yt8m.types import SEGMENT_SECONDS
 
 _LEVELS = 9
@@ -20,7 +21,7 @@ def timeline_part(timeline, ratings, *, note, class_names):
     end = max([timeline.end, *(start + SEGMENT_SECONDS for _, start in ratings if start >= timeline.end)])
     rows = "\n".join(
         _row(chosen, place, {start: rating for (other, start), rating in ratings.items() if other == class_id},
-             name=class_names.get(class_id, f"class {class_id}"), end=end)
+             name=class_name(class_id, class_names), end=end)
         for place, class_id in enumerate(chosen.class_ids.tolist())
     )
     starts = " ".join(map(str, timeline.starts.tolist()))

@@ -82,14 +82,17 @@ def test_files_that_are_no_record_files(write, tmp_path):
     (tmp_path / "plain.tfrecord.gz").write_bytes((tmp_path / "a.tfrecord").read_bytes())
     (tmp_path / "packed.tfrecord").write_bytes(gzip.compress((tmp_path / "a.tfrecord").read_bytes()))
     (tmp_path / "none.tfrecord.gz").write_bytes(gzip.compress(b""))
-    names = ("empty.tfrecord", "plain.tfrecord.gz", "packed.tfrecord", "none.tfrecord.gz")
-    empty, plain, packed, none = paths = [str(tmp_path / name) for name in names]
+    (tmp_path / "bare.pb").write_bytes(make_video("a").serialize())
+    names = ("empty.tfrecord", "plain.tfrecord.gz", "packed.tfrecord", "none.tfrecord.gz", "bare.pb")
+    empty, plain, packed, none, bare = paths = [str(tmp_path / name) for name in names]
     facts = facts_of([good, *paths])
     examples = [example for item in facts["errors"] for example in item["examples"]]
     assert examples == [
         f"{empty} is empty",
         f"{plain}, record 0: the file is not gzipped, but its name ends in .gz",
         f"{packed}, record 0: the file is gzipped, but its name does not end in .gz",
+        f"{bare}, record 0: the file is a bare SequenceExample or Example; a TFRecord file has a length and checksums "
+        "around each",
     ]
     assert facts["warnings"] == [{"what": "files without records", "count": 1, "examples": [none]}]
 

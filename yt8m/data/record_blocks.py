@@ -5,8 +5,10 @@ import dataclasses
 import tensorflow as tf
 
 from yt8m.data.doctor import scan_records
-from yt8m.data.tfrecord import BLOCK, is_gzip, record_dataset
+from yt8m.data.tfrecord import BLOCK, describe, is_gzip, record_dataset
 from yt8m.types import InputError
+
+_LARGEST_EXAMPLE = 64 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,9 +79,13 @@ def parse_good(parse, serialized):
 
 def _framing_problem(file, problem):
     with tf.io.gfile.GFile(file, "rb") as source:
-        gzipped = source.read(2) == b"\x1f\x8b"
+        content = source.read(_LARGEST_EXAMPLE)
+    gzipped = content.startswith(b"\x1f\x8b")
     if gzipped and not is_gzip(file):
         return "the file is gzipped, but its name does not end in .gz"
     if is_gzip(file) and not gzipped:
         return "the file is not gzipped, but its name ends in .gz"
+    found = describe([content])
+    if found is not None and found.features:
+        return "the file is a bare SequenceExample or Example; a TFRecord file has a length and checksums around each"
     return problem

@@ -58,9 +58,9 @@ def main(_):
                 seconds[name] = min(seconds[name], _time(make()))
     print(f"{records} records in {len(files)} files, batch {FLAGS.batch_size}")
     for name, spent in seconds.items():
-        raw = seconds["raw records"] / spent
+        of_raw = seconds["raw records"] / spent
         naive = seconds["record by record to float"] / spent
-        print(f"{name:30} {records / spent:9.0f} records/s  {raw:5.2f} x raw  {naive:5.2f} x record by record")
+        print(f"{name:30} {records / spent:9.0f} records/s  {of_raw:5.2f} x raw  {naive:5.2f} x record by record")
 
 
 def write_random(directory, config):
@@ -93,7 +93,7 @@ def _naive(files, config):
 
     def parse(serialized):
         _, frames = tf.io.parse_single_sequence_example(serialized, sequence_features=schema)
-        decoded = {name: tf.io.decoderaw(frames[name], tf.uint8) for name in schema}
+        decoded = {name: tf.io.decode_raw(frames[name], tf.uint8) for name in schema}
         return {name: tf.cast(values, tf.float32) * (4 / 255) + (4 / 512 - 2) for name, values in decoded.items()}
 
     return raw(files).map(parse, num_parallel_calls=tf.data.AUTOTUNE)

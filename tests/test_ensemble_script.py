@@ -60,7 +60,7 @@ def test_searches_then_applies(case):
     run(folder, f"--submissions={names}", "--weights_file=w.json", "--output_file=later.csv", "--workers=1")
     assert (folder / "later.csv").read_bytes() == (folder / "o.csv").read_bytes()
     text = (folder / "r.html").read_text()
-    assert text.count("<svg") == 3 and "model0.csv" in text
+    assert text.count('role="img"') == 3 and "model0.csv" in text
     _, err = run(folder, *search, "--seed=3", "--weights_file=w.json", status=2)
     assert "choose another --weights_file" in err
 

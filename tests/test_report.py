@@ -113,7 +113,7 @@ def test_the_page_holds_the_numbers_that_were_printed(tmp_path, evaluation):
     embedded = next(text for text in reader.text if text.startswith('{"map_at_k"'))
     assert json.loads(embedded) == json.loads(json.dumps(results))
     text = "\n".join(reader.text)
-    for expected in (f"{results['map_at_k']:.5f}", f"{results['interval'][0]:.4f} – {results['interval'][1]:.4f}",
+    for expected in (f"{results['map_at_k']:.5f}", f"{results['interval'][0]:.4f}–{results['interval'][1]:.4f}",
                      "Holdout MAP@K", "Holdout loss", "Expected calibration error", "2 of 2 rated pairs wrong"):
         assert expected in text
     # Worst class first: (1 + 2/3) / 2 and 1.

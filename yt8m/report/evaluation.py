@@ -43,7 +43,7 @@ def _headline(results):
         shown.append((f"MAP@{results['top_n']:,}", f"{results['map_at_k']:.5f}"))
     if "interval" in results:
         low, high = results["interval"]
-        shown.append(("95% interval, bootstrap over videos", f"{low:.4f} – {high:.4f}"))
+        shown.append(("95% interval, bootstrap over videos", f"{low:.4f}–{high:.4f}"))
     if "difference" in results:
         difference = results["difference"]
         said = f"better than the other, 95% from {difference['low']:+.4f} to {difference['high']:+.4f}"

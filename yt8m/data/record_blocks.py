@@ -64,11 +64,13 @@ def parse_good(parse, serialized):
 
     A part on which ``parse`` raises tf.errors.OpError is halved until its bad records stand alone.
     """
-    waiting = [slice(0, len(serialized))]
+    whole = slice(0, len(serialized))
+    waiting = [whole]
     while waiting:
         rows = waiting.pop()
         try:
-            yield rows.start, parse(serialized[rows])
+            # A slice is a copy, even of the whole.
+            yield rows.start, parse(serialized if rows == whole else serialized[rows])
         except tf.errors.OpError:
             if rows.stop - rows.start == 1:
                 yield rows.start, None

@@ -12,7 +12,17 @@ The same command again goes on where the run stopped.
 from absl import flags
 
 from yt8m import command_line, run_flags
-from yt8m.config import AVERAGINGS, LOSSES, OPTIMIZERS, RunConfig, TrainConfig
+from yt8m.config import (
+    ANNEALINGS,
+    AVERAGINGS,
+    LOSSES,
+    MASKED_FRAMES,
+    OPTIMIZERS,
+    ConsistencyConfig,
+    MaskedFramesConfig,
+    RunConfig,
+    TrainConfig,
+)
 from yt8m.models.presets import PRESETS
 from yt8m.types import InputError
 
@@ -28,6 +38,11 @@ _TRAIN_FLAGS = (
     "swa_period",
     "loss",
     "label_smoothing",
+    "label_weight",
+    "pseudo_ratio",
+    "balance_threshold",
+    "multigrid",
+    "average_checkpoints",
     "base_learning_rate",
     "learning_rate_decay",
     "learning_rate_decay_examples",
@@ -70,6 +85,62 @@ flags.DEFINE_integer("swa_start_step", 0, "Step from which --averaging=swa takes
 flags.DEFINE_integer("swa_period", 100, "Steps between the weights that --averaging=swa takes.", lower_bound=1)
 flags.DEFINE_enum("loss", "cross_entropy", LOSSES, "Loss of a (video or segment, class) pair.")
 flags.DEFINE_float("label_smoothing", 0.0, "Part of each label, in [0, 1), that is spread evenly over yes and no.")
+flags.DEFINE_float("label_weight", 1.0, "Weight of the loss of labels; 0 pre-trains on --masked_frames alone.", 0.0)
+flags.DEFINE_enum(
+    "masked_frames",
+    "none",
+    ("none", *MASKED_FRAMES),
+    "Has a frame_bert guess hidden frames besides: telling each from other frames (nce), or its values (mse).",
+)
+flags.DEFINE_float("masked_frames_weight", 1.0, "Weight of the loss of --masked_frames.", 0.0)
+flags.DEFINE_float("mask_fraction", 0.15, "Part of a video's frames that --masked_frames hides, at least one frame.")
+flags.DEFINE_string(
+    "unlabelled_data_pattern",
+    "",
+    "Files whose segments, labels unseen, the model shall judge as it judges their augmented views (UDA). "
+    f"{run_flags.PATTERN_HELP}",
+)
+flags.DEFINE_float("uda_weight", 1.0, "Weight of the loss on --unlabelled_data_pattern.", 0.0)
+flags.DEFINE_integer("uda_ratio", 1, "Unlabelled segments a step for each labelled one.", lower_bound=1)
+flags.DEFINE_float("uda_temperature", 0.4, "Sharpens what is said of a segment, the more the further below 1.")
+flags.DEFINE_float("uda_confidence", 0.8, "Pairs (segment, class) count if yes or no is at least this probable.")
+flags.DEFINE_enum(
+    "tsa",
+    "none",
+    ANNEALINGS,
+    "Training signal annealing: labelled pairs that are already right with more than a rising probability do not count.",
+)
+flags.DEFINE_integer("tsa_steps", None, "Steps over which --tsa releases all pairs. Default: --max_steps.", lower_bound=1)
+flags.DEFINE_string(
+    "pseudo_data_pattern",
+    "",
+    f"Files of pseudo-labelled segments to train on too, as selftrain.py writes them. {run_flags.PATTERN_HELP}",
+)
+flags.DEFINE_float("pseudo_ratio", 2.0, "Pseudo-labelled segments a step for each rated one; both share --batch_size.")
+flags.DEFINE_float(
+    "balance_threshold",
+    0.0,
+    "Share of the rated segments below which a class counts as rare: its segments are repeated, by the square root of "
+    "how rare it is. 0 repeats none.",
+    lower_bound=0,
+)
+flags.DEFINE_bool(
+    "multigrid",
+    False,
+    "Larger batches of fewer frames in the first two thirds of --num_epochs (4 times, then twice), for whole videos.",
+)
+flags.DEFINE_integer(
+    "average_checkpoints",
+    0,
+    "Number of the last evaluated models whose mean is scored at the end, and kept if it is the best. 0: none.",
+    lower_bound=0,
+)
+flags.DEFINE_string(
+    "adapt_bn",
+    "",
+    "Files, labels unseen, on which the best model's batch norm statistics are estimated anew at the end. "
+    f"{run_flags.PATTERN_HELP}",
+)
 flags.DEFINE_float("base_learning_rate", None, "Learning rate at the start. Default: 0.0001.")
 flags.DEFINE_float("learning_rate_decay", None, "Factor on it after every --learning_rate_decay_examples. Default: 0.9.")
 flags.DEFINE_integer("learning_rate_decay_examples", None, "Examples between decays. Default: 2000000.")
@@ -106,7 +177,7 @@ def prepare():
     train_settings = run_flags.given(*_TRAIN_FLAGS)
     if "max_steps" in train_settings:
         train_settings.setdefault("num_epochs", None)
-    train_config = TrainConfig(**train_settings)
+    train_config = TrainConfig(**train_settings, masked_frames=_masked_frames(), consistency=_consistency())
     split = run_flags.given("train_data_pattern", "eval_data_pattern", "holdout_files", "holdout_fraction")
     source, holdout = split_sources(**split, seed=train_config.seed)
     run = RunConfig(
@@ -116,11 +187,40 @@ def prepare():
         **split,
         preset=FLAGS.preset or (base.preset if base else ""),
         init_from=FLAGS.init_from,
+        **run_flags.given("pseudo_data_pattern", "unlabelled_data_pattern", "adapt_bn"),
         tta=preset.tta if preset else base.tta if base else (0, 0),
     )
     if holdout and not FLAGS.holdout_fraction and FLAGS.check_split:
         check_disjoint(source.files, holdout.files, skip_corrupt=run.data.skip_corrupt)
     return {"run": run, "source": source, "holdout": holdout, "cache_dir": FLAGS.cache_dir, "placement": placement}
+
+
+def _masked_frames():
+    if FLAGS.masked_frames == "none":
+        return MaskedFramesConfig()
+    return MaskedFramesConfig(
+        weight=FLAGS.masked_frames_weight, method=FLAGS.masked_frames, fraction=FLAGS.mask_fraction
+    )
+
+
+def _consistency():
+    if not FLAGS.unlabelled_data_pattern:
+        if FLAGS.tsa != "none":
+            raise InputError("--tsa goes with --unlabelled_data_pattern")
+        return ConsistencyConfig()
+    if not FLAGS.segment_labels:
+        raise InputError("--unlabelled_data_pattern goes with --segment_labels: it is segments that have views")
+    steps = FLAGS.tsa_steps or FLAGS.max_steps
+    if FLAGS.tsa != "none" and not steps:
+        raise InputError("--tsa needs --tsa_steps or --max_steps, over which it releases the labelled pairs")
+    return ConsistencyConfig(
+        weight=FLAGS.uda_weight,
+        ratio=FLAGS.uda_ratio,
+        temperature=FLAGS.uda_temperature,
+        confidence=FLAGS.uda_confidence,
+        annealing=FLAGS.tsa,
+        annealing_steps=steps or 1,
+    )
 
 
 def run():

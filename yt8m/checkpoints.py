@@ -5,11 +5,13 @@ train_dir/
   state.json                where training is, and which checkpoint belongs to that
   checkpoint-<step>.keras   model and optimizer
   best.keras                the model with the best holdout score, or the last one where nothing is held out
+  snapshot-<step>.keras     the last evaluated models, if they are to be averaged
   metrics.jsonl             one line an evaluation
   calibration.json          what makes probabilities of the best model's scores, if eval.py --calibrate was run
   tensorboard/
 """
 
+import contextlib
 import dataclasses
 import glob
 import hashlib
@@ -23,6 +25,7 @@ import numpy as np
 from yt8m.calibration import read_calibration, write_calibration
 from yt8m.config import RunConfig
 from yt8m.files import atomic_path, write_text
+from yt8m.learner import Learner
 from yt8m.models import MODELS
 from yt8m.types import InputError
 
@@ -109,17 +112,32 @@ def restore_checkpoint(train_dir, model):
 
 def save_best(train_dir, model):
     """Saves the model as the one to evaluate and predict with; without its optimizer, which is twice its size."""
-    optimizer, model.optimizer = model.optimizer, None
-    try:
+    with _without_optimizer(model):
         _save(os.path.join(train_dir, "best.keras"), model)
-    finally:
-        model.optimizer = optimizer
 
 
 def load_model(train_dir):
     """(model, RunConfig) of a run: the best model, or the latest checkpoint where there is no best one yet."""
     run = read_run_config(train_dir)
     return _load_model(model_path(train_dir)), run
+
+
+def save_snapshot(train_dir, model, *, step, keep):
+    """Saves the model as it is at ``step``, and drops all but the ``keep`` latest of such."""
+    with _without_optimizer(model):
+        _save(os.path.join(train_dir, f"snapshot-{step:08d}.keras"), model)
+    for stale in snapshots(train_dir)[:-keep]:
+        os.unlink(stale)
+
+
+def snapshots(train_dir):
+    """Paths of what save_snapshot saved, oldest first."""
+    return sorted(glob.glob(os.path.join(glob.escape(train_dir), "snapshot-*.keras")))
+
+
+def load_snapshot(path):
+    """The model of one of snapshots()."""
+    return _load_model(path)
 
 
 def initialize_from(model, train_dir):
@@ -210,7 +228,9 @@ def _load_model(path):
     # Loading needs the classes registered, and safe mode takes no other.
     len(MODELS)
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        loaded = keras.saving.load_model(path, compile=False, safe_mode=True)
+        # A checkpoint may hold what trains the model along with it.
+        return loaded.model if isinstance(loaded, Learner) else loaded
     except Exception as error:
         raise InputError(f"{path} cannot be loaded as a model: {_first_line(error)}") from error
 
@@ -224,6 +244,15 @@ def _load_weights(model, path):
 
 def _first_line(error):
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+@contextlib.contextmanager
+def _without_optimizer(model):
+    optimizer, model.optimizer = getattr(model, "optimizer", None), None
+    try:
+        yield
+    finally:
+        model.optimizer = optimizer
 
 
 def _save(path, model):

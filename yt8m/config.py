@@ -13,6 +13,8 @@ UNRATED_POLICIES = ("masked", "negative", "video_negative")
 OPTIMIZERS = ("adam", "rectified_adam", "lamb", "sgd")
 AVERAGINGS = ("none", "ema", "swa")
 LOSSES = ("cross_entropy", "focal", "asymmetric")
+MASKED_FRAMES = ("nce", "mse")
+ANNEALINGS = ("none", "linear", "log", "exp")
 BORDERS = ("clamp", "roll", "reflect", "mask")
 
 
@@ -49,6 +51,17 @@ class Config:
         for field in fields:
             if getattr(self, field) is not None and getattr(self, field) <= 0:
                 raise InputError(f"{field} is {getattr(self, field)}; it must be positive")
+
+    def _check_at_least_zero(self, *fields):
+        for field in fields:
+            if getattr(self, field) < 0:
+                raise InputError(f"{field} is {getattr(self, field)}; it must be at least 0")
+
+    def _check_within(self, field, low, high, *, inclusive=False):
+        value = getattr(self, field)
+        if not low < value < high and not (inclusive and low <= value <= high):
+            ends = f"from {low} to {high}" if inclusive else f"between {low} and {high}"
+            raise InputError(f"{field} is {value}; it must lie {ends}")
 
 
 def _from_json_value(kind, value):
@@ -125,6 +138,47 @@ class ModelConfig(Config):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class MaskedFramesConfig(Config):
+    """Masked frame modelling beside the labels, see yt8m.layers.masked_frames.
+
+    weight: of its loss, 0 is off. method: "nce" or "mse". fraction: of a video's frames that are hidden.
+    """
+
+    weight: float = 0.0
+    method: str = "nce"
+    fraction: float = 0.15
+
+    def __post_init__(self):
+        self._check_at_least_zero("weight")
+        self._check_choice("method", MASKED_FRAMES)
+        self._check_within("fraction", 0, 1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ConsistencyConfig(Config):
+    """Consistency of predictions on unlabelled segments and their augmented views (UDA), see yt8m.learner.
+
+    weight: of its loss, 0 is off. ratio: unlabelled segments for each labelled one. temperature: below 1 sharpens what
+    is said of a segment before the view has to say it too. confidence: pairs (segment, class) count whose yes or no
+    is at least as sure. annealing: how labelled pairs that are right already are released over annealing_steps
+    ("none" uses all from the start).
+    """
+
+    weight: float = 0.0
+    ratio: int = 1
+    temperature: float = 0.4
+    confidence: float = 0.8
+    annealing: str = "none"
+    annealing_steps: int = 1
+
+    def __post_init__(self):
+        self._check_at_least_zero("weight")
+        self._check_positive("ratio", "temperature", "annealing_steps")
+        self._check_within("confidence", 0.5, 1, inclusive=True)
+        self._check_choice("annealing", ANNEALINGS)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig(Config):
     """How a model is trained. Defaults are the paper's section 4: Adam 1e-4, x0.9 every 2M examples, batch 128.
 
@@ -133,8 +187,14 @@ class TrainConfig(Config):
     averaging: which weights are scored, kept as the best and used: "none", those of the moment; "ema", a moving average
         of ema_momentum a step; "swa", the mean over every swa_period-th step from swa_start_step on.
     loss: "cross_entropy", "focal" or "asymmetric", see yt8m.losses; label_smoothing: e makes labels (1 - e) y + e / 2.
+    label_weight: of the loss of labels, 0 for pre-training on masked_frames alone.
+    masked_frames, consistency: what else is learned. pseudo_ratio: pseudo-labelled segments for each rated one.
+    balance_threshold: classes that are in less than this share of the rated segments are repeated, see
+        yt8m.data.balance; 0 repeats none.
+    multigrid: more and shorter examples a step in the first two thirds of training, see yt8m.schedules.
     num_epochs, max_steps: whichever comes first ends training; None is no limit.
     evaluate_steps: steps between evaluations on the holdout; None is once an epoch.
+    average_checkpoints: the mean of so many last evaluated models is scored at the end, and kept if it is the best.
     patience: evaluations without a better holdout score after which training stops; None never.
     """
 
@@ -153,6 +213,13 @@ class TrainConfig(Config):
     clip_gradient_norm: float = 1.0
     loss: str = "cross_entropy"
     label_smoothing: float = 0.0
+    label_weight: float = 1.0
+    masked_frames: MaskedFramesConfig = MaskedFramesConfig()
+    consistency: ConsistencyConfig = ConsistencyConfig()
+    pseudo_ratio: float = 2.0
+    balance_threshold: float = 0.0
+    multigrid: bool = False
+    average_checkpoints: int = 0
     num_epochs: int | None = 5
     max_steps: int | None = None
     evaluate_steps: int | None = None
@@ -179,8 +246,15 @@ class TrainConfig(Config):
         self._check_choice("loss", LOSSES)
         if not 0 <= self.label_smoothing < 1:
             raise InputError(f"label_smoothing is {self.label_smoothing}; it must be at least 0 and below 1")
-        if not 0 < self.ema_momentum < 1:
-            raise InputError(f"ema_momentum is {self.ema_momentum}; it must lie between 0 and 1")
+        self._check_within("ema_momentum", 0, 1)
+        self._check_positive("pseudo_ratio")
+        self._check_at_least_zero("label_weight", "balance_threshold", "average_checkpoints")
+        if not self.label_weight and not self.masked_frames.weight:
+            raise InputError("label_weight is 0, and there is nothing else to learn: give masked_frames a weight")
+        if self.multigrid and self.segment_labels:
+            raise InputError("multigrid is for whole videos: a segment has five frames")
+        if self.multigrid and self.num_epochs is None:
+            raise InputError("multigrid needs num_epochs, whose thirds are its stages")
         if self.num_epochs is None and self.max_steps is None:
             raise InputError("training needs an end: set num_epochs or max_steps")
 
@@ -193,6 +267,9 @@ class RunConfig(Config):
         held out, see yt8m.data.splits.
     preset: name of the preset that the run started from, "" for none.
     init_from: folder of the run whose weights it started from, "" for none.
+    pseudo_data_pattern: files of pseudo-labelled segments to train on too, see yt8m.pseudo_labels.
+    unlabelled_data_pattern: files whose segments train.consistency is learned on.
+    adapt_bn: files on which the best model's batch norm statistics are estimated anew at the end.
     tta: first and last temporal shift that inference uses where none is given.
     """
 
@@ -205,4 +282,7 @@ class RunConfig(Config):
     holdout_fraction: float = 0.0
     preset: str = ""
     init_from: str = ""
+    pseudo_data_pattern: str = ""
+    unlabelled_data_pattern: str = ""
+    adapt_bn: str = ""
     tta: tuple[int, int] = (0, 0)

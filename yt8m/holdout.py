@@ -2,12 +2,15 @@
 
 import itertools
 
+import keras
 import numpy as np
+from keras import ops
 
 from yt8m.data.doctor import explain_errors
 from yt8m.data.pipeline import estimate_examples, make_dataset
 from yt8m.evaluation import RatedLabels, evaluate_scores
 from yt8m.metrics import VideoMetrics
+from yt8m.prediction import Scorer
 from yt8m.progress import Progress
 from yt8m.targets import rated_pairs
 from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError, Segment
@@ -63,9 +66,72 @@ def evaluate_model(
     return tally.result() | {"loss": loss / examples}
 
 
+def evaluate_masked_frames(learner, source, config, *, segment_labels, batch_size):
+    """How well the model of ``learner`` (a Learner) guesses hidden frames: ``masked_frames_quality`` and ``loss``.
+
+    Other arguments as in evaluate_model. The same frames are hidden each time.
+    """
+    scorer = _MaskedFramesScorer(learner)
+    windows = "rated" if segment_labels else "video"
+    dataset = make_dataset(list(source.files), config, windows=windows, batch_size=batch_size, keep=source.keep)
+    random = learner.masked_frames.seed_generator.state
+    earlier = np.array(random)
+    random.assign(np.zeros_like(earlier))
+    sums, examples = np.zeros(2), 0
+    with explain_errors(source.files, config):
+        for features, _ in dataset.as_numpy_iterator():
+            count = len(features["num_frames"])
+            sums += count * scorer.predict_on_batch(features)[0].astype(np.float64)
+            examples += count
+    random.assign(earlier)
+    if not examples:
+        raise InputError(f"there is nothing to evaluate on in {source.files[0]} and {len(source.files) - 1} more")
+    loss, quality = (sums / examples).tolist()
+    return {"masked_frames_quality": quality, "loss": loss}
+
+
+class _MaskedFramesScorer(keras.Model):
+    def __init__(self, learner):
+        super().__init__(name="masked_frames_scorer")
+        self.learner = learner
+
+    def call(self, inputs):
+        return ops.stack(self.learner.masked_frames_scores(inputs, training=False))[None]
+
+
+class ModelScorer:
+    """Context manager that gives a Scorer of a model in training.
+
+    Where several processes hold the model together (``placement``, a Placement), it is of a copy that each has to
+    itself.
+    """
+
+    def __init__(self, model, *, batch_size, placement):
+        self.model, self.placement = model, placement
+        self.copy = None
+        if placement.num_processes > 1:
+            with placement.alone():
+                self.copy = type(model).from_config(model.get_config())
+                self.copy.build()
+        self.scorer = Scorer(self.copy or model, batch_size=batch_size, fixed=placement.num_devices > 1)
+        self.alone = None
+
+    def __enter__(self):
+        self.alone = self.placement.alone()
+        self.alone.__enter__()
+        if self.copy is not None:
+            for variable, value in zip(self.copy.variables, self.model.variables, strict=True):
+                variable.assign(np.asarray(value))
+        return self.scorer
+
+    def __exit__(self, *exception):
+        return self.alone.__exit__(*exception)
+
+
 def headline(results):
     """(name, value) of the number that a model is chosen by: MAP@K of segments, GAP of videos."""
-    name = next(name for name in results if name == "map_at_k" or name.startswith("gap_at_"))
+    known = ("map_at_k", "masked_frames_quality")
+    name = next(name for name in results if name in known or name.startswith("gap_at_"))
     return name, results[name]
 
 

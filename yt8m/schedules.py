@@ -1,4 +1,4 @@
-"""Learning rates over training."""
+"""What changes over training: learning rate, and size and number of examples."""
 
 import keras
 
@@ -14,3 +14,14 @@ def exponential_decay(config):
         decay_rate=config.learning_rate_decay,
         staircase=True,
     )
+
+
+def multigrid_factor(config, epoch):
+    """How many times more examples, with as many times fewer frames, a step has in ``epoch`` (counted from 0).
+
+    config: TrainConfig. 4 in the first third of the epochs, 2 in the second, 1 in the last: the long cycle of multigrid
+    training (Wu et al. 2020) with its two coarser grids in time. Always 1 where config.multigrid is off.
+    """
+    if not config.multigrid:
+        return 1
+    return (4, 2, 1)[min(2, 3 * epoch // config.num_epochs)]

@@ -4,27 +4,28 @@ import contextlib
 import dataclasses
 import math
 import os
-import signal
-import threading
 import time
 import warnings
 
 import keras
-import numpy as np
 from tensorboard.summary import Writer
 
 from yt8m import checkpoints
 from yt8m.data.cache import open_cache
 from yt8m.data.doctor import explain_errors
-from yt8m.data.pipeline import estimate_examples, make_dataset
 from yt8m.data.splits import Source
+from yt8m.data.tfrecord import list_files
 from yt8m.devices import Placement, default_jit_compile
-from yt8m.holdout import evaluate_model, headline
+from yt8m.finishing import adapt_batch_norm, average_weights
+from yt8m.holdout import ModelScorer, evaluate_masked_frames, evaluate_model, headline
+from yt8m.interrupts import handling_signals
+from yt8m.learner import Learner
 from yt8m.losses import make_loss
 from yt8m.models.base import build_model
 from yt8m.optimizers import make_optimizer
 from yt8m.prediction import Scorer
 from yt8m.progress import Progress
+from yt8m.training_data import TrainingData
 from yt8m.types import InputError
 
 
@@ -70,8 +71,9 @@ def train(run, *, source, holdout=None, train_dir, cache_dir="", placement=Place
     with placement.scope():
         model = build_model(run.model, run.data, dtype="mixed_bfloat16" if run.train.mixed_precision else None)
         model.pair_loss = make_loss(run.train.loss, label_smoothing=run.train.label_smoothing)
-        model.compile(optimizer=make_optimizer(run.train), jit_compile=default_jit_compile())
-        state = _restore_or_initialize(run, model, train_dir)
+        learner = _make_learner(model, run.train)
+        learner.compile(optimizer=make_optimizer(run.train), jit_compile=default_jit_compile())
+        state = _restore_or_initialize(run, learner, model, train_dir)
     if placement.is_chief:
         # Only now, so that what is refused leaves no run behind.
         checkpoints.write_run_config(train_dir, run)
@@ -80,11 +82,16 @@ def train(run, *, source, holdout=None, train_dir, cache_dir="", placement=Place
         print(f"{train_dir} is trained to its end, step {state.step}")
         return state
     state.finished = False
-    cache = _open_cache(cache_dir, run, source, holdout)
-    session = _Session(
-        run, model, state, source=source, holdout=holdout, train_dir=train_dir, cache=cache, placement=placement
+    data = TrainingData(
+        run=run,
+        source=source,
+        pseudo=_further_source(run.pseudo_data_pattern),
+        unlabelled=_further_source(run.unlabelled_data_pattern),
+        cache=_open_cache(cache_dir, run, source, holdout),
+        placement=placement,
     )
-    with contextlib.closing(session), explain_errors(source.files, run.data), _handling_signals(session.interrupt):
+    session = _Session(data, learner, model, state, holdout=holdout, train_dir=train_dir)
+    with contextlib.closing(session), explain_errors(data.files, run.data), handling_signals(session.interrupt):
         try:
             session.run()
         except KeyboardInterrupt:
@@ -92,6 +99,19 @@ def train(run, *, source, holdout=None, train_dir, cache_dir="", placement=Place
                 session.save()
             raise
     return state
+
+
+def _make_learner(model, config):
+    """What is fitted: the model itself where labels are all there is to learn from."""
+    if not config.masked_frames.weight and not config.consistency.weight:
+        return model
+    return Learner(
+        model, masked_frames=config.masked_frames, consistency=config.consistency, label_weight=config.label_weight
+    )
+
+
+def _further_source(pattern):
+    return Source(tuple(list_files(pattern))) if pattern else None
 
 
 def _open_cache(cache_dir, run, source, holdout):
@@ -102,21 +122,8 @@ def _open_cache(cache_dir, run, source, holdout):
     return open_cache(cache_dir, [*source.files, *(holdout.files if holdout else ())], run.data)
 
 
-@contextlib.contextmanager
-def _handling_signals(handler):
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    earlier = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, former in earlier.items():
-            signal.signal(number, former)
-
-
-def _restore_or_initialize(run, model, train_dir):
-    restored = checkpoints.restore_checkpoint(train_dir, model)
+def _restore_or_initialize(run, learner, model, train_dir):
+    restored = checkpoints.restore_checkpoint(train_dir, learner)
     if restored is not None:
         fields = {field.name for field in dataclasses.fields(TrainState)}
         state = TrainState(**{name: value for name, value in restored.items() if name in fields})
@@ -143,19 +150,18 @@ def _out_of_patience(state, config):
 class _Session:
     """One sitting of a run: its epochs, and what happens between steps."""
 
-    def __init__(self, run, model, state, *, source, holdout, train_dir, cache, placement):
-        self.run_config = run
-        self.config = run.train
+    def __init__(self, data, learner, model, state, *, holdout, train_dir):
+        self.data = data
+        self.run_config = data.run
+        self.config = data.run.train
+        self.learner = learner
         self.model = model
-        self.placement = placement
-        self.scorer = _ModelScorer(model, run.train.batch_size, placement)
+        self.placement = data.placement
+        self.scorer = ModelScorer(model, batch_size=self.config.batch_size, placement=self.placement)
         self.state = state
-        self.source: Source = source
         self.holdout = holdout
         self.train_dir = train_dir
-        self.cache = cache
-        self.windows = "rated" if run.train.segment_labels else "video"
-        self.board = Writer(os.path.join(train_dir, "tensorboard")) if placement.is_chief else None
+        self.board = Writer(os.path.join(train_dir, "tensorboard")) if self.placement.is_chief else None
         self.saved_at = time.monotonic()
         self.progress = None
         self.loss = None
@@ -163,7 +169,7 @@ class _Session:
         self.interrupted = False
 
     def run(self):
-        total = self._total_steps(self.state.steps_per_epoch or self._estimated_steps_per_epoch())
+        total = self._total_steps(self.state.steps_per_epoch or self.data.steps_per_epoch())
         with Progress(
             "training", total=total, unit="steps", initial=self.state.step, shown=self.placement.is_chief
         ) as self.progress:
@@ -171,8 +177,9 @@ class _Session:
             self._evaluate_if_due()
             while _can_go_on(self.state, self.config):
                 self._run_epoch()
-        if self.holdout is None:
-            self._save_best()
+            if self.holdout is None:
+                self._save_best()
+            self._finish()
         self.state.finished = True
         self.save()
 
@@ -193,21 +200,16 @@ class _Session:
         self._synchronize()
         if self.placement.is_chief:
             with self.placement.alone():
-                checkpoints.save_checkpoint(self.train_dir, self.model, dataclasses.asdict(self.state))
+                checkpoints.save_checkpoint(self.train_dir, self.learner, dataclasses.asdict(self.state))
         self.saved_at = time.monotonic()
 
     def evaluate(self):
         """Scores the holdout, records the result and keeps the model if it is the best so far."""
         self._check_loss()
         self._synchronize()
-        with self._averaged(), self.scorer as scorer:
-            results = evaluate_model(
-                scorer,
-                self.holdout,
-                self.run_config.data,
-                segment_labels=self.config.segment_labels,
-                cache=self.cache,
-            )
+        with self._averaged():
+            results = self._score()
+            self._keep_snapshot()
         name, score = headline(results)
         self.state.evaluated_at = self.state.step
         better = self.state.best is None or score > self.state.best
@@ -220,6 +222,64 @@ class _Session:
         mark = "best so far" if better else f"best is {self.state.best:.4f}"
         self.progress.message(f"step {self.state.step}: holdout {name} {score:.4f} ({mark})")
 
+    def _score(self):
+        segment_labels = self.config.segment_labels
+        if not self.config.label_weight:
+            options = {"segment_labels": segment_labels, "batch_size": self.config.batch_size}
+            return evaluate_masked_frames(self.learner, self.holdout, self.run_config.data, **options)
+        with self.scorer as scorer:
+            return self._score_with(scorer)
+
+    def _score_with(self, scorer):
+        options = {"segment_labels": self.config.segment_labels, "cache": self.data.cache}
+        return evaluate_model(scorer, self.holdout, self.run_config.data, **options)
+
+    def _keep_snapshot(self):
+        if self.config.average_checkpoints and self.placement.is_chief:
+            with self.placement.alone():
+                checkpoints.save_snapshot(
+                    self.train_dir, self.model, step=self.state.step, keep=self.config.average_checkpoints
+                )
+
+    def _finish(self):
+        """Averages checkpoints and adapts batch norm, where asked for: what is done once training is over."""
+        if not self.placement.is_chief:
+            return
+        with self.placement.alone():
+            if self.config.average_checkpoints and self.state.step:
+                self._average_checkpoints()
+            if self.run_config.adapt_bn:
+                self._adapt_batch_norm()
+
+    def _average_checkpoints(self):
+        paths = checkpoints.snapshots(self.train_dir)
+        model = average_weights(map(checkpoints.load_snapshot, paths))
+        if self.holdout is None:
+            checkpoints.save_best(self.train_dir, model)
+            self.progress.message(f"kept the mean of {len(paths)} checkpoints")
+            return
+        name, score = headline(self._score_with(Scorer(model, batch_size=self.config.batch_size)))
+        better = score > self.state.best
+        if better:
+            self.state.best = score
+            checkpoints.save_best(self.train_dir, model)
+        mark = "best so far" if better else f"best is {self.state.best:.4f}"
+        self.progress.message(f"mean of {len(paths)} checkpoints: holdout {name} {score:.4f} ({mark})")
+
+    def _adapt_batch_norm(self):
+        model, _ = checkpoints.load_model(self.train_dir)
+        target = _further_source(self.run_config.adapt_bn)
+        windows = "all" if self.config.segment_labels else "video"
+        adapt_batch_norm(
+            model, target, self.run_config.data, windows=windows, batch_size=self.config.batch_size, show_progress=False
+        )
+        checkpoints.save_best(self.train_dir, model)
+        message = f"adapted batch norm to {self.run_config.adapt_bn}"
+        if self.holdout is not None:
+            name, score = headline(self._score_with(Scorer(model, batch_size=self.config.batch_size)))
+            message += f": holdout {name} {score:.4f} (before {self.state.best:.4f})"
+        self.progress.message(message)
+
     def _save_best(self):
         self._synchronize()
         if self.placement.is_chief:
@@ -229,7 +289,7 @@ class _Session:
     @contextlib.contextmanager
     def _averaged(self):
         """Context in which the model has its averaged weights, where the optimizer keeps such."""
-        swap = getattr(self.model.optimizer, "swap", None) if self.state.step else None
+        swap = getattr(self.learner.optimizer, "swap", None) if self.state.step else None
         if swap is None:
             yield
             return
@@ -281,35 +341,21 @@ class _Session:
     def _synchronize(self):
         """Under JAX the weights are in the model only when asked for."""
         if keras.backend.backend() == "jax":
-            self.model.jax_state_sync()
+            self.learner.jax_state_sync()
 
     def _run_epoch(self):
         state = self.state
-        dataset = make_dataset(
-            list(self.source.files),
-            self.run_config.data,
-            windows=self.windows,
-            batch_size=self.config.batch_size,
-            training=True,
-            seed=self.config.seed,
-            epoch=state.epoch,
-            keep=self.source.keep,
-            cache=self.cache,
-            # Devices share a batch evenly.
-            drop_remainder=self.placement.num_devices > 1,
-            share=(self.placement.process_id, self.placement.num_processes),
-        )
+        dataset = self.data.epoch(state.epoch)
         before = state.step
         with warnings.catch_warnings():
             # That is how an epoch ends whose length nobody knows beforehand.
             warnings.filterwarnings("ignore", message="Your input ran out of data")
             self.stepping = True
-            self.model.fit(
+            self.learner.fit(
                 dataset.skip(state.epoch_step), epochs=1, verbose=0, shuffle=False, callbacks=[_AfterStep(self)]
             )
         self.stepping = False
-        if state.step == before and state.epoch_step == 0:
-            raise InputError(self._nothing_to_learn_from())
+        self.data.check_not_empty(state.step - before + state.epoch_step)
         if _can_go_on(state, self.config):
             state.steps_per_epoch = state.epoch_step
             self.progress.total = self._total_steps(state.steps_per_epoch)
@@ -318,10 +364,6 @@ class _Session:
             raise KeyboardInterrupt
         self._evaluate_if_due()
 
-    def _nothing_to_learn_from(self):
-        kind = "rated segments" if self.config.segment_labels else "videos"
-        return f"the training files hold no {kind}: {self.source.files[0]} and {len(self.source.files) - 1} more"
-
     def _total_steps(self, steps_per_epoch):
         """Steps in all, or None where that is not known."""
         ends = [self.config.max_steps]
@@ -329,42 +371,10 @@ class _Session:
             ends.append(self.config.num_epochs * steps_per_epoch)
         return min((end for end in ends if end), default=None)
 
-    def _estimated_steps_per_epoch(self):
-        examples = estimate_examples(self.source, self.run_config.data, windows=self.windows)
-        return examples and max(1, round(examples / self.config.batch_size))
-
     def _log_to_board(self):
         self.board.add_scalar("train/loss", float(self.loss), self.state.step)
-        self.board.add_scalar("train/learning_rate", float(self.model.optimizer.learning_rate), self.state.step)
+        self.board.add_scalar("train/learning_rate", float(self.learner.optimizer.learning_rate), self.state.step)
         self.board.add_scalar("train/examples_per_second", self.progress.rate * self.config.batch_size, self.state.step)
-
-
-class _ModelScorer:
-    """Context manager that gives a Scorer of the model in training.
-
-    Where several processes hold the model together, it is of a copy that each has to itself.
-    """
-
-    def __init__(self, model, batch_size, placement):
-        self.model, self.placement = model, placement
-        self.copy = None
-        if placement.num_processes > 1:
-            with placement.alone():
-                self.copy = type(model).from_config(model.get_config())
-                self.copy.build()
-        self.scorer = Scorer(self.copy or model, batch_size=batch_size, fixed=placement.num_devices > 1)
-        self.alone = None
-
-    def __enter__(self):
-        self.alone = self.placement.alone()
-        self.alone.__enter__()
-        if self.copy is not None:
-            for variable, value in zip(self.copy.variables, self.model.variables, strict=True):
-                variable.assign(np.asarray(value))
-        return self.scorer
-
-    def __exit__(self, *exception):
-        return self.alone.__exit__(*exception)
 
 
 _BOARD_STEPS = 20

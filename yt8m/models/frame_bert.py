@@ -70,13 +70,26 @@ class FrameBertModel(VideoModel):
         self.pooling = FramePooling(pooling, dtype=self.dtype_policy, name="pooling")
         self.head = self.make_head(head, num_mixtures=num_mixtures)
 
+    @property
+    def encoded_size(self):
+        """E, of the contextual frames."""
+        hidden_size = self.input_settings["hidden_size"]
+        if hidden_size is None:
+            return sum(self.feature_sizes.values())
+        return hidden_size * (len(self.feature_sizes) if self.cross_modal else 1)
+
     def encode(self, inputs, *, training=None):
         """Contextual frames (B, T, E) and the frame mask (B, T)."""
         features, frame_mask = self.modalities(inputs)
+        return self.encode_features(features, frame_mask=frame_mask, training=training), frame_mask
+
+    def encode_features(self, features, *, frame_mask, training=None):
+        """Contextual frames (B, T, E) of dequantised features, dict of (B, T, size)."""
+        features = dict(features)
         for name, encoder in self.modality_encoders.items():
             features[name] = encoder(features[name], frame_mask=frame_mask, training=training)
         joined = ops.concatenate(list(features.values()), axis=-1)
-        return self.joint_encoder(joined, frame_mask=frame_mask, training=training), frame_mask
+        return self.joint_encoder(joined, frame_mask=frame_mask, training=training)
 
     def embed(self, inputs, *, training=None):
         frames, frame_mask = self.encode(inputs, training=training)

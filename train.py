@@ -12,7 +12,7 @@ The same command again goes on where the run stopped.
 from absl import flags
 
 from yt8m import command_line, run_flags
-from yt8m.config import AVERAGINGS, LOSSES, OPTIMIZERS, RunConfig, TrainConfig
+from yt8m.config import AVERAGINGS, LOSSES, OPTIMIZERS, AugmentConfig, RunConfig, TrainConfig
 from yt8m.models.presets import PRESETS
 from yt8m.types import InputError
 
@@ -70,6 +70,17 @@ flags.DEFINE_integer("swa_start_step", 0, "Step from which --averaging=swa takes
 flags.DEFINE_integer("swa_period", 100, "Steps between the weights that --averaging=swa takes.", lower_bound=1)
 flags.DEFINE_enum("loss", "cross_entropy", LOSSES, "Loss of a (video or segment, class) pair.")
 flags.DEFINE_float("label_smoothing", 0.0, "Part of each label, in [0, 1), that is spread evenly over yes and no.")
+flags.DEFINE_integer(
+    "augment_shift", 0, "Frames by which each segment is shifted at most, either way, at random.", lower_bound=0
+)
+flags.DEFINE_bool("augment_dilute", False, "See segments also as every second one of the 9 frames around them.")
+flags.DEFINE_bool("augment_enlarge", False, "See segments also with 2 more frames on either side.")
+flags.DEFINE_float("frame_masking", 0.0, "Probability of each frame of an example to be blanked.", 0.0, 1.0)
+flags.DEFINE_float("frame_dropping", 0.0, "Probability of each frame of an example to be taken out.", 0.0, 1.0)
+flags.DEFINE_float("modality_dropout", 0.0, "Probability of an example to have one of its features blanked.", 0.0, 1.0)
+flags.DEFINE_float(
+    "mixup", 0.0, "Mix pairs of examples and their labels; alpha of the Beta distribution of shares, as in 0.2; 0 is off.", 0.0
+)
 flags.DEFINE_float("base_learning_rate", None, "Learning rate at the start. Default: 0.0001.")
 flags.DEFINE_float("learning_rate_decay", None, "Factor on it after every --learning_rate_decay_examples. Default: 0.9.")
 flags.DEFINE_integer("learning_rate_decay_examples", None, "Examples between decays. Default: 2000000.")
@@ -106,7 +117,7 @@ def prepare():
     train_settings = run_flags.given(*_TRAIN_FLAGS)
     if "max_steps" in train_settings:
         train_settings.setdefault("num_epochs", None)
-    train_config = TrainConfig(**train_settings)
+    train_config = TrainConfig(**train_settings, augment=_augment_config())
     split = run_flags.given("train_data_pattern", "eval_data_pattern", "holdout_files", "holdout_fraction")
     source, holdout = split_sources(**split, seed=train_config.seed)
     run = RunConfig(
@@ -121,6 +132,11 @@ def prepare():
     if holdout and not FLAGS.holdout_fraction and FLAGS.check_split:
         check_disjoint(source.files, holdout.files, skip_corrupt=run.data.skip_corrupt)
     return {"run": run, "source": source, "holdout": holdout, "cache_dir": FLAGS.cache_dir, "placement": placement}
+
+
+def _augment_config():
+    views = {name: FLAGS[f"augment_{name}"].value for name in ("shift", "dilute", "enlarge")}
+    return AugmentConfig(**views, **run_flags.given("frame_masking", "frame_dropping", "modality_dropout", "mixup"))
 
 
 def run():

@@ -7,7 +7,7 @@ from yt8m.layers.frame_pooling import FramePooling
 from yt8m.layers.transformer_encoder import TransformerEncoder
 from yt8m.models import MODELS
 from yt8m.models.base import VideoModel
-from yt8m.types import InputError
+from yt8m.types import InputError, SEGMENT_SECONDS
 
 
 @MODELS.register("frame_bert")
@@ -69,6 +69,11 @@ class FrameBertModel(VideoModel):
             self.joint_encoder = self._encoder(num_layers, "encoder", **self.input_settings)
         self.pooling = FramePooling(pooling, dtype=self.dtype_policy, name="pooling")
         self.head = self.make_head(head, num_mixtures=num_mixtures)
+
+    @property
+    def fixed_frames(self):
+        """The head of joined outputs has weights for each of them."""
+        return SEGMENT_SECONDS if self.pooling.method == "concat" else None
 
     def encode(self, inputs, *, training=None):
         """Contextual frames (B, T, E) and the frame mask (B, T)."""

@@ -20,7 +20,7 @@ flags.DEFINE_list("format", ["savedmodel"], f"Forms to write, comma-separated: {
 run_flags.define_class_flag()
 flags.DEFINE_string("vocabulary", None, "CSV with Index and Name, for the names of classes. Default: no names.")
 flags.DEFINE_integer("top_k", 20, "Classes that the SavedModel lists for a segment, best first.", lower_bound=1)
-run_flags.define_shift_flags()
+run_flags.define_view_flags()
 
 
 def main():
@@ -44,7 +44,7 @@ def main():
             class_ids=class_ids,
             class_names=names,
             top_k=FLAGS.top_k,
-            shifts=run_flags.shifts_from_flags(run),
+            views=run_flags.views_from_flags(run),
         )
         print(f"wrote {path}: {len(class_ids)} classes")
 

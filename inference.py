@@ -48,7 +48,7 @@ flags.DEFINE_float(
 flags.DEFINE_string("vocabulary", None, "CSV with Index and Name, for names in --timeline, --intervals and --chapters.")
 run_flags.define_class_flag()
 flags.DEFINE_integer("segment_max_pred", MAX_SEGMENTS_PER_CLASS, "Most segments to list for a class.", lower_bound=1)
-run_flags.define_shift_flags()
+run_flags.define_view_flags()
 run_flags.define_border_flag()
 run_flags.define_backend_flag()
 run_flags.define_run_check_flags()
@@ -78,13 +78,13 @@ def main():
     segments = run.train.segment_labels if FLAGS.segment_labels is None else FLAGS.segment_labels
     if not segments and FLAGS.output_file.endswith(".parquet"):
         raise InputError("--format=parquet is for segments: predictions of whole videos are CSV")
-    shifts = run_flags.shifts_from_flags(run) if segments else ()
+    views = run_flags.views_from_flags(run) if segments else ()
     folder = _folder()
     # With Ray this process may have nothing to run a model on.
     model = FLAGS.train_dir if FLAGS.ray else load_model(FLAGS.train_dir)[0]
     options = {"batch_size": FLAGS.batch_size, "folder": folder, "ray": FLAGS.ray}
     if segments:
-        written = _rank_segments(model, source, config, shifts=shifts, **options)
+        written = _rank_segments(model, source, config, views=views, **options)
     else:
         written = _tag_videos(model, source, config, **options)
     folder.remove()
@@ -148,7 +148,7 @@ def _predict_video(run, calibration):
     source = run_flags.source_from_flags(FLAGS.input_data_pattern, FLAGS.split)
     video_id, source = find_video(source, FLAGS.video_id, skip_corrupt=config.skip_corrupt)
     class_ids = run_flags.class_ids_from_flags(config.num_classes)
-    options = {"shifts": run_flags.shifts_from_flags(run), "batch_size": min(FLAGS.batch_size, 64)}
+    options = {"views": run_flags.views_from_flags(run), "batch_size": min(FLAGS.batch_size, 64)}
     model, _ = load_model(FLAGS.train_dir)
     (timeline,) = predict_timelines(model, source, config, video_ids=[video_id], class_ids=class_ids, **options)
     if calibration:

@@ -9,8 +9,7 @@ student's, with a folder for each round beside it. The same command again goes o
 
 from absl import flags
 
-import train
-from yt8m import command_line, run_flags
+from yt8m import command_line, run_flags, train_flags
 from yt8m.types import InputError
 
 FLAGS = flags.FLAGS
@@ -47,7 +46,7 @@ def main():
         raise InputError("self-training is on rated segments: give --segment_labels")
     if FLAGS.pseudo_data_pattern:
         raise InputError("--pseudo_data_pattern is what self-training makes by itself: leave it out")
-    prepared = train.prepare()
+    prepared = train_flags.prepare()
     # A split by id holds for all files.
     unlabelled = Source(tuple(list_files(FLAGS.to_label_data_pattern)), prepared["source"].keep)
     if prepared["holdout"] and FLAGS.check_split and not FLAGS.holdout_fraction:
@@ -70,7 +69,7 @@ def main():
 
 def run():
     """Entry point of the console script."""
-    for module in (run_flags, train):
+    for module in (run_flags, train_flags):
         flags.adopt_module_key_flags(module)
     command_line.run(main, resume_hint="The same command goes on with the round that was stopped.")
 

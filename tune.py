@@ -11,8 +11,7 @@ import json
 
 from absl import flags
 
-import train
-from yt8m import command_line, run_flags
+from yt8m import command_line, run_flags, train_flags
 from yt8m.types import InputError
 
 FLAGS = flags.FLAGS
@@ -36,7 +35,7 @@ flags.DEFINE_string(
 def main():
     from yt8m.tuning import default_space, tune, write_results
 
-    prepared = train.prepare()
+    prepared = train_flags.prepare()
     run = prepared["run"]
     space = run_flags.read_json(FLAGS.space, "space") if FLAGS.space else default_space(run.model.name)
     if FLAGS.init_from and not FLAGS.space:
@@ -62,7 +61,7 @@ _FREE = ("model.dropout", "model.temperature")
 
 def run():
     """Entry point of the console script."""
-    for module in (run_flags, train):
+    for module in (run_flags, train_flags):
         flags.adopt_module_key_flags(module)
     command_line.run(main, resume_hint="The same command goes on with the trial that was stopped.")
 

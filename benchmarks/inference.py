@@ -91,7 +91,7 @@ def measure_merging(folder):
     source = Source(tuple(list_files(os.path.join(folder, "data", "*"))))
     start, processor = time.perf_counter(), time.process_time()
     top = prediction.predict_segments(
-        model, source, config, class_ids=tuple(range(FLAGS.ranked)), shifts=(-2, -1, 0, 1),
+        model, source, config, class_ids=tuple(range(FLAGS.ranked)), views=(-2, -1, 0, 1),
         batch_size=FLAGS.batch_size, top_n=FLAGS.top_n,
     )  # fmt: skip
     scored, processor = time.perf_counter() - start, time.process_time() - processor

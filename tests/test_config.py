@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from yt8m.config import Config, DataConfig, ModelConfig, RunConfig, TrainConfig
+from yt8m.config import AugmentConfig, Config, DataConfig, ModelConfig, RunConfig, TrainConfig
 from yt8m.types import InputError
 
 EXAMPLES = [
@@ -66,6 +66,20 @@ def test_train_config_is_checked():
         TrainConfig(batch_size=0)
     with pytest.raises(InputError, match="set num_epochs or max_steps"):
         TrainConfig(num_epochs=None)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"shift": -1}, "shift is -1; it must be 0 or more"),
+        ({"mixup": -0.1}, "mixup is -0.1; it must be 0 or more"),
+        ({"frame_masking": 1.5}, "frame_masking is 1.5; a probability lies between 0 and 1"),
+        ({"modality_dropout": -1}, "modality_dropout is -1; a probability lies"),
+    ],
+)
+def test_augment_config_is_checked(changes, message):
+    with pytest.raises(InputError, match=message):
+        AugmentConfig(**changes)
 
 
 def test_features_are_in_reading_order():

@@ -46,7 +46,7 @@ def test_saved_model_ranks_the_segments_of_a_video(model, tmp_path):
     path = default_path(str(tmp_path), "savedmodel")
     names = {3: "three", 5: "five <&>"}
     export(
-        model, path, form="savedmodel", config=data_config(), class_ids=CLASS_IDS, class_names=names, top_k=2, shifts=shifts
+        model, path, form="savedmodel", config=data_config(), class_ids=CLASS_IDS, class_names=names, top_k=2, views=shifts
     )
     ranked = tf.saved_model.load(path).signatures["serving_default"](**{k: tf.constant(v) for k, v in video().items()})
     scores = expected(model, shifts)

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from tests.data.test_segments import window_twin
 from yt8m import prediction
 from yt8m.config import DataConfig, ModelConfig
 from yt8m.data.splits import Source
@@ -50,27 +51,25 @@ def model():
     return build_model(ModelConfig(name="moe", hyperparameters={"num_mixtures": 2}), CONFIG)
 
 
-def slow_scores(model, videos, shifts):
-    """Segment -> scores, a window at a time, clamped at the borders, averaged over the shifts."""
+def slow_scores(model, videos, views):
+    """Segment -> scores, a window at a time, clamped at the borders, averaged over the views."""
     scores = {}
     for name, frames in videos.items():
         for start in range(0, len(frames), 5):
-            views = []
-            for shift in shifts:
-                count = min(5, len(frames) - start)
-                indices = np.clip(start + shift + np.arange(count), 0, len(frames) - 1)
-                padded = np.zeros((1, 5, 6), np.uint8)
-                padded[0, :count] = frames[indices]
-                views.append(np.asarray(model({"rgb": padded, "num_frames": np.array([count], np.int32)}))[0])
-            scores[f"{name}:{start}"] = np.mean(views, axis=0)
+            found = []
+            for view in views:
+                window = frames[window_twin(start, len(frames), view, "clamp")]
+                batch = {"rgb": window[None], "num_frames": np.array([len(window)], np.int32)}
+                found.append(np.asarray(model(batch))[0])
+            scores[f"{name}:{start}"] = np.mean(found, axis=0)
     return scores
 
 
-@pytest.mark.parametrize("shifts", [(0,), (1,), (-2, -1, 0, 1)])
+@pytest.mark.parametrize("views", [(0,), (1,), (-2, -1, 0, 1), (0, "dilute", "enlarge")])
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
-def test_segments_equal_a_window_at_a_time(model, videos, source, shifts, batch_size):
-    expected = slow_scores(model, videos, shifts)
-    top = predict_segments(model, source, CONFIG, class_ids=CLASS_IDS, shifts=shifts, batch_size=batch_size)
+def test_segments_equal_a_window_at_a_time(model, videos, source, views, batch_size):
+    expected = slow_scores(model, videos, views)
+    top = predict_segments(model, source, CONFIG, class_ids=CLASS_IDS, views=views, batch_size=batch_size)
     found = {class_id: dict(zip(segments.texts(), scores)) for class_id, segments, scores in top}
     assert list(found) == [1, 3]
     for class_id, segments in found.items():
@@ -78,6 +77,14 @@ def test_segments_equal_a_window_at_a_time(model, videos, source, shifts, batch_
         assert list(segments.values()) == sorted(segments.values(), reverse=True)
         for segment, score in segments.items():
             assert score == pytest.approx(expected[segment][class_id], abs=1e-5)
+
+
+def test_a_model_of_five_frames_takes_no_longer_view(source):
+    bert = {"num_layers": 1, "num_heads": 2, "feed_forward_size": 8, "pooling": "concat"}
+    model = build_model(ModelConfig(name="frame_bert", hyperparameters=bert), CONFIG)
+    with pytest.raises(InputError, match="^this frame_bert takes segments of 5 frames, and the view enlarge has 9: leave"):
+        predict_segments(model, source, CONFIG, class_ids=CLASS_IDS, views=(0, "enlarge"))
+    predict_segments(model, source, CONFIG, class_ids=CLASS_IDS, views=(0, "dilute"))
 
 
 def test_top_n_and_top_k_cut(model, videos, source):
@@ -134,7 +141,7 @@ def listed(top):
 
 
 def segments_of(model, source, **options):
-    options = {"class_ids": CLASS_IDS, "shifts": (-1, 0), "batch_size": 2} | options
+    options = {"class_ids": CLASS_IDS, "views": (-1, 0), "batch_size": 2} | options
     return listed(predict_segments(model, source, CONFIG, **options))
 
 
@@ -183,7 +190,7 @@ def test_parts_of_another_job_are_not_used(model, parts, tmp_path, capsys):
     few = Source(parts.files[:2])
     folder = PartsFolder(tmp_path / "parts", identity=0)
     segments_of(model, few, folder=folder)
-    for change in ({"shifts": (0,)}, {"top_k": 1}):
+    for change in ({"views": (0,)}, {"top_k": 1}):
         assert segments_of(model, few, folder=folder, **change) == segments_of(model, few, **change)
         assert "holds parts of another job: starting anew" in capsys.readouterr().err
 

@@ -92,7 +92,9 @@ class DataConfig(Config):
     unrated: weight of (segment, class) pairs without a rating: "masked" 0; "negative" 1 with label 0, as the
         authors' program has it; "video_negative" 0.5 with label 0 where the class is in neither the video's nor
         the segment's labels, else 0.
-    border: what a shifted segment holds beyond the ends of its video, see yt8m.data.segments.
+    border: what a view of a segment, such as a shifted one, holds beyond the ends of its video, see yt8m.data.segments.
+    video_frames: frames of the whole video, evenly spaced, that go beside every example, for models that take such; 0
+        is none. video_radius: takes them from within that many frames of a segment; None from the whole video.
     skip_corrupt: count corrupt records and go on, instead of stopping at the first.
     """
 
@@ -105,6 +107,8 @@ class DataConfig(Config):
     sampling: str = "sequence"
     unrated: str = "masked"
     border: str = "clamp"
+    video_frames: int = 0
+    video_radius: int | None = None
     skip_corrupt: bool = False
 
     def __post_init__(self):
@@ -122,6 +126,18 @@ class DataConfig(Config):
         self._check_choice("sampling", SAMPLINGS)
         self._check_choice("unrated", UNRATED_POLICIES)
         self._check_choice("border", BORDERS)
+        self._check_video_frames()
+
+    def _check_video_frames(self):
+        self._check_positive("video_radius")
+        if self.video_frames < 0:
+            raise InputError(f"video_frames is {self.video_frames}; it must be positive, or 0 for none")
+        if self.video_radius is not None and not self.video_frames:
+            raise InputError("video_radius says where video_frames are taken from: set video_frames too")
+        if self.video_frames and self.level == "video":
+            raise InputError("video_frames are frames, and video-level records have none: set it to 0")
+        if self.video_frames and any(f"video_{name}" in self.feature_names for name in self.feature_names):
+            raise InputError("with video_frames no feature may be named as another one with video_ before it")
 
     @property
     def features(self):
@@ -135,6 +151,44 @@ class ModelConfig(Config):
 
     name: str
     hyperparameters: dict = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AugmentConfig(Config):
+    """How training examples are changed at random, anew in every epoch; nothing by default. See yt8m.data.augment.
+
+    shift, dilute, enlarge: each segment is seen under one of the views that these allow, the shifts of up to ``shift``
+        frames either way among them, all alike likely; see yt8m.data.segments.
+    frame_masking, frame_dropping: probability of each frame to be blanked, and to be taken out.
+    modality_dropout: probability of an example to have one of its features blanked.
+    mixup: alpha of the Beta distribution that shares of a mixture of two examples are drawn from; 0 mixes none.
+    """
+
+    shift: int = 0
+    dilute: bool = False
+    enlarge: bool = False
+    frame_masking: float = 0.0
+    frame_dropping: float = 0.0
+    modality_dropout: float = 0.0
+    mixup: float = 0.0
+
+    def __post_init__(self):
+        for field in ("shift", "mixup"):
+            if getattr(self, field) < 0:
+                raise InputError(f"{field} is {getattr(self, field)}; it must be 0 or more")
+        for field in ("frame_masking", "frame_dropping", "modality_dropout"):
+            if not 0 <= getattr(self, field) <= 1:
+                raise InputError(f"{field} is {getattr(self, field)}; a probability lies between 0 and 1")
+
+    @property
+    def of_segments(self):
+        """Whether segments are seen under other views."""
+        return bool(self.shift or self.dilute or self.enlarge)
+
+    @property
+    def of_frames(self):
+        """Whether single frames are changed."""
+        return bool(self.frame_masking or self.frame_dropping)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -187,6 +241,7 @@ class TrainConfig(Config):
     averaging: which weights are scored, kept as the best and used: "none", those of the moment; "ema", a moving average
         of ema_momentum a step; "swa", the mean over every swa_period-th step from swa_start_step on.
     loss: "cross_entropy", "focal" or "asymmetric", see yt8m.losses; label_smoothing: e makes labels (1 - e) y + e / 2.
+    augment: how examples are changed at random.
     label_weight: of the loss of labels, 0 for pre-training on masked_frames alone.
     masked_frames, consistency: what else is learned. pseudo_ratio: pseudo-labelled segments for each rated one.
     balance_threshold: classes that are in less than this share of the rated segments are repeated, see
@@ -213,6 +268,7 @@ class TrainConfig(Config):
     clip_gradient_norm: float = 1.0
     loss: str = "cross_entropy"
     label_smoothing: float = 0.0
+    augment: AugmentConfig = AugmentConfig()
     label_weight: float = 1.0
     masked_frames: MaskedFramesConfig = MaskedFramesConfig()
     consistency: ConsistencyConfig = ConsistencyConfig()

@@ -229,7 +229,7 @@ class _Demo:
 
         model, run = load_model(run_folder)
         source, _ = self._source(part)
-        top = predict_segments(model, source, run.data, class_ids=self.class_ids, shifts=shifts, batch_size=256)
+        top = predict_segments(model, source, run.data, class_ids=self.class_ids, views=shifts, batch_size=256)
         with SubmissionWriter(self._submission(name)) as writer:
             for class_id, segments, scores in top:
                 writer.write(class_id, segments, scores=scores)

@@ -18,27 +18,32 @@ import tensorflow as tf
 
 from yt8m.data.segments import all_windows, window_frames
 from yt8m.files import atomic_folder, atomic_path, write_text
+from yt8m.prediction import check_views
 from yt8m.types import InputError, SEGMENT_SECONDS
 
 FORMATS = ("savedmodel", "onnx", "litert")
 _SUFFIXES = {"onnx": ".onnx", "litert": ".tflite"}
 
 
-def export(model, path, *, form, config, class_ids, class_names=None, top_k=20, shifts=(0,)):
+def export(model, path, *, form, config, class_ids, class_names=None, top_k=20, views=(0,)):
     """Writes ``model``, a frame-level VideoModel, to ``path``: a folder for "savedmodel", else a file.
 
     form: one of FORMATS. config: the DataConfig it was trained with. class_ids: the classes to give; class_names: dict of
-    id to name, None for none. top_k: K of the SavedModel; shifts: its temporal shifts, averaged as in inference.
+    id to name, None for none. top_k: K of the SavedModel; views: of its segments, averaged as in
+    inference, see yt8m.data.segments.
     Raises InputError where the form cannot hold the model, or a package for it is missing.
     """
     if keras.backend.backend() != "tensorflow":
         raise InputError("export runs with the TensorFlow backend, whichever the model was trained with")
     if config.level != "frame":
         raise InputError("the model takes means of whole videos: only models of frames are exported")
+    if config.video_frames:
+        raise InputError("the model takes frames of the whole video beside a segment: only models of segments are exported")
+    check_views(model, views)
     narrow = _in_float32(model).for_classes(class_ids)
     names = [(class_names or {}).get(class_id, "") for class_id in class_ids]
     if form == "savedmodel":
-        server = _VideoServer(narrow, config, class_ids, names, top_k=min(top_k, len(class_ids)), shifts=shifts)
+        server = _VideoServer(narrow, config, class_ids, names, top_k=min(top_k, len(class_ids)), views=views)
         signature = server.rank.get_concrete_function(**server.inputs())
         with atomic_folder(path) as temporary:
             tf.saved_model.save(server, temporary, signatures={"serving_default": signature})
@@ -68,14 +73,14 @@ def default_path(folder, form):
 class _VideoServer(tf.Module):
     """Ranks the segments of one video, all in the graph."""
 
-    def __init__(self, model, config, class_ids, class_names, *, top_k, shifts):
+    def __init__(self, model, config, class_ids, class_names, *, top_k, views):
         super().__init__()
         self.model = model
         self.config = config
         self.class_ids = np.asarray(class_ids, np.int32)
         self.class_names = np.asarray(class_names, object)
         self.top_k = top_k
-        self.shifts = shifts
+        self.views = views
 
     def inputs(self):
         return {
@@ -87,13 +92,12 @@ class _VideoServer(tf.Module):
         lengths = tf.stack([tf.shape(values)[0] for values in frames.values()])
         num_frames = tf.minimum(tf.reduce_min(lengths), self.config.max_frames)
         _, starts = all_windows(num_frames[None])
-        indices, counts = window_frames(
-            starts[:, None], num_frames, shift=tf.constant(self.shifts), border=self.config.border
-        )
-        indices = tf.reshape(indices, (-1, SEGMENT_SECONDS))
+        lengths = tf.fill(tf.shape(starts), num_frames)
+        indices, counts = window_frames(starts, lengths, views=self.views, border=self.config.border)
+        indices = tf.reshape(indices, (-1, indices.shape[-1]))
         segments = {name: tf.gather(values, indices) for name, values in frames.items()}
         segments["num_frames"] = tf.reshape(counts, (-1,))
-        scores = tf.reshape(self.model(segments, training=False), (-1, len(self.shifts), len(self.class_ids)))
+        scores = tf.reshape(self.model(segments, training=False), (-1, len(self.views), len(self.class_ids)))
         scores, columns = tf.math.top_k(tf.reduce_mean(scores, axis=1), self.top_k)
         return {
             "start_time": starts,

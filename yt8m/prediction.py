@@ -20,6 +20,7 @@ from yt8m.checkpoints import load_model
 from yt8m.config import DataConfig
 from yt8m.data.doctor import explain_errors
 from yt8m.data.pipeline import estimate_examples, make_dataset
+from yt8m.data.segments import view_length
 from yt8m.data.tfrecord import file_size
 from yt8m.devices import default_jit_compile
 from yt8m.files import atomic_path
@@ -43,13 +44,14 @@ class Scorer:
     def __init__(self, model, *, batch_size, class_ids=None, fixed=False):
         self.batch_size = batch_size
         self._rows = batch_size if fixed else 0
-        self._model = _MeanOverShifts(model if class_ids is None else model.for_classes(class_ids))
+        self._model = _MeanOverViews(model if class_ids is None else model.for_classes(class_ids))
         self._model.compile(jit_compile=default_jit_compile())
 
     def __call__(self, features):
         """features: dict of arrays (n, T, size) or (n, S, T, size), n <= batch_size -> scores (n, C) float32.
 
-        The S shifted views of a segment are scored one by one and their probabilities averaged.
+        The S views of a segment are scored one by one, each beside the same frames (n, V, size) of the whole video where
+        there are such, and their probabilities averaged.
         """
         count = len(next(iter(features.values())))
         self._rows = max(self._rows, count)
@@ -68,7 +70,7 @@ def predict_segments(
     config,
     *,
     class_ids,
-    shifts=(0,),
+    views=(0,),
     batch_size=512,
     top_n=MAX_SEGMENTS_PER_CLASS,
     top_k=None,
@@ -78,9 +80,9 @@ def predict_segments(
     """The ``top_n`` best segments of each class: a TopSegments.
 
     model: a VideoModel, or the folder of a run, whose best model is meant. source: Source of frame-level records,
-    labelled or not; config: DataConfig. class_ids: the classes to rank, in the vocabulary's ids. shifts: temporal
-    shifts in frames, all scored in the same pass and averaged (the paper's test-time augmentation). top_k: classes a
-    segment may be listed for, its best ones; None for all.
+    labelled or not; config: DataConfig. class_ids: the classes to rank, in the vocabulary's ids. views: of each
+    segment, see yt8m.data.segments, all scored in the same pass and averaged (the paper's test-time augmentation, with
+    its shifts as ints). top_k: classes a segment may be listed for, its best ones; None for all.
     folder: PartsFolder for finished parts, which an earlier call may have left there; to be removed when the result is
     safe. ray: address of a Ray cluster that does the work, see yt8m.cluster; then model must be such a folder.
     Memory is bounded by top_n x classes, whatever the number of videos.
@@ -89,7 +91,7 @@ def predict_segments(
         top_k = None
     job = _SegmentJob(
         config=config, keep=source.keep, batch_size=batch_size,
-        class_ids=tuple(map(int, class_ids)), shifts=tuple(map(int, shifts)), top_n=top_n, top_k=top_k,
+        class_ids=tuple(map(int, class_ids)), views=tuple(views), top_n=top_n, top_k=top_k,
     )  # fmt: skip
     top = TopSegments(job.class_ids, top_n=top_n)
     for arrays in _part_results(model, source, job, folder=folder, ray=ray, hint=top.floors):
@@ -108,16 +110,17 @@ def predict_videos(model, source, config, *, top_k=20, batch_size=512, folder=No
             yield video_id.decode(), classes, scores
 
 
-def predict_timelines(model, source, config, *, video_ids, class_ids, shifts=(0,), batch_size=512):
+def predict_timelines(model, source, config, *, video_ids, class_ids, views=(0,), batch_size=512):
     """List of Timeline of those of ``video_ids`` that ``source`` holds, in their order, with the scores of ``model``.
 
     Other arguments as in predict_segments. Memory is that of the segments of these videos.
     """
+    check_views(model, views)
     scorer = Scorer(model, batch_size=batch_size, class_ids=tuple(class_ids))
     wanted = frozenset(video_ids)
     keep = source.keep
     dataset = make_dataset(
-        list(source.files), config, windows="all", batch_size=batch_size, shifts=shifts,
+        list(source.files), config, windows="all", batch_size=batch_size, views=views,
         keep=lambda video_id: video_id in wanted and (keep is None or keep(video_id)),
     )  # fmt: skip
     class_ids = np.asarray(class_ids, np.int64)
@@ -125,8 +128,7 @@ def predict_timelines(model, source, config, *, video_ids, class_ids, shifts=(0,
     with explain_errors(source.files, config):
         for features, info in dataset.as_numpy_iterator():
             scores = scorer(features)
-            ends = info["start_time"] + features["num_frames"].max(axis=1)
-            for video_id, *entry in zip(_ids(info), info["start_time"].tolist(), ends.tolist(), scores):
+            for video_id, *entry in zip(_ids(info), info["start_time"].tolist(), info["end_time"].tolist(), scores):
                 found.setdefault(video_id.decode(), []).append(entry)
     return [_timeline(video_id, found[video_id], class_ids) for video_id in video_ids if video_id in found]
 
@@ -171,7 +173,7 @@ class _Job:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _SegmentJob(_Job):
     class_ids: tuple
-    shifts: tuple
+    views: tuple
     top_n: int
 
     windows = "all"
@@ -192,7 +194,7 @@ class _SegmentJob(_Job):
 class _VideoJob(_Job):
     windows = "video"
     class_ids = None
-    shifts = (0,)
+    views = (0,)
 
     def collect(self, scored, _):
         """The result of a part, in the order of its videos, from an iterator of (scores, info)."""
@@ -240,7 +242,7 @@ class _PartScorer:
 
     def _scored(self, files):
         job = self.job
-        options = {"shifts": job.shifts} if job.windows == "all" else {"with_info": True}
+        options = {"views": job.views} if job.windows == "all" else {"with_info": True}
         dataset = make_dataset(
             list(files), job.config, windows=job.windows, batch_size=job.batch_size, keep=job.keep, **options
         )
@@ -255,6 +257,7 @@ class _PartScorer:
     def _load(self):
         if self._scorer is None:
             model = self.model if isinstance(self.model, keras.Model) else load_model(self.model)[0]
+            check_views(model, self.job.views)
             options = {"batch_size": self.job.batch_size, "class_ids": self.job.class_ids, "fixed": self.job.fixed}
             self._scorer = Scorer(model, **options)
         return self._scorer
@@ -332,22 +335,32 @@ def _stamp(file):
     return [file, file_size(file), 0]
 
 
-class _MeanOverShifts(keras.Model):
+def check_views(model, views):
+    """Raises InputError where ``model``, a VideoModel, cannot take examples as long as the longest of ``views``."""
+    length, fixed = view_length(views), model.fixed_frames
+    if fixed is not None and length != fixed:
+        raise InputError(f"this {model.name} takes segments of {fixed} frames, and the view enlarge has {length}: leave it out")
+
+
+class _MeanOverViews(keras.Model):
     def __init__(self, model):
         super().__init__(name="scorer")
         self.model = model
 
     def call(self, features):
         counts = features.get("num_frames")
-        shifted = counts is not None and len(counts.shape) == 2
-        if shifted:
-            flat = {name: ops.reshape(values, (-1, *values.shape[2:])) for name, values in features.items()}
-            scores = self.model(flat, training=False)
-        else:
-            scores = self.model(features, training=False)
-        if shifted:
-            scores = ops.mean(ops.reshape(scores, (-1, counts.shape[1], scores.shape[-1])), axis=1)
-        return scores
+        if counts is None or len(counts.shape) == 1:
+            return self.model(features, training=False)
+        views = counts.shape[1]
+
+        def flat(values):
+            if len(values.shape) in (2, 4):
+                return ops.reshape(values, (-1, *values.shape[2:]))
+            # Frames of the whole video are there once for all views.
+            return ops.repeat(values, views, axis=0)
+
+        scores = self.model({name: flat(values) for name, values in features.items()}, training=False)
+        return ops.mean(ops.reshape(scores, (-1, views, scores.shape[-1])), axis=1)
 
 
 def _filled(values, count):

@@ -120,8 +120,8 @@ def define_ray_flag(workers):
     )
 
 
-def define_shift_flags():
-    """--shift, --tta."""
+def define_view_flags():
+    """--shift, --tta, --tta_views."""
     flags.DEFINE_integer("shift", None, "A single temporal shift, in frames; negative is earlier. Not with --tta.")
     flags.DEFINE_list(
         "tta",
@@ -129,10 +129,25 @@ def define_shift_flags():
         "First and last temporal shift, in frames: all in between are scored and averaged, as in -2,1. "
         "Default: the preset's, else 0,0.",
     )
+    flags.DEFINE_list(
+        "tta_views",
+        [],
+        "Further views of each segment that are averaged: dilute, every second frame of the 9 around it, and enlarge, all "
+        "of these, as in dilute,enlarge. Default: none.",
+    )
 
 
-def shifts_from_flags(run):
-    """The temporal shifts, tuple of int, that the flags of define_shift_flags or else ``run``, a RunConfig, ask for."""
+def views_from_flags(run):
+    """The views, tuple as yt8m.data.segments has them, that the flags of define_view_flags or else ``run`` ask for."""
+    from yt8m.data.segments import NAMED_VIEWS
+
+    names = tuple(flags.FLAGS["tta_views"].value)
+    if not set(names) <= set(NAMED_VIEWS) or len(set(names)) < len(names):
+        raise InputError(f"--tta_views={','.join(names)}: give some of {', '.join(NAMED_VIEWS)}, each once")
+    return _shifts_from_flags(run) + names
+
+
+def _shifts_from_flags(run):
     shift, tta = (flags.FLAGS[name].value for name in ("shift", "tta"))
     if shift is not None and tta is not None:
         raise InputError("--shift and --tta contradict each other: give one of them")

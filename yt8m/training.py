@@ -11,6 +11,7 @@ import keras
 from tensorboard.summary import Writer
 
 from yt8m import checkpoints
+from yt8m.data.augment import allowed_views, margin_of
 from yt8m.data.cache import open_cache
 from yt8m.data.doctor import explain_errors
 from yt8m.data.splits import Source
@@ -23,7 +24,7 @@ from yt8m.learner import Learner
 from yt8m.losses import make_loss
 from yt8m.models.base import build_model
 from yt8m.optimizers import make_optimizer
-from yt8m.prediction import Scorer
+from yt8m.prediction import Scorer, check_views
 from yt8m.progress import Progress
 from yt8m.training_data import TrainingData
 from yt8m.types import InputError
@@ -70,6 +71,7 @@ def train(run, *, source, holdout=None, train_dir, cache_dir="", placement=Place
     keras.utils.set_random_seed(run.train.seed)
     with placement.scope():
         model = build_model(run.model, run.data, dtype="mixed_bfloat16" if run.train.mixed_precision else None)
+        check_views(model, allowed_views(run.train.augment))
         model.pair_loss = make_loss(run.train.loss, label_smoothing=run.train.label_smoothing)
         learner = _make_learner(model, run.train)
         learner.compile(optimizer=make_optimizer(run.train), jit_compile=default_jit_compile())
@@ -119,7 +121,8 @@ def _open_cache(cache_dir, run, source, holdout):
         return None
     if not run.train.segment_labels:
         raise InputError("a cache holds rated segments: cache_dir is for training with segment_labels")
-    return open_cache(cache_dir, [*source.files, *(holdout.files if holdout else ())], run.data)
+    files = [*source.files, *(holdout.files if holdout else ())]
+    return open_cache(cache_dir, files, run.data, margin=margin_of(run.train.augment))
 
 
 def _restore_or_initialize(run, learner, model, train_dir):

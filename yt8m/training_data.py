@@ -2,13 +2,16 @@
 
 import dataclasses
 
-from yt8m.config import RunConfig
+from yt8m.config import AugmentConfig, RunConfig
 from yt8m.data.mixture import attach_unlabelled, join_batches
 from yt8m.data.pipeline import estimate_examples, make_dataset
 from yt8m.data.splits import Source
 from yt8m.devices import Placement
 from yt8m.schedules import multigrid_factor
 from yt8m.types import InputError
+
+UNLABELLED_AUGMENT = AugmentConfig(shift=1, dilute=True, frame_dropping=0.2)
+"""How unlabelled segments are changed where labelled ones are not: views that agree on nothing new teach nothing."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,6 +83,12 @@ class TrainingData:
     def _examples(self, source, config, number, *, batch_size, cache=None):
         return self._make(source, config, number, windows=self.windows, batch_size=batch_size, cache=cache)
 
+    def _augment(self, windows):
+        augment = self.run.train.augment
+        if windows == "unlabelled" and augment == AugmentConfig():
+            return UNLABELLED_AUGMENT
+        return augment
+
     def _make(self, source, config, number, *, windows, batch_size, cache=None):
         return make_dataset(
             list(source.files),
@@ -89,6 +98,7 @@ class TrainingData:
             training=True,
             seed=self.run.train.seed,
             epoch=number,
+            augment=self._augment(windows),
             keep=source.keep,
             cache=cache,
             # Devices share a batch evenly.

@@ -113,15 +113,16 @@ def test_rated_segments_behind_max_frames_are_left_out(write):
 def test_all_windows_match_the_twin(write, border):
     videos = [make_video(f"v{frames}", frames=frames, labels=None, segments=None) for frames in (1, 4, 5, 13, 20)]
     files = [write("a.tfrecord", *videos[:2]), write("b.tfrecord.gz", *videos[2:])]
-    shifts = (-2, 0, 1)
-    features, info = read(files, CONFIG.replace(border=border), windows="all", batch_size=3, shifts=shifts)
+    views = (-2, 0, "dilute", 1, "enlarge")
+    features, info = read(files, CONFIG.replace(border=border), windows="all", batch_size=3, views=views)
     expected = [(f"v{frames}".encode(), start) for frames in (1, 4, 5, 13, 20) for start in range(0, frames, 5)]
     assert list(zip(info["id"], info["start_time"])) == expected
-    assert features["rgb"].shape == (10, 3, 5, 6)
+    assert features["rgb"].shape == (10, 5, 9, 6)
+    assert info["end_time"].tolist() == [min(start + 5, int(name[1:])) for name, start in expected]
     for row, (name, start) in enumerate(expected):
         window = {name: values[row] for name, values in features.items()}
-        for column, shift in enumerate(shifts):
-            check_frames(window, column, window_twin(start, int(name[1:]), shift, border))
+        for column, view in enumerate(views):
+            check_frames(window, column, window_twin(start, int(name[1:]), view, border))
 
 
 def test_whole_videos(write):
@@ -236,7 +237,7 @@ def test_keep_parts_the_videos(many, windows):
 def test_arguments_are_checked(many):
     for options in (
         {"windows": "some"},
-        {"windows": "rated", "shifts": (-1, 0)},
+        {"windows": "rated", "views": (-1, 0)},
         {"windows": "all", "training": True},
     ):
         with pytest.raises(ValueError):

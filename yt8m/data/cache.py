@@ -16,35 +16,46 @@ import tensorflow as tf
 from yt8m.data import doctor, examples, tfrecord
 from yt8m.data.packed import PackedBlock, read_packed, write_packed
 from yt8m.progress import Progress
-from yt8m.types import SEGMENT_SECONDS
+from yt8m.types import InputError, SEGMENT_SECONDS
 
 _VERSION = 1
 _FIELDS = ("feature_names", "feature_sizes", "level", "num_classes", "max_frames", "skip_corrupt")
 
 
-def open_cache(folder, files, config):
+def open_cache(folder, files, config, *, margin=0):
     """The SegmentCache of ``files``, of which those that are not in ``folder`` yet, or not as they are now, are packed.
 
-    files: list of str; config: DataConfig. Several processes may do so at once. Raises InputError where a record is bad
-    and where the folder cannot be written.
+    files: list of str; config: DataConfig. margin: frames kept on either side of each segment, see
+    yt8m.data.augment.margin_of. Several processes may do so at once. Raises InputError where a record is bad, where the
+    folder cannot be written and where config wants frames of whole videos.
     """
+    if config.video_frames:
+        raise InputError(
+            f"a cache holds segments alone, and video_frames is {config.video_frames}: give no cache_dir, or a model "
+            "without them"
+        )
     files = list(dict.fromkeys(files))
-    headers = {file: _header(file, config) for file in files}
+    headers = {file: _header(file, config, margin) for file in files}
     paths = {file: _packed_path(folder, header) for file, header in headers.items()}
     packed = {file: _read(paths[file], headers[file]) for file in files}
     missing = [file for file in files if packed[file] is None]
     if missing:
-        _pack(missing, config, headers=headers, paths=paths)
+        _pack(missing, config, headers=headers, paths=paths, margin=margin)
         packed |= {file: read_packed(paths[file]) for file in missing}
-    return SegmentCache(packed, config)
+    return SegmentCache(packed, config, margin=margin)
 
 
 class SegmentCache:
-    """The packed segments of some files. Memory is that of the index, about 20 bytes a segment; frames are mapped."""
+    """The packed segments of some files. Memory is that of the index, about 20 bytes a segment; frames are mapped.
 
-    def __init__(self, packed, config):
+    margin: frames on either side of each segment.
+    """
+
+    def __init__(self, packed, config, *, margin):
         """packed: dict of file to Packed."""
         parts = list(packed.values())
+        self.margin = margin
+        self._border = config.border
         self._settings = _settings(config)
         self._features = config.features
         self._frames = [part.frames for part in parts]
@@ -57,17 +68,19 @@ class SegmentCache:
     def __len__(self):
         return int(self._segment_bounds[-1])
 
-    def check(self, files, config, *, windows):
+    def check(self, files, config, *, windows, margin):
         """Raises ValueError unless this is a cache of ``files`` as make_dataset would read them; same arguments."""
         if windows != "rated":
             raise ValueError(f"a cache is for windows='rated', not {windows!r}")
         unknown = [file for file in files if file not in self._positions]
-        if unknown or not self.fits(config):
+        if unknown or not self.fits(config, margin=margin):
             raise ValueError(f"the cache is of other files or settings: {(unknown or [config])[0]}")
 
-    def fits(self, config):
-        """Whether records read as ``config`` says would give the same segments."""
+    def fits(self, config, *, margin=0):
+        """Whether records read as ``config`` says would give the same segments, with at least ``margin``."""
         wanted = _settings(config)
+        if config.video_frames or margin > self.margin or self.margin and config.border != self._border:
+            return False
         # Where no record was skipped, none was skipped for its video labels.
         return self._settings == wanted or (
             not config.skip_corrupt and self._settings == wanted | {"video_labels": True}
@@ -99,21 +112,23 @@ class SegmentCache:
     def read_segments(self, numbers, *, with_video_classes=False, with_info=False):
         """In the graph: the segments of ``numbers`` (B,) int64, as examples.unpack_examples gives them.
 
-        with_video_classes: with "video_classes"; with_info: with "id" and "start_time", too.
+        with_video_classes: with "video_classes"; with_info: with "id", too.
         """
-        kinds = {"frames": tf.uint8, "num_frames": tf.int32, "classes": tf.int32, "scores": tf.float32}
+        kinds = {"frames": tf.uint8, "num_frames": tf.int32, "start_time": tf.int32}
+        kinds |= {"classes": tf.int32, "scores": tf.float32}
         if with_video_classes:
             kinds["video_classes"] = tf.int32
         if with_info:
-            kinds |= {"id": tf.string, "start_time": tf.int32}
+            kinds["id"] = tf.string
         arrays = tf.numpy_function(lambda rows: self._gather(rows, kinds), [numbers], list(kinds.values()))
         batch = dict(zip(kinds, arrays))
         for name, values in batch.items():
             values.set_shape([None] if name in ("num_frames", "id", "start_time") else [None, None])
-        sizes = [SEGMENT_SECONDS * size for size in self._features.values()]
+        length = _length(self.margin)
+        sizes = [length * size for size in self._features.values()]
         parts = tf.split(batch.pop("frames"), sizes, axis=1)
         features = {
-            name: tf.reshape(part, [-1, SEGMENT_SECONDS, size])
+            name: tf.reshape(part, [-1, length, size])
             for (name, size), part in zip(self._features.items(), parts)
         }
         return batch | {"features": features | {"num_frames": batch.pop("num_frames")}}
@@ -159,13 +174,18 @@ def _settings(config):
     return json.loads(json.dumps(settings | {"video_labels": config.unrated == "video_negative"}))
 
 
-def _header(file, config):
+def _length(margin):
+    """Frames of a segment."""
+    return SEGMENT_SECONDS + 2 * margin
+
+
+def _header(file, config, margin):
     """What must be the same for a packed file to stand for ``file``."""
     status = tf.io.gfile.stat(file)
     return {
         "version": _VERSION,
         "source": file if "://" in file else os.path.abspath(file),
-        "settings": _settings(config),
+        "settings": _settings(config) | ({"margin": margin, "border": config.border} if margin else {}),
         "size": status.length,
         "mtime_ns": status.mtime_nsec,
     }
@@ -193,14 +213,14 @@ def _read(path, header):
     return packed
 
 
-def _pack(files, config, *, headers, paths):
+def _pack(files, config, *, headers, paths, margin):
     """Packs ``files``, each atomically."""
     elements = _numbered_blocks(files, config).map(
-        lambda position, block: (position, *examples.parse_rated(block, config=config)),
+        lambda position, block: (position, *examples.parse_rated(block, config=config, margin=margin)),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
-    width = sum(config.feature_sizes) * SEGMENT_SECONDS
+    width = sum(config.feature_sizes) * _length(margin)
 
     def write(file, blocks):
         write_packed(paths[file], blocks, headers[file], width=width)

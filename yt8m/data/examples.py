@@ -8,8 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from yt8m.data import doctor, tfrecord
-from yt8m.data.sampling import sample_frames
-from yt8m.data.segments import all_windows, window_frames
+from yt8m.data.sampling import sample_frames, surrounding_frames
+from yt8m.data.segments import all_windows, margin_view, window_frames
+from yt8m.types import SEGMENT_SECONDS
 
 WIDTHS = [2**power for power in range(5, 21)]
 """Columns that targets may have: few, because the model is compiled anew for each."""
@@ -41,6 +42,7 @@ def parse_videos(position, serialized, *, config, seed, with_info):
             lambda: _take_frames(frames, tf.range(tf.size(num_frames)), indices, counts, config),
         )
         features["num_frames"] = counts
+        features |= _video_frames(frames, tf.minimum(num_frames, config.max_frames), config)
     columns = _distinct(class_columns(context["labels"], "labels", config)).to_tensor()
     columns = tf.pad(columns, [[0, 0], [0, _width(tf.shape(columns)[1]) - tf.shape(columns)[1]]])
     targets = {"classes": columns, "scores": tf.cast(columns > 0, tf.float32), "unrated": tf.ones([tf.size(ids), 1])}
@@ -49,11 +51,11 @@ def parse_videos(position, serialized, *, config, seed, with_info):
     return features, targets
 
 
-def parse_rated(serialized, *, config):
+def parse_rated(serialized, *, config, margin=0):
     """The rated segments of a batch of N records: (segments, videos), two dicts.
 
-    segments: "features", dict of feature to (W, 5, size) uint8 and "num_frames" (W,) int32; "start_time" (W,) int32;
-    "row" (W,) int32, their record, ascending; "classes" and "scores", RaggedTensors (W, None), the int32 class ids + 1,
+    segments: "features", dict of feature to (W, 5 + 2 margin, size) uint8 and "num_frames" (W,) int32, the segments with
+    ``margin`` frames more on either side, see segments.margin_view; "start_time" (W,) int32; "row" (W,) int32, their record, ascending; "classes" and "scores", RaggedTensors (W, None), the int32 class ids + 1,
     each once and ascending, and their float32 scores, the highest of each. videos: "id" (N,) string and, if
     config.unrated asks for it, "classes", a RaggedTensor (N, None) like that of the segments.
     """
@@ -75,8 +77,8 @@ def parse_rated(serialized, *, config):
         return tf.RaggedTensor.from_value_rowids(values, of, nrows=tf.size(windows, tf.int64), validate=False)
 
     rows, starts = tf.cast(windows // _ROW, tf.int32), tf.cast(windows % _ROW, tf.int32)
-    indices, counts = window_frames(starts, tf.minimum(tf.gather(num_frames, rows), config.max_frames))
-    features = _take_frames(frames, rows, indices, counts, config) | {"num_frames": counts}
+    num_frames = tf.minimum(num_frames, config.max_frames)
+    features = _segment_frames(frames, rows, starts, num_frames, config, margin=margin)
     columns, scores = _distinct(by_window(columns.values), by_window(tf.clip_by_value(scores, 0.0, 1.0)))
     segments = {"features": features, "start_time": starts, "row": rows, "classes": columns, "scores": scores}
     videos = {"id": ids}
@@ -107,16 +109,60 @@ def unpack_examples(examples):
     return examples | unpacked
 
 
-def parse_all(serialized, *, config, shifts):
+def parse_unlabelled(serialized, *, config, margin):
+    """Every segment of a batch of records, as a dict of "features" and "start_time" as in parse_rated, and "id"."""
+    ids, _, frames, num_frames = _parse_frames(serialized, config)
+    num_frames = tf.minimum(num_frames, config.max_frames)
+    rows, starts = all_windows(num_frames)
+    features = _segment_frames(frames, rows, starts, num_frames, config, margin=margin)
+    return {"features": features, "start_time": starts, "id": tf.gather(ids, rows)}
+
+
+def parse_all(serialized, *, config, views):
     """Every segment of a batch of records: (features, info) as make_dataset gives them for windows="all"."""
     ids, _, frames, num_frames = _parse_frames(serialized, config)
     num_frames = tf.minimum(num_frames, config.max_frames)
     rows, starts = all_windows(num_frames)
-    indices, counts = window_frames(
-        starts[:, None], tf.gather(num_frames, rows)[:, None], shift=tf.constant(shifts), border=config.border
-    )
+    lengths = tf.gather(num_frames, rows)
+    indices, counts = window_frames(starts, lengths, views=views, border=config.border)
     features = _take_frames(frames, rows[:, None], indices, counts, config) | {"num_frames": counts}
-    return features, {"id": tf.gather(ids, rows), "start_time": starts}
+    features |= _video_frames(frames, num_frames, config, rows=rows, starts=starts)
+    ends = tf.minimum(starts + SEGMENT_SECONDS, lengths)
+    return features, {"id": tf.gather(ids, rows), "start_time": starts, "end_time": ends}
+
+
+def _segment_frames(frames, rows, starts, num_frames, config, *, margin):
+    """Features of the segments at ``starts`` (W,) of records ``rows`` (W,), with ``margin`` frames on either side.
+
+    num_frames: (N,), of the records.
+    """
+    lengths = tf.gather(num_frames, rows)
+    indices, counts = window_frames(starts, lengths, views=(margin_view(margin),), border=config.border)
+    features = _take_frames(frames, rows, indices[:, 0], counts[:, 0], config) | {"num_frames": counts[:, 0]}
+    return features | _video_frames(frames, num_frames, config, rows=rows, starts=starts)
+
+
+def _video_frames(frames, num_frames, config, *, rows=None, starts=None):
+    """config.video_frames frames of the videos, or around segments, of which rows and starts are given.
+
+    Dict of "video_" and feature to (B, V, size) uint8 and "num_video_frames" (B,) int32; empty if none are wanted.
+    """
+    length = config.video_frames
+    if not length:
+        return {}
+    if rows is None or config.video_radius is None:
+        indices, counts = sample_frames(num_frames, sampling="uniform", length=length)
+        features = _take_frames(frames, tf.range(tf.size(num_frames)), indices, counts, config)
+        if rows is not None:
+            features, counts = tf.nest.map_structure(lambda values: tf.gather(values, rows), (features, counts))
+    else:
+        num_frames = tf.gather(num_frames, rows)
+        lengths = tf.minimum(SEGMENT_SECONDS, num_frames - starts)
+        indices, counts = surrounding_frames(
+            num_frames, starts=starts, lengths=lengths, radius=config.video_radius, length=length
+        )
+        features = _take_frames(frames, rows, indices, counts, config)
+    return {f"video_{name}": values for name, values in features.items()} | {"num_video_frames": counts}
 
 
 def _parse_frames(serialized, config, *, lists=(), float_lists=()):

@@ -5,11 +5,15 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from yt8m.config import AugmentConfig
 from yt8m.data import doctor, examples, tfrecord
+from yt8m.data.augment import (
+    augment_batch, check_augment, margin_of, mix_batch, original_and_augmented, with_place,
+)  # fmt: skip
 from yt8m.memory import reuse_freed_memory
 from yt8m.types import InputError, SEGMENT_SECONDS
 
-WINDOWS = ("video", "rated", "all")
+WINDOWS = ("video", "rated", "all", "unlabelled")
 _OPEN_FILES = 8
 _SHUFFLE_BYTES = 128 << 20
 _SHUFFLE_EXAMPLES = 128, 10_000
@@ -28,7 +32,8 @@ def make_dataset(
     training=False,
     seed=0,
     epoch=0,
-    shifts=(0,),
+    views=(0,),
+    augment=None,
     keep=None,
     drop_remainder=False,
     with_info=False,
@@ -45,32 +50,42 @@ def make_dataset(
     - "rated": the segments with ratings, one example per start. Elements (features, targets), T = 5. A label is the
       score of its rating clipped to [0, 1], the highest if a class is rated twice; pairs without rating count as
       config.unrated says. Segments that start behind config.max_frames are left out.
-    - "all": every segment, starts 0, 5, 10, ... Elements (features, info), with each segment under each of ``shifts``:
-      (B, S, 5, size) uint8 and "num_frames" (B, S) int32, S = len(shifts). The files need no labels.
+    - "all": every segment, starts 0, 5, 10, ... Elements (features, info), with each segment under each of S ``views``,
+      see yt8m.data.segments: (B, S, T, size) uint8 and "num_frames" (B, S) int32, T of the longest view. The files need
+      no labels.
+    - "unlabelled": every segment, for training without its labels. Elements (features, info), with two versions of each
+      segment, itself and as ``augment`` changes it, but for mixup: (B, 2, T, size) uint8 and "num_frames" (B, 2) int32.
 
-    Frames behind num_frames are zeros. targets: sparse, see yt8m.targets. info: "id" (B,) string and "start_time" (B,)
-    int32, seconds (0 for whole videos); the third part of an element for "video" and "rated" where ``with_info``.
+    Frames behind num_frames are zeros. With config.video_frames V, features are also "video_" and name, (B, V, size)
+    uint8, and "num_video_frames" (B,) int32: frames of the whole video. targets: sparse, see yt8m.targets. info: "id"
+    (B,) string, "start_time" and, for "all", "end_time" (B,) int32, seconds (0 for whole videos); the third part of an
+    element for "video" and "rated" where ``with_info``.
 
     training: files and examples in an order, and frames from a draw, that depend on ``seed`` and ``epoch`` alone; else
-    in file order, nothing random. keep: predicate on the video id (str), for the videos to read, as IdSplit.in_train.
-    The last batch may be smaller unless ``drop_remainder``. cache: a yt8m.data.cache.SegmentCache of ``files``, for
-    windows="rated": the same batches in the same order, without reading the records. share: (i, n) gives the i-th of n
-    equal parts of every batch, for processes that train in step.
+    in file order, nothing random. augment: AugmentConfig for training, None changes nothing; what it draws depends on
+    seed, epoch and the batch's number alone; T is 9 where it enlarges. keep: predicate on the video id (str), for the
+    videos to read, as IdSplit.in_train. The last batch may be smaller unless ``drop_remainder``. cache: a
+    yt8m.data.cache.SegmentCache of ``files``, for windows="rated", with at least the margin that augment needs: the same
+    batches in the same order, without reading the records. share: (i, n) gives the i-th of n equal parts of every batch,
+    for processes that train in step.
 
     A bad record raises a tf.errors.OpError where the dataset is consumed; explain_errors makes it an InputError. With
     config.skip_corrupt bad records are left out, and counted on standard error at the end.
     """
-    _check_arguments(config, windows, training, shifts)
+    augment = AugmentConfig() if augment is None else augment
+    _check_arguments(config, windows, training, views, augment)
+    margin = margin_of(augment)
     if cache is not None:
-        cache.check(files, config, windows=windows)
+        cache.check(files, config, windows=windows, margin=margin)
+        margin = cache.margin
     reuse_freed_memory()
-    order, *seeds = _random_state(seed, epoch, len(files))
+    order, *seeds, augment_seed = _random_state(seed, epoch, len(files))
     shuffle_seed, frame_seed = seeds if training else (None, None)
     files = [files[index] for index in order] if training else list(files)
     if cache is None:
         blocks = read_blocks(files, config, windows=windows, interleaved=training, keep=keep)
     if windows == "all":
-        parse = functools.partial(examples.parse_all, config=config, shifts=shifts)
+        parse = functools.partial(examples.parse_all, config=config, views=views)
         return parallel_map(blocks, parse).rebatch(batch_size, drop_remainder=drop_remainder).prefetch(2)
     if windows == "video":
         videos = _batch_videos(blocks, config, batch_size, drop_remainder=drop_remainder, seed=shuffle_seed)
@@ -78,7 +93,8 @@ def make_dataset(
         batches = parallel_map(videos.enumerate(), parse)
     else:
         if cache is None:
-            segments, finish = _read_segments(blocks, config), examples.unpack_examples
+            segments = _read_segments(blocks, config, windows, margin)
+            finish = examples.unpack_examples if windows == "rated" else dict
         else:
             cycle_length = open_files(len(files), config, interleaved=training)
             segments = cache.segment_numbers(files, keep=keep, cycle_length=cycle_length)
@@ -87,7 +103,11 @@ def make_dataset(
         if training:
             segments = _shuffle_segments(segments, config, seed=shuffle_seed)
         segments = segments.rebatch(batch_size, drop_remainder=drop_remainder)
-        batches = parallel_map(segments, lambda batch: _as_element(finish(batch), config, with_info=with_info))
+        element = functools.partial(_as_element, config=config, windows=windows, margin=margin, with_info=with_info)
+        batches = parallel_map(segments, lambda batch: element(finish(batch)))
+    if margin or windows == "unlabelled" or augment != AugmentConfig():
+        change = functools.partial(_augment, config=augment, windows=windows, seed=augment_seed)
+        batches = parallel_map(batches.enumerate(), change)
     if share[1] > 1:
         batches = batches.map(functools.partial(_take_share, share=share))
     return batches.prefetch(2)
@@ -117,9 +137,12 @@ def _batch_videos(blocks, config, batch_size, *, drop_remainder, seed):
     return records.batch(batch_size, drop_remainder=drop_remainder)
 
 
-def _read_segments(blocks, config):
-    """Rated segments in batches of any size, as examples.pack_examples gives them."""
-    return parallel_map(blocks, lambda block: examples.pack_examples(*examples.parse_rated(block, config=config)))
+def _read_segments(blocks, config, windows, margin):
+    """Segments in batches of any size, the rated ones as examples.pack_examples gives them."""
+    if windows == "unlabelled":
+        return parallel_map(blocks, functools.partial(examples.parse_unlabelled, config=config, margin=margin))
+    parse = functools.partial(examples.parse_rated, config=config, margin=margin)
+    return parallel_map(blocks, lambda block: examples.pack_examples(*parse(block)))
 
 
 def _shuffle_segments(segments, config, *, seed):
@@ -134,7 +157,8 @@ def _shuffle_segments(segments, config, *, seed):
         order = tf.random.experimental.stateless_shuffle(tf.range(count), seeds)
         return tf.nest.map_structure(lambda values: tf.gather(values, order), pool)
 
-    size = _POOLS * sum(config.feature_sizes) * SEGMENT_SECONDS
+    # Without the margin, so that the order does not depend on it.
+    size = _POOLS * sum(config.feature_sizes) * (SEGMENT_SECONDS + config.video_frames)
     return segments.rebatch(_shuffled_at_once(size)).enumerate().map(permute).prefetch(1)
 
 
@@ -143,29 +167,47 @@ def _shuffled_at_once(size):
     return max(_SHUFFLE_EXAMPLES[0], min(_SHUFFLE_EXAMPLES[1], _SHUFFLE_BYTES // size))
 
 
-def _as_element(batch, config, *, with_info):
-    """(features, targets) or (features, targets, info) of a batch of segments."""
+def _as_element(batch, config, *, windows, margin, with_info):
+    """(features, targets) or (features, targets, info) of a batch of segments; (features, info) of unlabelled ones."""
+    features, info = batch["features"], {name: batch[name] for name in ("id", "start_time") if name in batch}
+    if margin or windows == "unlabelled":
+        features = with_place(features, batch["start_time"], margin=margin, border=config.border)
+    if windows == "unlabelled":
+        return features, info
     targets = {name: batch[name] for name in ("classes", "scores", "video_classes") if name in batch}
     targets["unrated"] = tf.fill([tf.shape(batch["classes"])[0], 1], _UNRATED_WEIGHTS[config.unrated])
-    if with_info:
-        return batch["features"], targets, {"id": batch["id"], "start_time": batch["start_time"]}
-    return batch["features"], targets
+    return (features, targets, info) if with_info else (features, targets)
 
 
-def _check_arguments(config, windows, training, shifts):
+def _augment(position, element, *, config, windows, seed):
+    """An element changed as ``config``, an AugmentConfig, says; ``position``: number of the batch."""
+    features, *others = element
+    seeds = tf.random.experimental.stateless_split(tf.stack([seed, tf.cast(position, tf.int32)]), 2)
+    if windows == "unlabelled":
+        return original_and_augmented(features, config, seed=seeds[0]), *others
+    features = augment_batch(features, config, seed=seeds[0])
+    if config.mixup:
+        features, others[0] = mix_batch(features, others[0], alpha=config.mixup, seed=seeds[1])
+    return features, *others
+
+
+def _check_arguments(config, windows, training, views, augment):
     if windows not in WINDOWS:
         raise ValueError(f"windows is {windows!r}; valid: {', '.join(WINDOWS)}")
     if windows != "video" and config.level == "video":
         raise InputError("video-level records have no segments: segments need frame-level records")
-    if windows == "all" and training or windows != "all" and tuple(shifts) != (0,):
-        raise ValueError("shifts are for windows='all', and windows='all' is not for training")
+    if windows == "all" and training or windows != "all" and tuple(views) != (0,):
+        raise ValueError("views are for windows='all', and windows='all' is not for training")
+    if not training and (windows == "unlabelled" or augment != AugmentConfig()):
+        raise ValueError("augment and windows='unlabelled' are for training")
+    check_augment(augment, config, windows=windows)
 
 
 def _random_state(seed, epoch, num_files):
-    """Order of the files, seed of the shuffle and seed of the drawn frames, of one epoch."""
+    """Order of the files and seeds of the shuffle, of the drawn frames and of augmentation, of one epoch."""
     state = np.random.default_rng([seed % 2**32, epoch])
     shuffle_seed, frame_seed = state.integers(1, 2**31, size=2).tolist()
-    return state.permutation(num_files), shuffle_seed, frame_seed
+    return state.permutation(num_files), shuffle_seed, frame_seed, int(state.integers(1, 2**31))
 
 
 def read_blocks(files, config, *, windows, interleaved=False, keep=None):

@@ -31,6 +31,18 @@ def sample_frames(num_frames, *, sampling, length, seed=None):
     return tf.minimum(indices, num_frames[:, None] - 1), counts
 
 
+def surrounding_frames(num_frames, *, starts, lengths, radius, length):
+    """Up to ``length`` evenly spaced frames from within ``radius`` frames of segments.
+
+    num_frames, starts, lengths: (W,) int32, frames of each segment's video, its first one and how many it has.
+    Returns as sample_frames.
+    """
+    first = tf.maximum(starts - radius, 0)
+    near = tf.minimum(starts + lengths + radius, num_frames) - first
+    indices, counts = sample_frames(near, sampling="uniform", length=length)
+    return first[:, None] + indices, counts
+
+
 def _random_frames(num_frames, length, seed):
     longest = tf.maximum(tf.reduce_max(num_frames), length)
     draw = tf.random.stateless_uniform([tf.size(num_frames), longest], seed)

@@ -1,38 +1,89 @@
-"""Segment windows: which frames a segment holds, also when it is shifted in time.
+"""Views of segments: which frames of its video stand for a segment.
 
-The window at start s under shift d, of a video of n frames, is the L = min(5, n - s) frames s + d .. s + d + L - 1.
+The segment at start s of a video of n frames has the L = min(5, n - s) frames s .. s + L - 1. Views of it are:
+
+- a shift by d frames, an int: s + d .. s + d + L - 1; 0 is the segment itself;
+- "dilute": L frames, every second one, centred on it: s - 2, s, s + 2, s + 4, s + 6 for L = 5;
+- "enlarge": L + 4 frames, two more on either side: s - 2 .. s + L + 1.
+
 Border policies say what stands for those outside [0, n):
 
 - clamp: the first or the last frame (the default);
 - roll: the frames at the other end of the video, padding excluded;
 - reflect: the video mirrored at its ends, the end frames not repeated;
-- mask: nothing, the window is shorter; where it would be empty, as clamp.
+- mask: nothing, the view is shorter; where it would be empty, as clamp.
 """
+
+from typing import NamedTuple
 
 import tensorflow as tf
 
-from yt8m.types import SEGMENT_SECONDS
+from yt8m.types import InputError, SEGMENT_SECONDS
 
 
-def window_frames(starts, num_frames, *, shift=0, border="clamp"):
-    """Frames of each window.
+class View(NamedTuple):
+    """L + extra frames, ``stride`` apart, from s + offset on, or half the frames that the stride skips before that."""
 
-    starts, num_frames: (W,) int32, in frames, starts < num_frames. shift: frames, a Python int or a tensor that
-    broadcasts against (W,).
-    Returns (indices (..., 5) int32, counts (...) int32): the first ``counts`` indices of a window are its frames, at
-    least one; those behind are padding, and are valid indices nevertheless.
+    offset: int = 0
+    stride: int = 1
+    extra: int = 0
+
+
+NAMED_VIEWS = {"dilute": View(stride=2), "enlarge": View(offset=-2, extra=4)}
+
+
+def margin_view(frames):
+    """The View of a segment with ``frames`` more on either side."""
+    return View(offset=-frames, extra=2 * frames)
+
+
+def as_view(view):
+    """The View that an int (a shift, in frames) or a name of NAMED_VIEWS means; a View is returned as it is."""
+    if isinstance(view, View):
+        return view
+    if isinstance(view, str):
+        if view not in NAMED_VIEWS:
+            raise InputError(f"there is no view {view!r} of a segment; valid: {', '.join(NAMED_VIEWS)} or a shift, in frames")
+        return NAMED_VIEWS[view]
+    return View(offset=int(view))
+
+
+def view_length(views):
+    """The most frames that any of ``views`` has."""
+    return SEGMENT_SECONDS + max(as_view(view).extra for view in views)
+
+
+def window_frames(starts, num_frames, *, views=(0,), border="clamp"):
+    """Frames of segments under each of S ``views``.
+
+    starts, num_frames: (W,) int32, in frames, starts < num_frames.
+    Returns (indices (W, S, T) int32, counts (W, S) int32), T = view_length(views): the first ``counts`` indices of a
+    view are its frames, at least one; those behind are padding, and are valid indices nevertheless.
     """
-    slots = tf.range(SEGMENT_SECONDS)
-    first = starts + shift
-    last = tf.broadcast_to(num_frames - 1, tf.shape(first))
-    counts = tf.broadcast_to(tf.minimum(SEGMENT_SECONDS, num_frames - starts), tf.shape(first))
+    offset, stride, extra = tf.unstack(tf.constant([as_view(view) for view in views]), axis=1)
+    return view_frames(
+        starts, tf.minimum(SEGMENT_SECONDS, num_frames - starts), num_frames,
+        offset=offset, stride=stride, extra=extra, length=view_length(views), border=border,
+    )  # fmt: skip
+
+
+def view_frames(starts, lengths, num_frames, *, offset, stride, extra, length, border):
+    """As window_frames, with the segments' L ``lengths`` (W,), and views as tensors that broadcast against (W, S).
+
+    length: T.
+    """
+    last = num_frames[:, None] - 1
+    counts = lengths[:, None] + extra
+    first = starts[:, None] + offset - (stride - 1) * (lengths[:, None] - 1) // 2
+    stride, last = (tf.broadcast_to(values, tf.shape(first)) for values in (stride, last))
     if border == "mask":
         # The frames inside are one interval: start at its first and count what remains.
-        inside = tf.maximum(first, 0)
-        left = tf.minimum(first + counts, last + 1) - inside
+        skipped = tf.maximum(-(first // stride), 0)
+        inside = first + skipped * stride
+        left = tf.minimum(counts - skipped, (last - inside) // stride + 1)
         first = tf.where(left > 0, inside, first)
         counts = tf.where(left > 0, left, counts)
-    wanted = first[..., None] + slots
+    wanted = first[..., None] + stride[..., None] * tf.range(length)
     last = last[..., None]
     if border == "roll":
         return wanted % (last + 1), counts

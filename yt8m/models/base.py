@@ -34,6 +34,12 @@ class VideoModel(keras.Model):
     pair_loss = staticmethod(rated_binary_crossentropy)
     """Loss of pairs (example, class), a function of labels, probabilities and weights, see yt8m.losses."""
 
+    fixed_frames = None
+    """Frames that an example must have; None for any number."""
+
+    takes_video_frames = False
+    """Whether it reads frames of the whole video beside those of an example, see DataConfig.video_frames."""
+
     def __init__(self, *, feature_sizes, num_classes, level="frame", name=None, dtype=None):
         super().__init__(name=name, dtype=dtype)
         if level not in self.levels:

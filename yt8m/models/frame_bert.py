@@ -7,7 +7,7 @@ from yt8m.layers.frame_pooling import FramePooling
 from yt8m.layers.transformer_encoder import TransformerEncoder
 from yt8m.models import MODELS
 from yt8m.models.base import VideoModel
-from yt8m.types import InputError
+from yt8m.types import InputError, SEGMENT_SECONDS
 
 
 @MODELS.register("frame_bert")
@@ -77,6 +77,11 @@ class FrameBertModel(VideoModel):
         if hidden_size is None:
             return sum(self.feature_sizes.values())
         return hidden_size * (len(self.feature_sizes) if self.cross_modal else 1)
+
+    @property
+    def fixed_frames(self):
+        """The head of joined outputs has weights for each of them."""
+        return SEGMENT_SECONDS if self.pooling.method == "concat" else None
 
     def encode(self, inputs, *, training=None):
         """Contextual frames (B, T, E) and the frame mask (B, T)."""

@@ -39,7 +39,7 @@ def self_train(
     threshold=0.95,
     by_class=False,
     most=None,
-    shifts=(0,),
+    views=(0,),
     **options,
 ):
     """Trains ``iterations`` students one after the other, as long as each is better than what was before; list of dict.
@@ -48,7 +48,7 @@ def self_train(
     unlabelled: Source of the videos to label, which must not be the holdout's. teacher: folder of a run, or a parquet
     submission of the unlabelled segments; "" trains one first, like the students but without pseudo-labels.
     threshold: score from which the teacher is sure; by_class: the score of each class's best F1 on the holdout instead.
-    most: pseudo-labelled segments of a round, None for all sure ones. shifts: temporal shifts that the teacher's scores
+    most: pseudo-labelled segments of a round, None for all sure ones. views: of a segment, that the teacher's scores
     are averaged over. options: ``cache_dir`` and ``placement``, as in train.
 
     Students are trained on run.train.pseudo_ratio pseudo-labelled segments for each rated one; of the former with
@@ -73,7 +73,7 @@ def self_train(
         folder = os.path.join(train_dir, f"round-{number}")
         made = _label(
             teacher, unlabelled, holdout, run, folder,
-            counts=counts, threshold=threshold, by_class=by_class, most=most, shifts=shifts,
+            counts=counts, threshold=threshold, by_class=by_class, most=most, views=views,
         )  # fmt: skip
         print(f"round {number}: {made['records']} pseudo-labelled segments of {len(made['chosen'])} classes")
         pattern = os.path.join(folder, "pseudo", "pseudo-*.tfrecord")
@@ -118,7 +118,7 @@ def _class_counts(source, config):
     return counts
 
 
-def _label(teacher, unlabelled, holdout, run, folder, *, counts, threshold, by_class, most, shifts):
+def _label(teacher, unlabelled, holdout, run, folder, *, counts, threshold, by_class, most, views):
     """Writes the pseudo-labels of a round, unless they are there: the dict of pseudo.json."""
     summary = os.path.join(folder, "pseudo", "pseudo.json")
     if os.path.exists(summary):
@@ -126,7 +126,7 @@ def _label(teacher, unlabelled, holdout, run, folder, *, counts, threshold, by_c
     os.makedirs(folder, exist_ok=True)
     predictions = teacher if teacher.endswith(".parquet") else os.path.join(folder, "teacher.parquet")
     if not os.path.exists(predictions):
-        _predict(teacher, unlabelled, run, predictions, class_ids=sorted(counts), shifts=shifts)
+        _predict(teacher, unlabelled, run, predictions, class_ids=sorted(counts), views=views)
     thresholds = dict.fromkeys(counts, threshold)
     if by_class:
         evaluation = _score(teacher, holdout, run)["evaluation"]
@@ -143,10 +143,10 @@ def _label(teacher, unlabelled, holdout, run, folder, *, counts, threshold, by_c
     return json.loads(pathlib.Path(summary).read_text(encoding="utf-8"))
 
 
-def _predict(teacher, unlabelled, run, path, *, class_ids, shifts):
+def _predict(teacher, unlabelled, run, path, *, class_ids, views):
     model, _ = checkpoints.load_model(teacher)
     parts = PartsFolder(f"{path}.parts", identity=checkpoints.model_path(teacher))
-    top = predict_segments(model, unlabelled, run.data, class_ids=class_ids, shifts=shifts, folder=parts)
+    top = predict_segments(model, unlabelled, run.data, class_ids=class_ids, views=views, folder=parts)
     with SubmissionWriter(path) as writer:
         for class_id, segments, scores in top:
             writer.write(class_id, segments, scores=scores)

@@ -1,8 +1,10 @@
 """What a run learns from, epoch by epoch."""
 
 import dataclasses
+import functools
 
 from yt8m.config import AugmentConfig, RunConfig
+from yt8m.data.labels import repeat_factors
 from yt8m.data.mixture import attach_unlabelled, join_batches
 from yt8m.data.pipeline import estimate_examples, make_dataset
 from yt8m.data.splits import Source
@@ -47,7 +49,9 @@ class TrainingData:
         batch_size = self.run.train.batch_size * factor
         config = self.run.data.replace(num_frames=max(1, self.run.data.num_frames // factor))
         labelled = batch_size - self._pseudo_per_batch(batch_size)
-        batches = self._examples(self.source, config, number, batch_size=labelled, cache=self.cache)
+        batches = self._examples(
+            self.source, config, number, batch_size=labelled, cache=self.cache, factors=self._repeat_factors
+        )
         if self.pseudo is not None:
             # What the teacher has not listed it takes for absent.
             config = config.replace(unrated="negative")
@@ -80,8 +84,13 @@ class TrainingData:
         ratio = self.run.train.pseudo_ratio
         return min(batch_size - 1, max(1, round(batch_size * ratio / (1 + ratio))))
 
-    def _examples(self, source, config, number, *, batch_size, cache=None):
-        return self._make(source, config, number, windows=self.windows, batch_size=batch_size, cache=cache)
+    @functools.cached_property
+    def _repeat_factors(self):
+        threshold = self.run.train.balance_threshold
+        return repeat_factors(self.source, self.run.data, threshold=threshold) if threshold else None
+
+    def _examples(self, source, config, number, **options):
+        return self._make(source, config, number, windows=self.windows, **options)
 
     def _augment(self, windows):
         augment = self.run.train.augment
@@ -89,7 +98,7 @@ class TrainingData:
             return UNLABELLED_AUGMENT
         return augment
 
-    def _make(self, source, config, number, *, windows, batch_size, cache=None):
+    def _make(self, source, config, number, *, windows, batch_size, cache=None, factors=None):
         return make_dataset(
             list(source.files),
             config,
@@ -99,6 +108,7 @@ class TrainingData:
             seed=self.run.train.seed,
             epoch=number,
             augment=self._augment(windows),
+            factors=factors,
             keep=source.keep,
             cache=cache,
             # Devices share a batch evenly.

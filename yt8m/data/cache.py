@@ -109,6 +109,13 @@ class SegmentCache:
 
         return tfrecord.interleave_blocks(bounds, blocks, cycle_length=cycle_length).map(segments)
 
+    def largest(self, factors):
+        """(N,) float32: of each segment the largest of the ``factors`` (C,) of the classes it has, at least 1."""
+        index = self._index
+        of_pairs = np.where(index["scores"] >= 0.5, np.concatenate([[1], factors])[index["classes"]], 1)
+        starts = np.concatenate([[0], index["class_ends"][:-1]]).astype(np.int64)
+        return np.maximum.reduceat(of_pairs, starts).astype(np.float32) if len(self) else np.ones(0, np.float32)
+
     def read_segments(self, numbers, *, with_video_classes=False, with_info=False):
         """In the graph: the segments of ``numbers`` (B,) int64, as examples.unpack_examples gives them.
 

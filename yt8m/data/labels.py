@@ -27,6 +27,23 @@ def read_rated_labels(files, config):
     return segments, np.concatenate(classes), np.concatenate(scores)
 
 
+def repeat_factors(source, config, *, threshold):
+    """(C,) float32, how often a segment of each class is to be seen in an epoch: max(1, sqrt(threshold / f)).
+
+    Repeat factor sampling (Gupta et al. 2019, LVIS, section 5.1), see yt8m.data.balance.
+
+    f: the share of the rated segments of ``source``, a Source, in which the class is; config: DataConfig. Reads all
+    ratings once. A class that is in none has 1.
+    """
+    segments, class_ids, scores = read_rated_labels(list(source.files), config)
+    if source.keep is not None:
+        kept = np.array([source.keep(Segment.parse(segment).video_id) for segment in segments], bool)
+        segments = [segment for segment, wanted in zip(segments, kept.tolist()) if wanted]
+        class_ids, scores = class_ids[kept], scores[kept]
+    share = np.bincount(class_ids[scores >= 0.5], minlength=config.num_classes) / max(1, len(set(segments)))
+    return np.sqrt(np.maximum(1, threshold / np.where(share > 0, share, threshold))).astype(np.float32)
+
+
 def read_video_labels(files, config):
     """The labels of every video of ``files``, in file order: (ids, list of str; labels, list of int64 arrays).
 

@@ -10,6 +10,7 @@ from yt8m.data import doctor, examples, tfrecord
 from yt8m.data.augment import (
     augment_batch, check_augment, margin_of, mix_batch, original_and_augmented, with_place,
 )  # fmt: skip
+from yt8m.data.balance import repeat_segments
 from yt8m.memory import reuse_freed_memory
 from yt8m.types import InputError, SEGMENT_SECONDS
 
@@ -34,6 +35,7 @@ def make_dataset(
     epoch=0,
     views=(0,),
     augment=None,
+    factors=None,
     keep=None,
     drop_remainder=False,
     with_info=False,
@@ -63,7 +65,8 @@ def make_dataset(
 
     training: files and examples in an order, and frames from a draw, that depend on ``seed`` and ``epoch`` alone; else
     in file order, nothing random. augment: AugmentConfig for training, None changes nothing; what it draws depends on
-    seed, epoch and the batch's number alone; T is 9 where it enlarges. keep: predicate on the video id (str), for the
+    seed, epoch and the batch's number alone; T is 9 where it enlarges. factors: (C,) float32 for training on "rated",
+    how often segments of each class are seen, see yt8m.data.balance. keep: predicate on the video id (str), for the
     videos to read, as IdSplit.in_train. The last batch may be smaller unless ``drop_remainder``. cache: a
     yt8m.data.cache.SegmentCache of ``files``, for windows="rated", with at least the margin that augment needs: the same
     batches in the same order, without reading the records. share: (i, n) gives the i-th of n equal parts of every batch,
@@ -100,6 +103,8 @@ def make_dataset(
             segments = cache.segment_numbers(files, keep=keep, cycle_length=cycle_length)
             wanted = {"with_video_classes": config.unrated == "video_negative", "with_info": with_info}
             finish = functools.partial(cache.read_segments, **wanted)
+        if factors is not None:
+            segments = repeat_segments(segments, factors, seed=shuffle_seed, cache=cache)
         if training:
             segments = _shuffle_segments(segments, config, seed=shuffle_seed)
         segments = segments.rebatch(batch_size, drop_remainder=drop_remainder)

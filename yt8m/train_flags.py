@@ -59,6 +59,7 @@ run_flags.define_placement_flags()
 run_flags.define_model_flags()
 run_flags.define_feature_flags()
 run_flags.define_sampling_flags()
+run_flags.define_video_frame_flags()
 run_flags.define_unrated_flag()
 flags.DEFINE_string("init_from", "", "Folder of a run whose weights to start from, such as the pre-trained one.")
 flags.DEFINE_bool("segment_labels", False, "Train on rated 5-frame segments instead of whole videos.")
@@ -178,9 +179,10 @@ def prepare():
     )
     split = run_flags.given("train_data_pattern", "eval_data_pattern", "holdout_files", "holdout_fraction")
     source, holdout = split_sources(**split, seed=train_config.seed)
+    model = run_flags.model_config_from_flags(preset, base and base.model)
     run = RunConfig(
-        data=run_flags.data_config_from_flags(source.files, preset, base and base.data),
-        model=run_flags.model_config_from_flags(preset, base and base.model),
+        data=run_flags.data_config_from_flags(source.files, preset, base and base.data, model=model),
+        model=model,
         train=train_config,
         **split,
         preset=FLAGS.preset or (base.preset if base else ""),

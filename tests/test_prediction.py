@@ -87,6 +87,27 @@ def test_a_model_of_five_frames_takes_no_longer_view(source):
     predict_segments(model, source, CONFIG, class_ids=CLASS_IDS, views=(0, "dilute"))
 
 
+def test_all_views_are_seen_beside_the_same_whole_video(videos, source):
+    config = CONFIG.replace(video_frames=4)
+    settings = {"segment_model": "moe", "context_model": "moe", "num_mixtures": 2, "context_size": 3}
+    model = build_model(ModelConfig(name="video_context", hyperparameters=settings), config)
+    top = predict_segments(model, source, config, class_ids=CLASS_IDS, views=(-1, "enlarge"), batch_size=4)
+    found = {class_id: dict(zip(segments.texts(), scores)) for class_id, segments, scores in top}
+    for name, frames in videos.items():
+        count = min(4, len(frames))
+        beside = frames[[int((slot + 0.5) * len(frames) / count) for slot in range(count)]]
+        for start in range(0, len(frames), 5):
+            scores = []
+            for view in (-1, "enlarge"):
+                window = frames[window_twin(start, len(frames), view, "clamp")]
+                batch = {"rgb": window[None], "num_frames": np.array([len(window)], np.int32)}
+                batch |= {"video_rgb": beside[None], "num_video_frames": np.array([count], np.int32)}
+                scores.append(np.asarray(model(batch))[0])
+            for class_id in CLASS_IDS:
+                expected = np.mean(scores, axis=0)[class_id]
+                assert found[class_id][f"{name}:{start}"] == pytest.approx(expected, abs=1e-5)
+
+
 def test_top_n_and_top_k_cut(model, videos, source):
     expected = slow_scores(model, videos, (0,))
     top = predict_segments(model, source, CONFIG, class_ids=(0, 1, 2, 3), top_n=3, top_k=2, batch_size=4)

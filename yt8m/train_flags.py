@@ -164,6 +164,7 @@ def prepare():
     if FLAGS.cache_dir and not FLAGS.segment_labels:
         raise InputError("--cache_dir holds rated segments: it goes with --segment_labels")
     from yt8m.checkpoints import read_run_config
+    from yt8m.data.augment import check_augment
     from yt8m.data.splits import check_disjoint, split_sources
     from yt8m.devices import place
 
@@ -190,6 +191,7 @@ def prepare():
         **run_flags.given("pseudo_data_pattern", "unlabelled_data_pattern", "adapt_bn"),
         tta=preset.tta if preset else base.tta if base else (0, 0),
     )
+    check_augment(train_config.augment, run.data, windows="rated" if train_config.segment_labels else "video")
     if holdout and not FLAGS.holdout_fraction and FLAGS.check_split:
         check_disjoint(source.files, holdout.files, skip_corrupt=run.data.skip_corrupt)
     return {"run": run, "source": source, "holdout": holdout, "cache_dir": FLAGS.cache_dir, "placement": placement}

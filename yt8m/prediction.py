@@ -339,7 +339,9 @@ def check_views(model, views):
     """Raises InputError where ``model``, a VideoModel, cannot take examples as long as the longest of ``views``."""
     length, fixed = view_length(views), model.fixed_frames
     if fixed is not None and length != fixed:
-        raise InputError(f"this {model.name} takes segments of {fixed} frames, and the view enlarge has {length}: leave it out")
+        raise InputError(
+            f"this {model.name} takes segments of {fixed} frames, and the view enlarge has {length}: leave it out"
+        )
 
 
 class _MeanOverViews(keras.Model):

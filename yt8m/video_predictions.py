@@ -1,4 +1,4 @@
-"""Files of whole videos' classes: header ``VideoId,LabelConfidencePairs``, then ``id,class confidence class confidence ...``."""
+"""Files of whole videos' classes: header ``VideoId,LabelConfidencePairs``, then ``id,class confidence class ...``."""
 
 from yt8m.files import atomic_path
 from yt8m.types import InputError
@@ -39,8 +39,8 @@ def read_video_predictions(path, *, top_n):
                     raise InputError(f"{path}, line {number}: expected id,class confidence class confidence ...")
                 if len(scored) < top_n:
                     raise InputError(
-                        f"{path}, line {number}: {len(scored)} classes, and the {top_n} best of each video are wanted: ask for "
-                        "fewer, or write it with a greater --top_k"
+                        f"{path}, line {number}: {len(scored)} classes, and the {top_n} best of each video are wanted: "
+                        "ask for fewer, or write it with a greater --top_k"
                     )
                 videos[video_id] = tuple(label for _, label in sorted(scored)[:top_n])
     except (OSError, UnicodeDecodeError) as error:

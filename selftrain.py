@@ -34,7 +34,7 @@ flags.DEFINE_bool(
 flags.DEFINE_integer(
     "max_pseudo", None, "Most pseudo-labelled segments of a round. Default: all the teacher is sure of.", lower_bound=1
 )
-run_flags.define_shift_flags()
+run_flags.define_view_flags()
 
 
 def main():
@@ -60,7 +60,7 @@ def main():
         threshold=FLAGS.pseudo_threshold,
         by_class=FLAGS.thresholds_by_class,
         most=FLAGS.max_pseudo,
-        shifts=run_flags.shifts_from_flags(prepared["run"]),
+        views=run_flags.views_from_flags(prepared["run"]),
     )
     for result in results:
         records = f", {result['records']} pseudo-labelled segments" if "records" in result else ""

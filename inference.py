@@ -23,6 +23,7 @@ import sys
 from absl import flags
 
 from yt8m import command_line, run_flags
+from yt8m.filters import POOLINGS
 from yt8m.files import check_writable
 from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError
 
@@ -49,6 +50,30 @@ flags.DEFINE_string("vocabulary", None, "CSV with Index and Name, for names in -
 run_flags.define_class_flag()
 flags.DEFINE_integer("segment_max_pred", MAX_SEGMENTS_PER_CLASS, "Most segments to list for a class.", lower_bound=1)
 run_flags.define_view_flags()
+flags.DEFINE_integer(
+    "video_filter_top_n",
+    None,
+    "Put a segment behind all others of a class that is not among the N best of its video. Default: off.",
+    lower_bound=1,
+)
+flags.DEFINE_enum(
+    "video_filter_pooling", "max", POOLINGS, "A video's score of a class: the max or the mean of its segments' scores."
+)
+flags.DEFINE_string(
+    "video_predictions", "", "CSV of whole videos' classes, by --nosegment_labels, for --video_filter_top_n to go by instead."
+)
+flags.DEFINE_integer(
+    "skip_first_segments",
+    0,
+    "Put so many segments at each video's beginning behind all others; 6 were never rated in YouTube-8M's 2019 set.",
+    lower_bound=0,
+)
+flags.DEFINE_integer(
+    "skip_last_segments", 0, "The same for the end of each video; 2 were never rated in that set.", lower_bound=0
+)
+flags.DEFINE_string(
+    "labels", None, "Ratings, CSV of vid:start,class,score or TFRecord files: prints MAP@K before and after the filters."
+)
 run_flags.define_border_flag()
 run_flags.define_backend_flag()
 run_flags.define_run_check_flags()
@@ -92,20 +117,54 @@ def main():
 
 
 def _rank_segments(model, source, config, **options):
+    from yt8m.evaluation import evaluate_lists
     from yt8m.prediction import predict_segments
     from yt8m.submission import SubmissionWriter
 
     class_ids = run_flags.class_ids_from_flags(config.num_classes)
     options |= {"class_ids": class_ids, "top_n": FLAGS.segment_max_pred, "top_k": FLAGS.top_k}
-    top = predict_segments(model, source, config, **options)
+    segment_filter = _segment_filter()
+    labels = run_flags.read_rated_labels(FLAGS.labels) if FLAGS.labels else None
+    # The ranking without the filter is made only to compare with.
+    filters = [segment_filter, None] if segment_filter and labels else [segment_filter]
+    tops = predict_segments(model, source, config, filters=filters, **options)
     with SubmissionWriter(FLAGS.output_file) as writer:
-        for class_id, segments, scores in top:
-            writer.write(class_id, segments, scores=scores)
+        for class_id, segments, scores in tops[0]:
+            # What a filter has put behind has a score below 0.
+            writer.write(class_id, segments, scores=scores.clip(min=0))
+    if labels:
+        after, *before = (evaluate_lists(top, labels, top_n=FLAGS.segment_max_pred).map_at_k for top in tops)
+        compared = f" with the filters, {before[0]:.4f} without" if before else ""
+        print(f"MAP@{FLAGS.segment_max_pred} is {after:.4f}{compared}")
     return f"{len(class_ids)} classes"
 
 
+def _segment_filter():
+    """The SegmentFilter that the flags ask for, None for none."""
+    from yt8m.filters import SegmentFilter
+
+    if FLAGS.video_predictions and not FLAGS.video_filter_top_n:
+        raise InputError("--video_predictions needs --video_filter_top_n: how many of a video's classes count")
+    wanted = SegmentFilter(
+        top_n=FLAGS.video_filter_top_n,
+        pooling=FLAGS.video_filter_pooling,
+        video_predictions=FLAGS.video_predictions,
+        skip_first=FLAGS.skip_first_segments,
+        skip_last=FLAGS.skip_last_segments,
+    )
+    if wanted.video_predictions:
+        from yt8m.video_predictions import read_video_predictions
+
+        # Only now, so that a bad file is found before the work.
+        read_video_predictions(wanted.video_predictions, top_n=wanted.top_n)
+    return wanted if wanted.top_n or wanted.skip_first or wanted.skip_last else None
+
+
 def _tag_videos(model, source, config, **options):
-    from yt8m.prediction import predict_videos, write_video_predictions
+    from yt8m.prediction import predict_videos
+    from yt8m.video_predictions import write_video_predictions
+
+    _refuse_segment_flags("whole videos")
 
     predictions = predict_videos(model, source, config, top_k=FLAGS.top_k or 20, **options)
     return f"{write_video_predictions(FLAGS.output_file, predictions)} videos"
@@ -114,6 +173,7 @@ def _tag_videos(model, source, config, **options):
 def _show_video():
     if FLAGS.output_file or FLAGS.ray:
         raise InputError("--output_file and --ray are for all videos, --timeline, --intervals and --chapters for one")
+    _refuse_segment_flags("--timeline, --intervals and --chapters")
     from yt8m.checkpoints import load_calibration, read_run_config
     from yt8m.timeline_text import draw_timeline
     from yt8m.timelines import write_chapters, write_intervals
@@ -154,6 +214,14 @@ def _predict_video(run, calibration):
     if calibration:
         timeline = dataclasses.replace(timeline, scores=calibration(timeline.scores))
     return timeline.take(timeline.best_rows(FLAGS.top_k or 10))
+
+
+def _refuse_segment_flags(where):
+    """For where no segments are ranked."""
+    names = ("video_filter_top_n", "video_predictions", "skip_first_segments", "skip_last_segments", "labels")
+    for name in names:
+        if FLAGS[name].value:
+            raise InputError(f"--{name} is for the ranking of segments, not for {where}: leave it out")
 
 
 def _folder():

@@ -34,7 +34,7 @@ flags.DEFINE_bool(
 flags.DEFINE_integer(
     "max_pseudo", None, "Most pseudo-labelled segments of a round. Default: all the teacher is sure of.", lower_bound=1
 )
-run_flags.define_shift_flags()
+run_flags.define_view_flags()
 
 
 def main():

@@ -14,10 +14,11 @@ SCRIPTS_LAYER = {"command_line.py", "run_flags.py", "train_flags.py", "demo.py",
 LAYERS = [
     {"types", "config", "registry", "files", "progress", "vocabulary", "devices", "fused", "memory", "parallel", "parts", "cluster", "interrupts"},
     {"data", "layers", "losses", "metrics", "submission", "segment_lists", "rated_labels", "optimizers", "schedules",
-     "targets"},
+     "targets", "video_predictions"},
     {"models", "evaluation", "ensembling", "submission_checks", "rank_objective", "weight_search", "weights_file",
      "diagnosis", "timelines", "timeline_text"},
-    {"calibration", "checkpoints", "learner", "training", "training_data", "finishing", "pseudo_labels", "selftraining", "tuning", "prediction", "export", "top_segments", "holdout", "report"},
+    {"calibration", "checkpoints", "learner", "training", "training_data", "finishing", "pseudo_labels", "selftraining", "tuning", "prediction", "export", "top_segments", "holdout", "report",
+     "filters"},
     {"command_line", "run_flags", "train_flags", "demo", "cache_command", "doctor_command", "pack_command"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -11,7 +11,7 @@ EXAMPLES = [
     DataConfig(),
     DataConfig(feature_names=("audio",), feature_sizes=(128,), sampling="random", skip_corrupt=True),
     ModelConfig(name="frame_bert", hyperparameters={"num_layers": 2, "pooling": "mean"}),
-    TrainConfig(num_epochs=None, max_steps=10, base_learning_rate=0.001),
+    TrainConfig(num_epochs=None, max_steps=10, base_learning_rate=0.001, augment=AugmentConfig(shift=1, mixup=0.2)),
 ]
 
 

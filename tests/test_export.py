@@ -33,7 +33,7 @@ def expected(model, shifts=(0,)):
     return np.mean([np.asarray(model(windows(shift)))[:, list(CLASS_IDS)] for shift in shifts], axis=0)
 
 
-@pytest.fixture(params=MODELS)
+@pytest.fixture(params=[name for name in MODELS if not MODELS[name].takes_video_frames])
 def model(request):
     model = small_model(request.param)
     for variable in model.trainable_variables:
@@ -93,3 +93,15 @@ def test_what_cannot_be_exported_is_named(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"pip install 'yt8m\[onnx\]'"):
         export(small_model("logistic"), str(tmp_path / "x"), form="onnx", config=data_config(), class_ids=CLASS_IDS)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_exported_is_said(tmp_path):
+    concat = {"num_layers": 1, "num_heads": 4, "feed_forward_size": 8, "pooling": "concat"}
+    for name, settings, views, message in (
+        ("video_context", {"context_model": "moe"}, (0,), "takes frames of the whole video beside a segment"),
+        ("frame_bert", concat, (0, "enlarge"), "takes segments of 5 frames, and the view enlarge has 9"),
+    ):
+        options = {"form": "savedmodel", "config": data_config(name), "class_ids": CLASS_IDS, "views": views}
+        with pytest.raises(InputError, match=message):
+            export(small_model(name, settings), tmp_path / "exported", **options)
+    assert not (tmp_path / "exported").exists()

@@ -9,15 +9,17 @@ from yt8m.config import DataConfig, ModelConfig
 from yt8m.data.splits import Source
 from yt8m.data.tfrecord import FrameRecord, write_records
 from yt8m.evaluation import evaluate_submission
+from yt8m.filters import SegmentFilter
 from yt8m.holdout import evaluate_model
 from yt8m.metrics import gap, hit_at_one
 from yt8m.models import MODELS
 from yt8m.models.base import build_model
 from yt8m.parts import PartsFolder
-from yt8m.prediction import Scorer, predict_segments, predict_videos, write_video_predictions
+from yt8m.prediction import Scorer, predict_segments, predict_videos
 from yt8m.rated_labels import RatedLabels
 from yt8m.submission import SubmissionWriter
 from yt8m.types import InputError
+from yt8m.video_predictions import write_video_predictions
 
 CONFIG = DataConfig(feature_names=("rgb",), feature_sizes=(6,), num_classes=4, num_frames=30)
 CLASS_IDS = (3, 1)
@@ -85,6 +87,27 @@ def test_a_model_of_five_frames_takes_no_longer_view(source):
     with pytest.raises(InputError, match="^this frame_bert takes segments of 5 frames, and the view enlarge has 9: leave"):
         predict_segments(model, source, CONFIG, class_ids=CLASS_IDS, views=(0, "enlarge"))
     predict_segments(model, source, CONFIG, class_ids=CLASS_IDS, views=(0, "dilute"))
+
+
+def test_all_views_are_seen_beside_the_same_whole_video(videos, source):
+    config = CONFIG.replace(video_frames=4)
+    settings = {"segment_model": "moe", "context_model": "moe", "num_mixtures": 2, "context_size": 3}
+    model = build_model(ModelConfig(name="video_context", hyperparameters=settings), config)
+    top = predict_segments(model, source, config, class_ids=CLASS_IDS, views=(-1, "enlarge"), batch_size=4)
+    found = {class_id: dict(zip(segments.texts(), scores)) for class_id, segments, scores in top}
+    for name, frames in videos.items():
+        count = min(4, len(frames))
+        beside = frames[[int((slot + 0.5) * len(frames) / count) for slot in range(count)]]
+        for start in range(0, len(frames), 5):
+            scores = []
+            for view in (-1, "enlarge"):
+                window = frames[window_twin(start, len(frames), view, "clamp")]
+                batch = {"rgb": window[None], "num_frames": np.array([len(window)], np.int32)}
+                batch |= {"video_rgb": beside[None], "num_video_frames": np.array([count], np.int32)}
+                scores.append(np.asarray(model(batch))[0])
+            for class_id in CLASS_IDS:
+                expected = np.mean(scores, axis=0)[class_id]
+                assert found[class_id][f"{name}:{start}"] == pytest.approx(expected, abs=1e-5)
 
 
 def test_top_n_and_top_k_cut(model, videos, source):
@@ -193,6 +216,33 @@ def test_parts_of_another_job_are_not_used(model, parts, tmp_path, capsys):
     for change in ({"views": (0,)}, {"top_k": 1}):
         assert segments_of(model, few, folder=folder, **change) == segments_of(model, few, **change)
         assert "holds parts of another job: starting anew" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wanted", [SegmentFilter(top_n=1), SegmentFilter(skip_first=1, skip_last=1)], ids=["top", "ends"])
+def test_filters_rank_behind_whatever_the_batches_and_parts(model, parts, videos, tmp_path, wanted):
+    """Beside the ranking without a filter, and again from finished parts; each list has what is kept first."""
+    predicted = {}
+    for batch_size in (2, 64):
+        folder = PartsFolder(tmp_path / "parts", identity=0)
+        options = {"class_ids": CLASS_IDS, "batch_size": batch_size, "filters": [wanted, None], "folder": folder}
+        tops = predict_segments(model, parts, CONFIG, **options)
+        predicted[batch_size] = [[row[:2] for row in listed(top)] for top in tops]
+        again = predict_segments(model, parts, CONFIG, **options)
+        assert [listed(top) for top in again] == [listed(top) for top in tops]
+    assert predicted[2] == predicted[64]
+    scores = slow_scores(model, videos | {"last": videos["ragged"][::-1]}, (0,))
+    of_video = {}
+    for segment, row in scores.items():
+        of_video.setdefault(segment.rpartition(":")[0], {})[segment] = row
+    for column, (class_id, segments) in enumerate(predicted[2][0]):
+        kept = set()
+        for rows in of_video.values():
+            best = max(CLASS_IDS, key=lambda label: max(row[label] for row in rows.values()))
+            names = list(rows)[wanted.skip_first : len(rows) - wanted.skip_last]
+            kept |= set(names) if wanted.top_n is None or best == class_id else set()
+        expected = sorted(scores, key=lambda name: (name not in kept, -scores[name][class_id]))
+        assert segments == expected and 0 < len(kept) < len(expected)
+        assert sorted(predicted[2][1][column][1]) == sorted(segments) != predicted[2][1][column][1]
 
 
 def test_a_job_that_fails_at_once_leaves_no_folder(model, parts, tmp_path, monkeypatch):

@@ -10,6 +10,8 @@ import pytest
 
 from tests.helpers import ROOT
 from yt8m.data.tfrecord import list_files
+from yt8m.evaluation import evaluate_submission
+from yt8m.rated_labels import RatedLabels
 
 SCRIPTS = ("train", "eval", "inference", "ensemble", "export", "tune")
 
@@ -109,6 +111,40 @@ def test_the_job_end_to_end(finetuned, demo_data, tmp_path):
     assert header == "VideoId,LabelConfidencePairs" and len(first.split(",")[1].split()) == 6
 
 
+def test_views_and_filters_at_inference(finetuned, demo_data, tmp_path):
+    """What is printed is MAP@K of the file, and of that without filters."""
+    common = (
+        f"--train_dir={finetuned}",
+        f"--input_data_pattern={demo_data}/test/*.tfrecord",
+        f"--segment_label_ids_file={demo_data}/segment_label_ids.csv",
+        "--tta_views=dilute,enlarge",
+    )
+    passed("inference", *common, f"--output_file={tmp_path}/plain.csv")
+    filters = ("--video_filter_top_n=4", "--video_filter_pooling=mean", "--skip_first_segments=1")
+    labels = f"--labels={demo_data}/test_labels.csv"
+    said = passed("inference", *common, *filters, labels, f"--output_file={tmp_path}/filtered.csv").stdout
+    rated = RatedLabels.from_csv(demo_data / "test_labels.csv")
+    scores = [evaluate_submission(tmp_path / f"{name}.csv", rated).map_at_k for name in ("filtered", "plain")]
+    assert f"MAP@100000 is {scores[0]:.4f} with the filters, {scores[1]:.4f} without" in said and scores[0] != scores[1]
+
+
+def test_a_model_of_the_whole_video_is_trained_and_ranks(demo_data, tmp_path):
+    small = {"num_layers": 1, "num_heads": 2, "feed_forward_size": 8, "hidden_size": 8}
+    settings = {"segment_model": "moe", "context_config": small, "context_size": 4, "num_mixtures": 1}
+    passed(
+        "train", "--model=video_context", f"--model_config={json.dumps(settings)}", "--segment_labels", "--num_epochs=1",
+        f"--train_data_pattern={demo_data}/validate/*.tfrecord", "--holdout_files=2", f"--train_dir={tmp_path}/run",
+        "--num_classes=30", "--augment_shift=1", "--augment_enlarge", "--frame_dropping=0.1", "--mixup=0.2",
+    )  # fmt: skip
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["data"]["video_frames"] == 30 and config["data"]["video_radius"] is None
+    augment = {name: value for name, value in config["train"]["augment"].items() if value}
+    assert augment == {"shift": 1, "enlarge": True, "frame_dropping": 0.1, "mixup": 0.2}
+    common = (f"--train_dir={tmp_path}/run", f"--input_data_pattern={demo_data}/test/*.tfrecord", "--tta=-1,1")
+    passed("inference", *common, f"--output_file={tmp_path}/a.csv")
+    assert len((tmp_path / "a.csv").read_text().splitlines()) == 31
+
+
 def test_reports_hold_what_eval_prints(finetuned, demo_data, tmp_path):
     report = tmp_path / "r.html"
     common = (f"--train_dir={finetuned}", f"--report={report}")
@@ -133,6 +169,8 @@ def test_reports_hold_what_eval_prints(finetuned, demo_data, tmp_path):
         (("--format=parquet",), "--format=parquet contradicts --output_file"),
         (("--feature_names=rgb", "--model=gated_netvlad"), "--feature_names=rgb contradicts the run, which was trained"),
         (("--split=holdout",), "--split=holdout needs --holdout_files"),
+        (("--tta_views=mirror",), "--tta_views=mirror: give some of dilute, enlarge"),
+        (("--video_predictions=a.csv",), "--video_predictions needs --video_filter_top_n"),
         (("--input_data_pattern=/nowhere/*",), "/nowhere/*"),
     ],
 )
@@ -179,6 +217,7 @@ def test_broken_checkpoints_are_named(finetuned, tmp_path):
         (("--model=moe", "--num_classes=3"), "outside [0, 3)"),
         (("--model=moe", "--batch_size=0"), "batch_size is 0"),
         (("--model=moe", "--learning_rate=1"), "learning_rate"),
+        (("--model=moe", "--augment_shift=1"), "are views of segments: set segment_labels"),
         ((), "no model is named"),
     ],
 )

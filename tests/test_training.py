@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from yt8m import checkpoints, training
-from yt8m.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from yt8m.config import AugmentConfig, DataConfig, ModelConfig, RunConfig, TrainConfig
 from yt8m.data.splits import split_sources
 from yt8m.models.logistic import LogisticModel
 from yt8m.optimizers import make_optimizer
@@ -69,18 +69,29 @@ def interrupt_in_evaluation(monkeypatch, step):
     monkeypatch.setattr(training, "evaluate_model", interrupting)
 
 
-@pytest.mark.parametrize("interrupt, evaluate_steps", [(interrupt_in_step, 3), (interrupt_in_evaluation, None)])
-def test_interrupted_and_resumed_equals_never_stopped(
-    make_run, tmp_path, monkeypatch, interrupt, evaluate_steps
-):
-    straight = make_run(tmp_path / "straight", evaluate_steps=evaluate_steps)
+AUGMENT = AugmentConfig(
+    shift=1, dilute=True, enlarge=True, frame_masking=0.1, frame_dropping=0.1, modality_dropout=0.1, mixup=0.2
+)
+
+
+@pytest.mark.parametrize(
+    "interrupt, settings",
+    [
+        (interrupt_in_step, {"evaluate_steps": 3}),
+        (interrupt_in_step, {"augment": AUGMENT}),
+        (interrupt_in_evaluation, {"evaluate_steps": None}),
+    ],
+    ids=["in step", "augmented", "in evaluation"],
+)
+def test_interrupted_and_resumed_equals_never_stopped(make_run, tmp_path, monkeypatch, interrupt, settings):
+    straight = make_run(tmp_path / "straight", **settings)
     with monkeypatch.context() as patch:
         interrupt(patch, straight.step // 2)
         with pytest.raises(KeyboardInterrupt):
-            make_run(tmp_path / "stopped", evaluate_steps=evaluate_steps)
+            make_run(tmp_path / "stopped", **settings)
     stopped_at = json.loads((tmp_path / "stopped" / "state.json").read_text())
     assert 0 < stopped_at["step"] < straight.step
-    resumed = make_run(tmp_path / "stopped", evaluate_steps=evaluate_steps)
+    resumed = make_run(tmp_path / "stopped", **settings)
     assert dataclasses.asdict(resumed) == dataclasses.asdict(straight)
     for one, other in zip(weights(tmp_path / "straight"), weights(tmp_path / "stopped"), strict=True):
         np.testing.assert_array_equal(one, other)

@@ -14,6 +14,13 @@ FLAGS = flags.FLAGS
 
 flags.DEFINE_string("input_data_pattern", None, f"Files to pack. {run_flags.PATTERN_HELP}", required=True)
 flags.DEFINE_string("cache_dir", None, "Folder of the packed files, as for train.py.", required=True)
+flags.DEFINE_integer(
+    "margin",
+    0,
+    "Frames kept on either side of each segment, for train.py's views: 2 for --augment_dilute and --augment_enlarge, at "
+    "least those of --augment_shift.",
+    lower_bound=0,
+)
 run_flags.define_feature_flags()
 run_flags.define_unrated_flag()
 
@@ -24,7 +31,7 @@ def main():
     from yt8m.data.tfrecord import list_files
 
     files = list_files(FLAGS.input_data_pattern)
-    cache = open_cache(FLAGS.cache_dir, files, run_flags.data_config_from_flags(files))
+    cache = open_cache(FLAGS.cache_dir, files, run_flags.data_config_from_flags(files), margin=FLAGS.margin)
     print(f"{len(cache):,} rated segments of {len(files)} file(s) are packed in {FLAGS.cache_dir}")
 
 

@@ -108,6 +108,22 @@ def evaluate_scores(labels, scores, *, top_n=MAX_SEGMENTS_PER_CLASS, name="model
     return _evaluation(name, labels, ranks, class_ids, top_n=top_n, missing=(), scores=scores)
 
 
+def evaluate_lists(lists, labels, *, top_n=MAX_SEGMENTS_PER_CLASS, name="model"):
+    """The Evaluation of ranked lists in memory: an iterable of (class id, SegmentList, scores), as TopSegments is.
+
+    labels, top_n: as of evaluate_submission; each segment is once in a list.
+    """
+    class_ids = _classes_to_score(labels, None)
+    ranks = np.full(len(labels), UNLISTED)
+    found = set()
+    for class_id, segments, _ in lists:
+        rows = labels.rows(class_id)
+        ranks[rows] = find_ranks(segments, labels.texts[rows])
+        found.add(class_id)
+    missing = [class_id for class_id in class_ids if class_id not in found]
+    return _evaluation(name, labels, ranks, class_ids, top_n=top_n, missing=missing, scores=None)
+
+
 def _classes_to_score(labels, class_range):
     first, end = class_range or (0, math.inf)
     class_ids = [c for c in labels.classes if first <= c < end and labels.positive[labels.rows(c)].any()]

@@ -23,7 +23,7 @@ from yt8m.data.pipeline import estimate_examples, make_dataset
 from yt8m.data.segments import view_length
 from yt8m.data.tfrecord import file_size
 from yt8m.devices import default_jit_compile
-from yt8m.files import atomic_path
+from yt8m.filters import SegmentFilter, put_behind, whole_videos
 from yt8m.parts import cut_into_parts
 from yt8m.progress import Progress
 from yt8m.timelines import Timeline
@@ -74,29 +74,34 @@ def predict_segments(
     batch_size=512,
     top_n=MAX_SEGMENTS_PER_CLASS,
     top_k=None,
+    filters=None,
     folder=None,
     ray="",
 ):
-    """The ``top_n`` best segments of each class: a TopSegments.
+    """The ``top_n`` best segments of each class: a TopSegments, or with ``filters`` a list with one for each of these.
 
     model: a VideoModel, or the folder of a run, whose best model is meant. source: Source of frame-level records,
     labelled or not; config: DataConfig. class_ids: the classes to rank, in the vocabulary's ids. views: of each
     segment, see yt8m.data.segments, all scored in the same pass and averaged (the paper's test-time augmentation, with
     its shifts as ints). top_k: classes a segment may be listed for, its best ones; None for all.
+    filters: list of SegmentFilter, or None for no filter; what they put behind all others scores below 0.
     folder: PartsFolder for finished parts, which an earlier call may have left there; to be removed when the result is
     safe. ray: address of a Ray cluster that does the work, see yt8m.cluster; then model must be such a folder.
-    Memory is bounded by top_n x classes, whatever the number of videos.
+    Memory is bounded by top_n x classes (x filters), whatever the number of videos.
     """
     if top_k is not None and top_k >= len(class_ids):
         top_k = None
     job = _SegmentJob(
         config=config, keep=source.keep, batch_size=batch_size,
         class_ids=tuple(map(int, class_ids)), views=tuple(views), top_n=top_n, top_k=top_k,
+        filters=tuple(filters or [None]),
     )  # fmt: skip
-    top = TopSegments(job.class_ids, top_n=top_n)
-    for arrays in _part_results(model, source, job, folder=folder, ray=ray, hint=top.floors):
-        top.merge(arrays)
-    return top
+    tops = [TopSegments(job.class_ids, top_n=top_n) for _ in job.filters]
+    floors = lambda: [top.floors() for top in tops]  # noqa: E731
+    for arrays in _part_results(model, source, job, folder=folder, ray=ray, hint=floors):
+        for number, top in enumerate(tops):
+            top.merge({name: arrays[f"{number}.{name}"] for name in TopSegments.ARRAYS})
+    return tops if filters else tops[0]
 
 
 def predict_videos(model, source, config, *, top_k=20, batch_size=512, folder=None, ray=""):
@@ -140,18 +145,6 @@ def _timeline(video_id, entries, class_ids):
     return Timeline(video_id=video_id, starts=np.array(starts), end=max(ends), class_ids=class_ids, scores=scores)
 
 
-def write_video_predictions(path, predictions):
-    """Writes what predict_videos yields as ``VideoId,LabelConfidencePairs`` CSV, atomically; returns the count."""
-    count = 0
-    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        file.write("VideoId,LabelConfidencePairs\n")
-        for video_id, class_ids, confidences in predictions:
-            pairs = " ".join(f"{class_id} {score:.6f}" for class_id, score in zip(class_ids, confidences))
-            file.write(f"{video_id},{pairs}\n")
-            count += 1
-    return count
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Job:
     """What becomes of a part: all that decides it, but for model and files; fields as in predict_segments."""
@@ -175,19 +168,26 @@ class _SegmentJob(_Job):
     class_ids: tuple
     views: tuple
     top_n: int
+    filters: tuple[SegmentFilter | None, ...]
 
     windows = "all"
 
+    def described(self):
+        return super().described() | {"filters": [item and item.described() for item in self.filters]}
+
     def collect(self, scored, floors):
-        """The result of a part, as TopSegments.to_arrays gives it, from an iterator of (scores, info)."""
-        top = TopSegments(self.class_ids, top_n=self.top_n, floors=floors)
+        """The result of a part, as TopSegments.to_arrays gives it for each filter, from an iterator of (scores, info)."""
+        tops = [TopSegments(self.class_ids, top_n=self.top_n, floors=floor) for floor in floors]
         num_examples = 0
-        for scores, info in scored:
-            if self.top_k is not None:
-                scores = _only_best(scores, self.top_k)
-            top.add(_ids(info), info["start_time"], scores)
+        for scores, info in whole_videos(scored) if any(self.filters) else scored:
+            ids, starts = _ids(info), info["start_time"]
+            listed = scores if self.top_k is None else _only_best(scores, self.top_k)
+            for top, item in zip(tops, self.filters):
+                kept = item and item.kept(ids, starts, scores, class_ids=self.class_ids)
+                top.add(ids, starts, listed if item is None else put_behind(listed, kept))
             num_examples += len(scores)
-        return top.to_arrays() | {"num_examples": np.int64(num_examples)}
+        arrays = {f"{n}.{name}": values for n, top in enumerate(tops) for name, values in top.to_arrays().items()}
+        return arrays | {"num_examples": np.int64(num_examples)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -339,7 +339,9 @@ def check_views(model, views):
     """Raises InputError where ``model``, a VideoModel, cannot take examples as long as the longest of ``views``."""
     length, fixed = view_length(views), model.fixed_frames
     if fixed is not None and length != fixed:
-        raise InputError(f"this {model.name} takes segments of {fixed} frames, and the view enlarge has {length}: leave it out")
+        raise InputError(
+            f"this {model.name} takes segments of {fixed} frames, and the view enlarge has {length}: leave it out"
+        )
 
 
 class _MeanOverViews(keras.Model):

@@ -6,8 +6,12 @@ import os
 from absl import flags
 
 from yt8m.config import BORDERS, SAMPLINGS, UNRATED_POLICIES, DataConfig, ModelConfig
+from yt8m.models import MODELS
 from yt8m.models.presets import PRESETS
 from yt8m.types import InputError
+
+VIDEO_FRAMES = 30
+"""Frames of the whole video for a model that reads such, by default."""
 
 PATTERN_HELP = "Paths or globs, comma-separated; local or gs://, plain or .gz."
 
@@ -70,7 +74,7 @@ def define_model_flags():
     flags.DEFINE_string(
         "model",
         None,
-        "Architecture: logistic, moe, dbof, gated_netvlad, nextvlad, mix_nextvlad or frame_bert.",
+        "Architecture: logistic, moe, dbof, gated_netvlad, nextvlad, mix_nextvlad, frame_bert or video_context.",
     )
     flags.DEFINE_string(
         "model_config",
@@ -84,6 +88,23 @@ def define_sampling_flags():
     flags.DEFINE_integer("num_frames", None, "Frames of a video that a training example holds. Default: 300.")
     flags.DEFINE_enum(
         "sampling", None, SAMPLINGS, "How those are drawn: a contiguous sequence, random or uniform. Default: sequence."
+    )
+
+
+def define_video_frame_flags():
+    """--video_frames, --video_radius."""
+    flags.DEFINE_integer(
+        "video_frames",
+        None,
+        "Frames of the whole video, evenly spaced, that --model=video_context sees beside each example. "
+        f"Default: {VIDEO_FRAMES}.",
+        lower_bound=0,
+    )
+    flags.DEFINE_integer(
+        "video_radius",
+        None,
+        "Takes them from within that many frames of each segment. Default: from the whole video.",
+        lower_bound=1,
     )
 
 
@@ -219,15 +240,17 @@ def model_config_from_flags(preset, base):
     return ModelConfig(name=name, hyperparameters=hyperparameters | overrides)
 
 
-def data_config_from_flags(files, preset=None, base=None):
+def data_config_from_flags(files, preset=None, base=None, *, model=None):
     """The DataConfig that the flags ask for.
 
     What they leave open comes from ``base`` (the DataConfig of a run to go on from), else from ``preset``, else from
-    the first record of ``files``.
+    the first record of ``files``. model: ModelConfig of what is trained on it, None for nothing.
     """
     from yt8m.data.tfrecord import probe
 
-    settings = given("num_classes", "num_frames", "sampling", "unrated", "border", "skip_corrupt")
+    settings = given(
+        "num_classes", "num_frames", "sampling", "unrated", "border", "video_frames", "video_radius", "skip_corrupt"
+    )
     if base is not None:
         chosen = base.to_dict()
     else:
@@ -242,6 +265,8 @@ def data_config_from_flags(files, preset=None, base=None):
         chosen["feature_sizes"] = _sizes(flags.FLAGS.feature_sizes)
     elif base is None:
         chosen["feature_sizes"] = _found_sizes(chosen["feature_names"], found.features, files[0])
+    if model is not None and MODELS[model.name].takes_video_frames and not chosen.get("video_frames"):
+        settings.setdefault("video_frames", VIDEO_FRAMES)
     return DataConfig.from_dict(chosen | settings)
 
 

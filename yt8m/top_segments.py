@@ -18,6 +18,9 @@ class TopSegments:
     classes entries of 8 bytes, and the ids of the segments in them.
     """
 
+    ARRAYS = ("videos", "starts", "counts", "scores", "rows")
+    """Names of what ``to_arrays`` gives."""
+
     def __init__(self, class_ids, *, top_n, floors=None):
         self.class_ids = tuple(class_ids)
         self.top_n = top_n

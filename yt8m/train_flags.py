@@ -59,6 +59,7 @@ run_flags.define_placement_flags()
 run_flags.define_model_flags()
 run_flags.define_feature_flags()
 run_flags.define_sampling_flags()
+run_flags.define_video_frame_flags()
 run_flags.define_unrated_flag()
 flags.DEFINE_string("init_from", "", "Folder of a run whose weights to start from, such as the pre-trained one.")
 flags.DEFINE_bool("segment_labels", False, "Train on rated 5-frame segments instead of whole videos.")
@@ -163,6 +164,7 @@ def prepare():
     if FLAGS.cache_dir and not FLAGS.segment_labels:
         raise InputError("--cache_dir holds rated segments: it goes with --segment_labels")
     from yt8m.checkpoints import read_run_config
+    from yt8m.data.augment import check_augment
     from yt8m.data.splits import check_disjoint, split_sources
     from yt8m.devices import place
 
@@ -178,9 +180,10 @@ def prepare():
     )
     split = run_flags.given("train_data_pattern", "eval_data_pattern", "holdout_files", "holdout_fraction")
     source, holdout = split_sources(**split, seed=train_config.seed)
+    model = run_flags.model_config_from_flags(preset, base and base.model)
     run = RunConfig(
-        data=run_flags.data_config_from_flags(source.files, preset, base and base.data),
-        model=run_flags.model_config_from_flags(preset, base and base.model),
+        data=run_flags.data_config_from_flags(source.files, preset, base and base.data, model=model),
+        model=model,
         train=train_config,
         **split,
         preset=FLAGS.preset or (base.preset if base else ""),
@@ -188,6 +191,7 @@ def prepare():
         **run_flags.given("pseudo_data_pattern", "unlabelled_data_pattern", "adapt_bn"),
         tta=preset.tta if preset else base.tta if base else (0, 0),
     )
+    check_augment(train_config.augment, run.data, windows="rated" if train_config.segment_labels else "video")
     if holdout and not FLAGS.holdout_fraction and FLAGS.check_split:
         check_disjoint(source.files, holdout.files, skip_corrupt=run.data.skip_corrupt)
     return {"run": run, "source": source, "holdout": holdout, "cache_dir": FLAGS.cache_dir, "placement": placement}

@@ -189,6 +189,11 @@ def test_files_without_ratings_or_good_records(tmp_path, write):
         assert list(make_dataset([unrated, bad], config, windows="rated", batch_size=2, cache=cache)) == []
 
 
+def test_frames_of_whole_videos_are_not_packed(files, tmp_path):
+    with pytest.raises(InputError, match="a cache holds segments alone, and video_frames is 4: give no cache_dir"):
+        open_cache(tmp_path / "cache", files[:1], CONFIG.replace(video_frames=4))
+
+
 def test_nothing_is_pickled(files, tmp_path):
     """An index with objects, as an attacker would make it, is refused, and packed anew."""
     open_cache(tmp_path / "cache", files[:1], CONFIG)

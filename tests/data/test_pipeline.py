@@ -263,3 +263,42 @@ def test_examples_are_estimated(many):
     for windows, examples in (("video", 60), ("rated", 120), ("all", 360)):
         assert estimate_examples(Source(tuple(many)), CONFIG, windows=windows) == pytest.approx(examples, rel=0.05)
     assert estimate_examples(Source(tuple(many[:1])), CONFIG, windows="video") is None
+
+
+def middles(first, end, length):
+    """The middles of ``length`` equal parts of frames first..end-1, all of them where they are fewer."""
+    count = min(end - first, length)
+    return [first + int((slot + 0.5) * (end - first) / count) for slot in range(count)]
+
+
+@pytest.mark.parametrize("radius", [None, 3])
+@pytest.mark.parametrize("windows", ["video", "rated", "all", "unlabelled"])
+def test_frames_of_the_whole_video_beside_every_example(write, windows, radius):
+    files = [write("a.tfrecord", *(make_video(f"v{frames}", frames=frames) for frames in (12, 14, 30)))]
+    config = CONFIG.replace(video_frames=6, video_radius=radius, max_frames=20)
+    options = {"training": True} if windows == "unlabelled" else {"with_info": True}
+    features, *_, info = read(files, config, windows=windows, batch_size=4, **options)
+    plain, *_ = read(files, config.replace(video_frames=0, video_radius=None), windows=windows, batch_size=4, **options)
+    for name, values in plain.items():
+        np.testing.assert_array_equal(features[name], values)
+    for row, (name, start) in enumerate(zip(info["id"], info["start_time"])):
+        frames = min(int(name[1:]), 20)
+        near = (0, frames) if radius is None or windows == "video" else (max(start - 3, 0), min(start + 8, frames))
+        beside = {part: features[f"video_{part}"][row] for part in ("rgb", "audio")}
+        beside["num_frames"] = features["num_video_frames"][row]
+        if windows == "unlabelled":
+            for values in beside.values():
+                np.testing.assert_array_equal(values[0], values[1])
+            beside = {name: values[0] for name, values in beside.items()}
+        check_frames({name: values[None] for name, values in beside.items()}, 0, middles(*near, 6))
+
+
+def test_video_frames_are_checked():
+    for changes, message in (
+        ({"video_frames": -1}, "must be positive, or 0"),
+        ({"video_radius": 5}, "set video_frames too"),
+        ({"video_frames": 3, "level": "video"}, "video-level records have none"),
+        ({"video_frames": 3, "feature_names": ("rgb", "video_rgb")}, "no feature may be named"),
+    ):
+        with pytest.raises(InputError, match=message):
+            CONFIG.replace(**changes)

@@ -26,21 +26,34 @@ VARIANTS = [(name, {}) for name in MODELS] + [
     ("frame_bert", {"pooling": "concat", "head": "logistic"}),
     ("frame_bert", {"cross_modal": True, "positions": "learned"}),
     ("moe", {"hidden_sizes": [12]}),
+    ("video_context", {"context_model": "moe", "segment_model": "nextvlad"}),
     ("gated_netvlad", {"gate_probabilities": False, "head": "logistic"}),
 ]
 
 
-def data_config(**changes):
+VIDEO_FRAMES = 8
+
+
+def data_config(name="logistic", **changes):
+    if MODELS[name].takes_video_frames:
+        changes["video_frames"] = VIDEO_FRAMES
     return DataConfig(feature_names=("rgb", "audio"), feature_sizes=(24, 8), num_classes=NUM_CLASSES, **changes)
 
 
 def small_model(name, overrides=(), **data_changes):
     keras.utils.set_random_seed(1)
+    small = small_settings(name) | dict(overrides)
+    if name == "video_context":
+        for part in ("segment", "context"):
+            small[f"{part}_config"] = small_settings(small.get(f"{part}_model", "frame_bert"))
+    return build_model(ModelConfig(name=name, hyperparameters=small), data_config(name, **data_changes))
+
+
+def small_settings(name):
     small = {key: value for key, value in SMALL.items() if key in hyperparameters_of(name)}
     if name == "frame_bert":
         small.pop("hidden_size")
-    config = ModelConfig(name=name, hyperparameters=small | dict(overrides))
-    return build_model(config, data_config(**data_changes))
+    return small
 
 
 def segments(batch=6, seed=0):
@@ -49,6 +62,9 @@ def segments(batch=6, seed=0):
         "rgb": random.integers(0, 256, (batch, 5, 24), dtype=np.uint8),
         "audio": random.integers(0, 256, (batch, 5, 8), dtype=np.uint8),
         "num_frames": random.integers(1, 6, batch).astype(np.int32),
+        "video_rgb": random.integers(0, 256, (batch, VIDEO_FRAMES, 24), dtype=np.uint8),
+        "video_audio": random.integers(0, 256, (batch, VIDEO_FRAMES, 8), dtype=np.uint8),
+        "num_video_frames": random.integers(1, VIDEO_FRAMES, batch).astype(np.int32),
     }
 
 
@@ -74,6 +90,8 @@ def test_padding_is_never_seen(model):
         clean["rgb"][row, real:] = 0
         garbage["rgb"][row, real:] = 255
         garbage["audio"][row, real:] = 77
+    for row, real in enumerate(clean["num_video_frames"]):
+        garbage["video_rgb"][row, real:] = 255
     np.testing.assert_allclose(model(clean), model(garbage), atol=1e-6)
     in_training = [np.asarray(keras.tree.flatten(_seeded(model, features))[0]) for features in (clean, garbage)]
     np.testing.assert_allclose(*in_training, atol=1e-5)
@@ -91,7 +109,7 @@ def _seeded(model, features):
 def test_float_features_are_taken_as_they_are(model):
     features = segments()
     dequantised = {
-        name: values.astype(np.float32) * (4 / 255) + (4 / 512 - 2) if name != "num_frames" else values
+        name: values.astype(np.float32) * (4 / 255) + (4 / 512 - 2) if values.dtype == np.uint8 else values
         for name, values in features.items()
     }
     np.testing.assert_allclose(model(features), model(dequantised), atol=1e-5)
@@ -145,7 +163,7 @@ def test_mixed_precision_stays_close(model):
         name=model.name,
         hyperparameters={k: v for k, v in model.get_config().items() if k in hyperparameters_of(model.name)},
     )
-    half = build_model(config, data_config(), dtype="mixed_bfloat16")
+    half = build_model(config, data_config(model.name), dtype="mixed_bfloat16")
     half.set_weights(model.get_weights())
     output = half(segments())
     assert keras.backend.standardize_dtype(output.dtype) == "float32"
@@ -186,6 +204,28 @@ def test_mix_nextvlad_loss_is_equation_19():
     assert float(loss) == pytest.approx(expected, rel=1e-4)
 
 
+def test_the_whole_video_is_seen_beside_the_segment():
+    """The head sees the segment's vector as its model gives it, and a ReLU of the video's mean."""
+    model = small_model("video_context", {"context_model": "moe"})
+    features = segments()
+    found = np.asarray(model.embed(features))
+    np.testing.assert_allclose(found[:, :32], model.segment.embed(features), atol=1e-6)
+    frames = np.concatenate([features["video_rgb"], features["video_audio"]], axis=-1) * (4 / 255) + (4 / 512 - 2)
+    means = np.stack([frames[row, :count].mean(axis=0) for row, count in enumerate(features["num_video_frames"])])
+    kernel, bias = (np.asarray(weight) for weight in model.project.weights)
+    np.testing.assert_allclose(found[:, 32:], np.maximum(means @ kernel + bias, 0), atol=1e-4)
+    assert not model.segment.head.built and model.fixed_frames is None
+
+
+def test_models_and_frames_of_the_whole_video_go_together():
+    for name, frames, message in (
+        ("video_context", 0, "video_context reads frames of the whole video: set video_frames"),
+        ("logistic", 8, "video_frames is 8, and model logistic reads none"),
+    ):
+        with pytest.raises(InputError, match=message):
+            build_model(ModelConfig(name=name), data_config().replace(video_frames=frames))
+
+
 def test_frame_level_models_refuse_video_level_features():
     with pytest.raises(InputError, match="frame-level features, and these are video-level"):
         small_model("frame_bert", level="video")
@@ -201,11 +241,15 @@ def test_frame_level_models_refuse_video_level_features():
         ("frame_bert", {"num_layers": 1, "cross_modal": True}, "at least 2"),
         ("dbof", {"head": "svm"}, "valid: moe, logistic"),
         ("nextvlad", {"groups": 5}, "no multiple of groups"),
+        ("video_context", {"segment_model": "video_context"}, "reads a whole video itself"),
+        ("video_context", {"segment_config": {"layers": 2}}, "segment_config: model frame_bert has no hyperparameter layers"),
+        ("video_context", {"segment_model": "moe", "context_config": {"num_heads": 4, "pooling": "concat"}}, "pooling concat"),
     ],
 )
 def test_bad_models_are_named(name, hyperparameters, message):
     with pytest.raises(InputError, match=message):
-        build_model(ModelConfig(name=name, hyperparameters=hyperparameters), data_config())
+        data = data_config(name) if name in MODELS else data_config()
+        build_model(ModelConfig(name=name, hyperparameters=hyperparameters), data)
 
 
 @pytest.mark.parametrize("name", PRESETS)

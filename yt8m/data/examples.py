@@ -55,9 +55,10 @@ def parse_rated(serialized, *, config, margin=0):
     """The rated segments of a batch of N records: (segments, videos), two dicts.
 
     segments: "features", dict of feature to (W, 5 + 2 margin, size) uint8 and "num_frames" (W,) int32, the segments with
-    ``margin`` frames more on either side, see segments.margin_view; "start_time" (W,) int32; "row" (W,) int32, their record, ascending; "classes" and "scores", RaggedTensors (W, None), the int32 class ids + 1,
-    each once and ascending, and their float32 scores, the highest of each. videos: "id" (N,) string and, if
-    config.unrated asks for it, "classes", a RaggedTensor (N, None) like that of the segments.
+    ``margin`` frames more on either side, see segments.margin_view; "start_time" (W,) int32; "row" (W,) int32, their
+    record, ascending; "classes" and "scores", RaggedTensors (W, None), the int32 class ids + 1, each once and ascending,
+    and their float32 scores, the highest of each. videos: "id" (N,) string and, if config.unrated asks for it,
+    "classes", a RaggedTensor (N, None) like that of the segments.
     """
     with_labels = config.unrated == "video_negative"
     lists = doctor.SEGMENT_LISTS + (("labels",) if with_labels else ())

@@ -6,6 +6,6 @@ MODELS = Registry(
     "model",
     modules=tuple(
         f"yt8m.models.{module}"
-        for module in ("logistic", "moe", "dbof", "gated_netvlad", "nextvlad", "mix_nextvlad", "frame_bert")
+        for module in ("logistic", "moe", "dbof", "gated_netvlad", "nextvlad", "mix_nextvlad", "frame_bert", "video_context")
     ),
 )

@@ -196,6 +196,14 @@ def build_model(model_config, data_config, *, dtype=None):
     Raises InputError for an unknown name, an unknown hyperparameter, or one that does not fit the features.
     """
     model_class = MODELS[model_config.name]
+    if model_class.takes_video_frames and not data_config.video_frames:
+        raise InputError(
+            f"model {model_config.name} reads frames of the whole video: set video_frames to their number, as in 30"
+        )
+    if data_config.video_frames and not model_class.takes_video_frames:
+        raise InputError(
+            f"video_frames is {data_config.video_frames}, and model {model_config.name} reads none: set it to 0"
+        )
     known = hyperparameters_of(model_config.name)
     unknown = sorted(set(model_config.hyperparameters) - set(known))
     if unknown:

@@ -92,7 +92,7 @@ def predict_segments(
         class_ids=tuple(map(int, class_ids)), shifts=tuple(map(int, shifts)), top_n=top_n, top_k=top_k,
     )  # fmt: skip
     top = TopSegments(job.class_ids, top_n=top_n)
-    for arrays in _part_results(model, source, job, folder=folder, ray=ray, hint=top.floors):
+    for arrays in part_results(model, source, job, folder=folder, ray=ray, hint=top.floors):
         top.merge(arrays)
     return top
 
@@ -103,7 +103,7 @@ def predict_videos(model, source, config, *, top_k=20, batch_size=512, folder=No
     Arguments as of predict_segments. Memory is bounded by the results of a part, see _cut.
     """
     job = _VideoJob(config=config, keep=source.keep, batch_size=batch_size, top_k=top_k)
-    for arrays in _part_results(model, source, job, folder=folder, ray=ray):
+    for arrays in part_results(model, source, job, folder=folder, ray=ray):
         for video_id, classes, scores in zip(arrays["videos"].tolist(), arrays["classes"], arrays["scores"]):
             yield video_id.decode(), classes, scores
 
@@ -126,7 +126,7 @@ def predict_timelines(model, source, config, *, video_ids, class_ids, shifts=(0,
         for features, info in dataset.as_numpy_iterator():
             scores = scorer(features)
             ends = info["start_time"] + features["num_frames"].max(axis=1)
-            for video_id, *entry in zip(_ids(info), info["start_time"].tolist(), ends.tolist(), scores):
+            for video_id, *entry in zip(ids_of(info), info["start_time"].tolist(), ends.tolist(), scores):
                 found.setdefault(video_id.decode(), []).append(entry)
     return [_timeline(video_id, found[video_id], class_ids) for video_id in video_ids if video_id in found]
 
@@ -151,16 +151,19 @@ def write_video_predictions(path, predictions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Job:
+class Job:
     """What becomes of a part: all that decides it, but for model and files; fields as in predict_segments."""
 
     config: DataConfig
     keep: Callable | None
     batch_size: int
-    top_k: int | None
     fixed: bool = False
 
     windows = None
+
+    def scored_model(self, model):
+        """What of a VideoModel is scored, see Scorer."""
+        return model
 
     def described(self):
         """Dict of JSON values."""
@@ -169,10 +172,11 @@ class _Job:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _SegmentJob(_Job):
+class _SegmentJob(Job):
     class_ids: tuple
     shifts: tuple
     top_n: int
+    top_k: int | None
 
     windows = "all"
 
@@ -183,13 +187,15 @@ class _SegmentJob(_Job):
         for scores, info in scored:
             if self.top_k is not None:
                 scores = _only_best(scores, self.top_k)
-            top.add(_ids(info), info["start_time"], scores)
+            top.add(ids_of(info), info["start_time"], scores)
             num_examples += len(scores)
         return top.to_arrays() | {"num_examples": np.int64(num_examples)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _VideoJob(_Job):
+class _VideoJob(Job):
+    top_k: int
+
     windows = "video"
     class_ids = None
     shifts = (0,)
@@ -200,7 +206,7 @@ class _VideoJob(_Job):
         videos, classes, confidences = [], [np.empty((0, top_k), np.int32)], [np.empty((0, top_k), np.float32)]
         for scores, info in scored:
             order = np.argsort(-scores, axis=1, kind="stable")[:, :top_k].astype(np.int32)
-            videos += _ids(info)
+            videos += ids_of(info)
             classes.append(order)
             confidences.append(np.take_along_axis(scores, order, axis=1))
         return {
@@ -256,11 +262,11 @@ class _PartScorer:
         if self._scorer is None:
             model = self.model if isinstance(self.model, keras.Model) else load_model(self.model)[0]
             options = {"batch_size": self.job.batch_size, "class_ids": self.job.class_ids, "fixed": self.job.fixed}
-            self._scorer = Scorer(model, **options)
+            self._scorer = Scorer(self.job.scored_model(model), **options)
         return self._scorer
 
 
-def _part_results(model, source, job, *, folder, ray, hint=lambda: None):
+def part_results(model, source, job, *, folder, ray, hint=lambda: None):
     """Yields the arrays of every part in order: from the folder where they are there, else as the job makes them.
 
     hint: called when a part is handed out, what its ``collect`` is given.
@@ -354,7 +360,7 @@ def _filled(values, count):
     return np.concatenate([values, np.repeat(values[:1], count - len(values), axis=0)])
 
 
-def _ids(info):
+def ids_of(info):
     """Video ids of a batch as list of bytes that are UTF-8."""
     return [video_id.decode(errors="replace").encode() for video_id in info["id"].tolist()]
 

@@ -7,6 +7,7 @@ with). It is read off the Gram matrix of the columns, so that memory does not gr
 
 import csv
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -104,7 +105,7 @@ class EmbeddingSet:
 
     def aligned(self):
         """Yields (Rows without vectors, list of matrices), a block at a time. InputError where the files' rows differ."""
-        for blocks in _together([file.blocks() for file in self.files]):
+        for blocks in itertools.zip_longest(*(file.blocks() for file in self.files)):
             first = blocks[0]
             for file, rows in zip(self.files[1:], blocks[1:]):
                 if first is None or rows is None or first.ids != rows.ids or not _same(first.starts, rows.starts):
@@ -225,12 +226,6 @@ def score_pairs(embeddings, pairs):
     found = dict(zip(dict.fromkeys(keys), embeddings.find(list(dict.fromkeys(keys)))))
     left, right = (np.stack([found[key] for key in part]) for part in (keys[: len(ones)], keys[len(ones) :]))
     return {"spearman": spearman(cosines(left, right), scores), "num_pairs": len(scores)}
-
-
-def _together(iterators):
-    """Yields lists of the next of each; None for those that have ended, as long as one has not."""
-    while any(block is not None for block in (blocks := [next(iterator, None) for iterator in iterators])):
-        yield blocks
 
 
 def _same(one, other):

@@ -55,10 +55,9 @@ def main():
     if pairs:
         print(json.dumps(score_pairs(embeddings, pairs)))
     if FLAGS.query:
+        found = nearest(embeddings, embeddings.parse_key(FLAGS.query), top_k=FLAGS.top_k)
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(("id", "cosine"))
-        for key, cosine in nearest(embeddings, embeddings.parse_key(FLAGS.query), top_k=FLAGS.top_k):
-            writer.writerow((key, f"{cosine:.6f}"))
+        writer.writerows([("id", "cosine"), *((key, f"{cosine:.6f}") for key, cosine in found)])
 
 
 def _fusion(files):

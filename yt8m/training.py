@@ -11,9 +11,9 @@ import warnings
 
 import keras
 import numpy as np
-from tensorboard.summary import Writer
 
 from yt8m import checkpoints
+from yt8m.board import Board, LossWindow
 from yt8m.data.cache import open_cache
 from yt8m.data.doctor import explain_errors
 from yt8m.data.pipeline import estimate_examples, make_dataset
@@ -34,7 +34,7 @@ class TrainState:
 
     step, examples: batches and examples seen in all; epoch, epoch_step: where in the data the next batch is.
     evaluated_at: step of the last evaluation; best: holdout score of the best model so far; stale: evaluations since.
-    steps_per_epoch: of the last whole epoch, None before it.
+    steps_per_epoch: of the last whole epoch, None before it. loss_sum, loss_steps: of the steps since that evaluation.
     """
 
     step: int = 0
@@ -44,10 +44,12 @@ class TrainState:
     best: float | None = None
     stale: int = 0
     steps_per_epoch: int | None = None
+    loss_sum: float = 0.0
+    loss_steps: int = 0
     finished: bool = False
 
 
-def train(run, *, source, holdout=None, train_dir, cache_dir="", placement=Placement()):
+def train(run, *, source, holdout=None, train_dir, cache_dir="", histograms=False, placement=Placement()):
     """Trains the model of ``run`` until its end and returns the final TrainState.
 
     run: RunConfig. source: the Source to train on; holdout: the Source to evaluate on, or None. train_dir: folder of
@@ -56,6 +58,7 @@ def train(run, *, source, holdout=None, train_dir, cache_dir="", placement=Place
     KeyboardInterrupt; a second one does not wait for the step, and leaves the checkpoint before.
     cache_dir: folder of packed rated segments to read instead of the records, see yt8m.data.cache, "" for none; it
     changes nothing but the time, so a run may go on with another one or without.
+    histograms: whether TensorBoard gets histograms of the weights at each evaluation, or epoch where nothing is held out.
     placement: the devices to train on, see yt8m.devices.place; with several processes each calls this, and the first
     one writes.
     Raises InputError for bad records, for a train_dir that holds another run, and where there is nothing to learn from.
@@ -81,8 +84,9 @@ def train(run, *, source, holdout=None, train_dir, cache_dir="", placement=Place
         return state
     state.finished = False
     cache = _open_cache(cache_dir, run, source, holdout)
+    board = Board(train_dir, histograms=histograms) if placement.is_chief else None
     session = _Session(
-        run, model, state, source=source, holdout=holdout, train_dir=train_dir, cache=cache, placement=placement
+        run, model, state, source=source, holdout=holdout, train_dir=train_dir, cache=cache, board=board, placement=placement
     )
     with contextlib.closing(session), explain_errors(source.files, run.data), _handling_signals(session.interrupt):
         try:
@@ -143,7 +147,7 @@ def _out_of_patience(state, config):
 class _Session:
     """One sitting of a run: its epochs, and what happens between steps."""
 
-    def __init__(self, run, model, state, *, source, holdout, train_dir, cache, placement):
+    def __init__(self, run, model, state, *, source, holdout, train_dir, cache, board, placement):
         self.run_config = run
         self.config = run.train
         self.model = model
@@ -155,10 +159,10 @@ class _Session:
         self.train_dir = train_dir
         self.cache = cache
         self.windows = "rated" if run.train.segment_labels else "video"
-        self.board = Writer(os.path.join(train_dir, "tensorboard")) if placement.is_chief else None
+        self.board = board
         self.saved_at = time.monotonic()
         self.progress = None
-        self.loss = None
+        self.losses = LossWindow(state)
         self.stepping = False
         self.interrupted = False
 
@@ -191,6 +195,7 @@ class _Session:
     def save(self):
         self._check_loss()
         self._synchronize()
+        self.losses.count()
         if self.placement.is_chief:
             with self.placement.alone():
                 checkpoints.save_checkpoint(self.train_dir, self.model, dataclasses.asdict(self.state))
@@ -215,8 +220,7 @@ class _Session:
         if better:
             self.state.best = score
             self._save_best()
-        if self.placement.is_chief:
-            self._record(results)
+        self._record(self.losses.take(), results)
         mark = "best so far" if better else f"best is {self.state.best:.4f}"
         self.progress.message(f"step {self.state.step}: holdout {name} {score:.4f} ({mark})")
 
@@ -239,11 +243,14 @@ class _Session:
         finally:
             swap()
 
-    def _record(self, results):
+    def _record(self, train_loss, results):
+        if not self.placement.is_chief:
+            return
+        step = self.state.step
         numbers = {key: value for key, value in results.items() if isinstance(value, (int, float))}
-        for key, value in numbers.items():
-            self.board.add_scalar(f"holdout/{key}", value, self.state.step)
-        checkpoints.append_metrics(self.train_dir, {"step": self.state.step, "epoch": self.state.epoch, **numbers})
+        self.board.add_scalars({f"holdout/{key}": value for key, value in numbers.items()}, step=step)
+        self.board.add_weights(self.model, step=step)
+        checkpoints.append_metrics(self.train_dir, {"step": step, "epoch": self.state.epoch, **train_loss, **numbers})
 
     def after_step(self, logs):
         """Called after each batch; returns whether training should pause here."""
@@ -251,8 +258,8 @@ class _Session:
         state, config = self.state, self.config
         state.step += 1
         state.epoch_step += 1
-        self.loss = logs["loss"]
-        self.progress.update(note=lambda: f"epoch {state.epoch + 1}, loss {float(self.loss):.4g}")
+        self.losses.update(logs["loss"])
+        self.progress.update(note=lambda: f"epoch {state.epoch + 1}, loss {float(self.losses.mean):.4g}")
         if self.interrupted:
             raise KeyboardInterrupt
         if state.step % _BOARD_STEPS == 0:
@@ -275,8 +282,9 @@ class _Session:
 
     def _check_loss(self):
         """Raises InputError where the loss is not finite: it is the epoch's mean, so it stays so."""
-        if self.loss is not None and not math.isfinite(float(self.loss)):
-            raise InputError(f"the loss is {float(self.loss)} at step {self.state.step}: lower base_learning_rate")
+        loss = self.losses.mean
+        if loss is not None and not math.isfinite(float(loss)):
+            raise InputError(f"the loss is {float(loss)} at step {self.state.step}: lower base_learning_rate")
 
     def _synchronize(self):
         """Under JAX the weights are in the model only when asked for."""
@@ -300,6 +308,7 @@ class _Session:
             share=(self.placement.process_id, self.placement.num_processes),
         )
         before = state.step
+        self.losses.restart()
         with warnings.catch_warnings():
             # That is how an epoch ends whose length nobody knows beforehand.
             warnings.filterwarnings("ignore", message="Your input ran out of data")
@@ -316,6 +325,9 @@ class _Session:
             state.epoch, state.epoch_step = state.epoch + 1, 0
         if self.interrupted:
             raise KeyboardInterrupt
+        if self.holdout is None and self.board:
+            self._synchronize()
+            self.board.add_weights(self.model, step=state.step)
         self._evaluate_if_due()
 
     def _nothing_to_learn_from(self):
@@ -334,9 +346,12 @@ class _Session:
         return examples and max(1, round(examples / self.config.batch_size))
 
     def _log_to_board(self):
-        self.board.add_scalar("train/loss", float(self.loss), self.state.step)
-        self.board.add_scalar("train/learning_rate", float(self.model.optimizer.learning_rate), self.state.step)
-        self.board.add_scalar("train/examples_per_second", self.progress.rate * self.config.batch_size, self.state.step)
+        numbers = {
+            "loss": self.losses.mean,
+            "learning_rate": self.model.optimizer.learning_rate,
+            "examples_per_second": self.progress.rate * self.config.batch_size,
+        }
+        self.board.add_scalars({f"train/{name}": value for name, value in numbers.items()}, step=self.state.step)
 
 
 class _ModelScorer:

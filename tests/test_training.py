@@ -115,11 +115,11 @@ def test_the_training_loss_is_the_mean_over_all_examples_since_the_last_evaluati
 
 
 def test_histograms_hold_all_weights_of_the_moment(make_run, tmp_path):
-    make_run(tmp_path, max_steps=1, options={"histograms": True})
+    make_run(tmp_path, model=("moe", {"hidden_sizes": [4]}), max_steps=1, options={"histograms": True})
     found = events(tmp_path)
     model = keras.saving.load_model(tmp_path / "best.keras", compile=False, safe_mode=True)
-    for family, prefix in (("encoder", "encoder/"), ("head", "head/")):
-        values = np.concatenate([np.ravel(v) for v in model.trainable_variables if f"/{prefix}" in v.path])
+    for family in ("hidden_0", "norm_0", "head"):
+        values = np.concatenate([np.ravel(v) for v in model.trainable_variables if f"/{family}/" in v.path])
         (event,) = found.Tensors(f"weights/{family}")
         buckets = make_ndarray(event.tensor_proto)
         assert event.step == 1 and buckets[:, 2].sum() == len(values)

@@ -44,7 +44,8 @@ flags.DEFINE_list("test_submissions", [], "Fuse these, in the order of --submiss
 flags.DEFINE_enum("search_method", "bayesian", ("bayesian", "nelder_mead", "random", "greedy"), "How to search.")
 flags.DEFINE_integer("search_steps", 150, "Most weights to try; fewer where none improve.", lower_bound=1)
 flags.DEFINE_integer("num_folds", 5, "Parts of the videos that cross-validate the search; 0: none.", lower_bound=0)
-flags.DEFINE_integer("seed", 0, "Seed of the search and its parts.", lower_bound=0)
+run_flags.define_split_flags()
+run_flags.define_side_flag("--labels that are TFRecord files")
 
 flags.DEFINE_bool("check", False, "Check the files given behind the flags; exit 1 where one has errors.")
 flags.DEFINE_bool("merge", False, "Merge the files given behind the flags: disjoint classes, or parquet of any parts.")
@@ -83,14 +84,15 @@ def _search():
         raise InputError("--search needs --labels, finds the --weights itself, and is for reciprocal ranks only")
     if not FLAGS.weights_file and not FLAGS.output_file:
         raise InputError("--search needs --weights_file or --output_file, or what it finds is lost")
-    settings = SearchSettings(FLAGS.search_method, steps=FLAGS.search_steps, seed=FLAGS.seed, w0=FLAGS.w0)
+    split = () if FLAGS.split == "all" else ("split", "holdout_files", "holdout_fraction")
+    settings = SearchSettings(FLAGS.search_method, steps=FLAGS.search_steps, seed=FLAGS.seed or 0, w0=FLAGS.w0)
     options = {"top_n": FLAGS.top_n, "class_range": _class_range()}
     with Progress("reading ranks", unit="classes") as progress:
         objective = RankObjective.from_submissions(
-            FLAGS.submissions, read_rated_labels(FLAGS.labels), workers=_workers(), progress=progress, **options
+            FLAGS.submissions, read_rated_labels(FLAGS.labels, FLAGS.split), workers=_workers(), progress=progress, **options
         )
     path = FLAGS.weights_file or f"{FLAGS.output_file}.weights.json"
-    described = {name: FLAGS[name].value for name in ("submissions", "labels", "top_n", "classes")}
+    described = {name: FLAGS[name].value for name in ("submissions", "labels", "top_n", "classes", *split)}
     with Progress("searching", unit="steps") as progress:
         found = search_into_file(
             objective, path, described=described, settings=settings, num_folds=FLAGS.num_folds, progress=progress

@@ -3,6 +3,7 @@
   eval.py --train_dir=runs/finetuned                                  the run's own holdout
   eval.py --train_dir=runs/finetuned --eval_data_pattern='validate/*.tfrecord'
   eval.py --submission=submission.csv --labels=labels.csv             prints {"map_at_k": ...}
+  eval.py --submission=holdout.csv --labels='validate/*.tfrecord' --holdout_files=300 --split=holdout
   eval.py --train_dir=runs/finetuned --report=report.html --vocabulary=vocabulary.csv
 
 The last line on standard output is one JSON object. Segments: map_at_k. Videos: gap_at_20, hit_at_one, perr, map.
@@ -27,7 +28,7 @@ flags.DEFINE_string(
     "eval_data_pattern", None, f"Files to score on. Default: the run's own holdout. {run_flags.PATTERN_HELP}"
 )
 run_flags.define_split_flags()
-flags.DEFINE_enum("split", "all", ("all", "train", "holdout"), "Which side of the split of --eval_data_pattern.")
+run_flags.define_side_flag("--eval_data_pattern, or of --labels if these are TFRecord files,")
 flags.DEFINE_bool(
     "segment_labels", None, "Score rated segments (True) or whole videos (False). Default: as the model was trained."
 )
@@ -92,7 +93,7 @@ def _score_submission():
 
     if not FLAGS.labels:
         raise InputError("--submission needs --labels: a CSV of vid:start,class,score, or TFRecord files")
-    labels = run_flags.read_rated_labels(FLAGS.labels)
+    labels = run_flags.read_rated_labels(FLAGS.labels, FLAGS.split)
     evaluation = evaluate_submission(FLAGS.submission, labels, top_n=FLAGS.top_n, class_range=_class_range())
     timelines = functools.partial(read_timelines, FLAGS.submission, probabilities=has_probabilities(evaluation))
     return evaluation.summary() | {"evaluation": evaluation}, timelines

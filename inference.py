@@ -11,6 +11,10 @@ Videos: header VideoId,LabelConfidencePairs, then video_id,class confidence clas
 
 One video: when each class is there, in the terminal, as JSON and as WebVTT chapters.
 
+  inference.py --train_dir=runs/finetuned --input_data_pattern='test/*.tfrecord' --embeddings=test.npy
+
+Embeddings: the vector before the head of each segment or video, for yt8m-similar.
+
 What is done is kept in OUTPUT_FILE.parts until the output is written, so that the same command after a kill goes on
 where it stopped, to the same bytes. With --ray the machines of a Ray cluster share the work, to the same bytes.
 """
@@ -32,6 +36,12 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("train_dir", None, "Folder of the run whose best model predicts.", required=True)
 flags.DEFINE_string("input_data_pattern", None, f"Files to predict. {run_flags.PATTERN_HELP}", required=True)
 flags.DEFINE_string("output_file", None, "File to write: the ranking of all videos.")
+flags.DEFINE_string(
+    "embeddings",
+    None,
+    "File to write instead: the vector before the head of each segment or video, as NAME.npy, a float32 matrix with "
+    "NAME.ids.csv beside it, or as NAME.parquet.",
+)
 flags.DEFINE_bool(
     "segment_labels", None, "Rank segments (True) or tag whole videos (False). Default: as the model was trained."
 )
@@ -78,7 +88,7 @@ run_flags.define_border_flag()
 run_flags.define_backend_flag()
 run_flags.define_run_check_flags()
 run_flags.define_split_flags()
-flags.DEFINE_enum("split", "all", ("all", "train", "holdout"), "Which side of the split to predict.")
+run_flags.define_side_flag("--input_data_pattern")
 flags.DEFINE_enum("format", None, ("csv", "parquet"), "Form of a submission. Default: by the output file's suffix.")
 flags.DEFINE_bool("skip_corrupt", False, "Count corrupt records and go on, instead of stopping at the first.")
 run_flags.define_ray_flag("A worker for each GPU, or for each machine where there are none.")
@@ -90,30 +100,35 @@ def main():
         return
     if FLAGS.video_id:
         raise InputError("--video_id is for --timeline, --intervals and --chapters: give at least one of these")
-    if not FLAGS.output_file:
-        raise InputError("--output_file must be given, or, for one video, --timeline, --intervals or --chapters")
+    if bool(FLAGS.output_file) == bool(FLAGS.embeddings):
+        raise InputError(
+            "either --output_file or --embeddings must be given, or, for one video, --timeline, --intervals or --chapters"
+        )
     from yt8m.checkpoints import load_model, read_run_config
 
     _check_format()
-    check_writable(FLAGS.output_file)
+    output = FLAGS.output_file or FLAGS.embeddings
+    check_writable(output)
     source = run_flags.source_from_flags(FLAGS.input_data_pattern, FLAGS.split)
     run = read_run_config(FLAGS.train_dir)
     run_flags.check_run_flags(run)
     config = run.data.replace(**run_flags.given("border", "skip_corrupt"))
     segments = run.train.segment_labels if FLAGS.segment_labels is None else FLAGS.segment_labels
-    if not segments and FLAGS.output_file.endswith(".parquet"):
+    if not segments and FLAGS.output_file and output.endswith(".parquet"):
         raise InputError("--format=parquet is for segments: predictions of whole videos are CSV")
     views = run_flags.views_from_flags(run) if segments else ()
-    folder = _folder()
+    folder = _folder(output)
     # With Ray this process may have nothing to run a model on.
     model = FLAGS.train_dir if FLAGS.ray else load_model(FLAGS.train_dir)[0]
     options = {"batch_size": FLAGS.batch_size, "folder": folder, "ray": FLAGS.ray}
-    if segments:
+    if FLAGS.embeddings:
+        written = _embed(model, source, config, segments=segments, views=views, **options)
+    elif segments:
         written = _rank_segments(model, source, config, views=views, **options)
     else:
         written = _tag_videos(model, source, config, **options)
     folder.remove()
-    print(f"wrote {FLAGS.output_file}: {written}")
+    print(f"wrote {output}: {written}")
 
 
 def _rank_segments(model, source, config, **options):
@@ -170,9 +185,21 @@ def _tag_videos(model, source, config, **options):
     return f"{write_video_predictions(FLAGS.output_file, predictions)} videos"
 
 
+def _embed(model, source, config, *, segments, **options):
+    from yt8m.embedding_files import EmbeddingWriter
+    from yt8m.embeddings import predict_embeddings
+
+    with EmbeddingWriter(FLAGS.embeddings, segments=segments) as writer:
+        for rows in predict_embeddings(model, source, config, segments=segments, **options):
+            writer.write(rows)
+    return f"{writer.num_rows:,} rows of {writer.size}"
+
+
 def _show_video():
-    if FLAGS.output_file or FLAGS.ray:
-        raise InputError("--output_file and --ray are for all videos, --timeline, --intervals and --chapters for one")
+    if FLAGS.output_file or FLAGS.embeddings or FLAGS.ray:
+        raise InputError(
+            "--output_file, --embeddings and --ray are for all videos, --timeline, --intervals and --chapters for one"
+        )
     _refuse_segment_flags("--timeline, --intervals and --chapters")
     from yt8m.checkpoints import load_calibration, read_run_config
     from yt8m.timeline_text import draw_timeline
@@ -224,17 +251,22 @@ def _refuse_segment_flags(where):
             raise InputError(f"--{name} is for the ranking of segments, not for {where}: leave it out")
 
 
-def _folder():
+def _folder(output):
     """The PartsFolder of this job, which another model's parts are no use to."""
     from yt8m.checkpoints import model_path
     from yt8m.parts import PartsFolder
 
     status = os.stat(model_path(FLAGS.train_dir))
     identity = [os.path.abspath(model_path(FLAGS.train_dir)), status.st_size, status.st_mtime_ns]
-    return PartsFolder(f"{FLAGS.output_file}.parts", identity=identity)
+    return PartsFolder(f"{output}.parts", identity=identity)
 
 
 def _check_format():
+    if FLAGS.embeddings:
+        from yt8m.embedding_files import form_of
+
+        form_of(FLAGS.embeddings)
+        return
     suffix = os.path.splitext(FLAGS.output_file.removesuffix(".gz"))[1]
     if FLAGS.format and (FLAGS.format == "parquet") != (suffix == ".parquet"):
         raise InputError(f"--format={FLAGS.format} contradicts --output_file={FLAGS.output_file}: change the suffix")

@@ -90,7 +90,7 @@ def _measure(*, preset, mode, dtype, plain):
     seconds, product_seconds = _take_turns(step, lambda: product().numpy())
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     matmul = 2 * MATMUL**3 / product_seconds
-    flops = _flops(model, features, targets if mode == "train" else None)
+    flops = matmul_operations(model, features, targets if mode == "train" else None)
     return {
         "rate": FLAGS.batch_size / seconds,
         "matmul": matmul,
@@ -110,7 +110,7 @@ def _take_turns(*ways):
     return [statistics.median(spent[1:]) for spent in seconds]
 
 
-def _flops(model, features, targets):
+def matmul_operations(model, features, targets):
     """Operations in the matrix products of one step, counted in its graph."""
     import tensorflow as tf
 

@@ -10,16 +10,18 @@ from tests.helpers import ROOT
 
 PACKAGE = ROOT / "yt8m"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-SCRIPTS_LAYER = {"command_line.py", "run_flags.py", "train_flags.py", "demo.py", "cache_command.py", "doctor_command.py", "pack_command.py"}
+SCRIPTS_LAYER = {"command_line.py", "run_flags.py", "train_flags.py", "demo.py", "cache_command.py", "doctor_command.py",
+                 "pack_command.py", "similarity_command.py"}
 LAYERS = [
     {"types", "config", "registry", "files", "progress", "vocabulary", "devices", "fused", "memory", "parallel", "parts", "cluster", "interrupts"},
     {"data", "layers", "losses", "metrics", "submission", "segment_lists", "rated_labels", "optimizers", "schedules",
-     "targets", "video_predictions"},
+     "targets", "video_predictions", "embedding_files"},
     {"models", "evaluation", "ensembling", "submission_checks", "rank_objective", "weight_search", "weights_file",
-     "diagnosis", "timelines", "timeline_text"},
-    {"calibration", "checkpoints", "learner", "training", "training_data", "finishing", "pseudo_labels", "selftraining", "tuning", "prediction", "export", "top_segments", "holdout", "report",
-     "filters"},
-    {"command_line", "run_flags", "train_flags", "demo", "cache_command", "doctor_command", "pack_command"},
+     "diagnosis", "timelines", "timeline_text", "similarity"},
+    {"calibration", "checkpoints", "learner", "training", "training_data", "finishing", "pseudo_labels", "selftraining",
+     "tuning", "prediction", "export", "top_segments", "holdout", "report", "filters", "embeddings", "board"},
+    {"command_line", "run_flags", "train_flags", "demo", "cache_command", "doctor_command", "pack_command",
+     "similarity_command"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

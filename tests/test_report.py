@@ -157,9 +157,28 @@ def test_whole_videos_have_numbers_and_curves_alone(tmp_path):
         tmp_path / "r.html", title="run", results=results, learning={"run": [{"step": 1, "gap_at_20": 0.5}]}
     )
     text = read(tmp_path / "r.html")
+    assert "training" not in text
     for expected in ("GAP@20", "0.61000", "1,234", "Holdout GAP@20"):
         assert expected in text
     assert "Calibration" not in text and "Timelines" not in text
+
+
+def test_training_and_holdout_loss_share_a_chart(tmp_path):
+    entries = [{"step": 0, "loss": 1.0}, {"step": 10, "train_loss": 3.0, "loss": 2.0}, {"step": 20, "train_loss": 1.0, "loss": 1.5}]
+    write_evaluation_report(tmp_path / "r.html", title="x", results={"loss": 1.5}, learning={"run": entries})
+    page = (tmp_path / "r.html").read_text()
+    (figure,) = [part for part in page.split("<figure>")[1:] if "Loss in training and on the holdout" in part]
+    lines = {
+        line.partition("<title>")[2].partition("<")[0]: [
+            tuple(map(float, point.split(","))) for point in line.partition('points="')[2].partition('"')[0].split()
+        ]
+        for line in figure.splitlines()
+        if "<polyline" in line
+    }
+    assert list(lines) == ["run, training", "run, holdout"]
+    (x1, y3), (x2, y1) = lines["run, training"]
+    assert [x for x, _ in lines["run, holdout"]] == pytest.approx([2 * x1 - x2, x1, x2])
+    assert [y for _, y in lines["run, holdout"]] == pytest.approx([y1, (y1 + y3) / 2, y1 + (y3 - y1) / 4], abs=0.11)
 
 
 def test_a_thousand_classes_stay_under_three_megabytes(tmp_path):

@@ -1,5 +1,6 @@
 """The scripts as a user types them: the job end to end, and what they say to bad input."""
 
+import collections
 import json
 import os
 import subprocess
@@ -9,9 +10,13 @@ import time
 import pytest
 
 from tests.helpers import ROOT
+from yt8m.config import DataConfig
+from yt8m.data.labels import read_rated_labels
+from yt8m.data.splits import split_files
 from yt8m.data.tfrecord import list_files
 from yt8m.evaluation import evaluate_submission
 from yt8m.rated_labels import RatedLabels
+from yt8m.submission import write_submission
 
 SCRIPTS = ("train", "eval", "inference", "ensemble", "export", "tune")
 
@@ -143,6 +148,27 @@ def test_a_model_of_the_whole_video_is_trained_and_ranks(demo_data, tmp_path):
     common = (f"--train_dir={tmp_path}/run", f"--input_data_pattern={demo_data}/test/*.tfrecord", "--tta=-1,1")
     passed("inference", *common, f"--output_file={tmp_path}/a.csv")
     assert len((tmp_path / "a.csv").read_text().splitlines()) == 31
+def test_a_submission_is_scored_on_the_side_of_the_split_that_it_ranks(demo_data, tmp_path):
+    files = list_files(f"{demo_data}/validate/*.tfrecord")
+    config = DataConfig(num_classes=30)
+    rankings, positives = {}, collections.Counter()
+    for segment, class_id, score in zip(*read_rated_labels(split_files(files, holdout_files=3, seed=4)[1], config)):
+        rankings.setdefault(int(class_id), []).append((-score, segment))
+    for _, class_id, score in zip(*read_rated_labels(files, config)):
+        positives[int(class_id)] += score
+    listed = {class_id: sum(score < 0 for score, _ in entries) for class_id, entries in rankings.items()}
+    write_submission(tmp_path / "s.csv", {c: [s for _, s in sorted(entries)] for c, entries in rankings.items()})
+    shares = [listed.get(class_id, 0) / count for class_id, count in positives.items() if count]
+    common = (f"--labels={demo_data}/validate/*.tfrecord", "--holdout_files=3", "--seed=4")
+    whole = evaluate_submission(tmp_path / "s.csv", RatedLabels(*read_rated_labels(files, config))).summary()
+    assert whole["map_at_k"] == pytest.approx(sum(shares) / len(shares)) and whole["map_at_k"] < 0.8
+    side = json.loads(passed("eval", f"--submission={tmp_path}/s.csv", *common, "--split=holdout").stdout)
+    assert side["map_at_k"] == 1 and side["num_positive"] == sum(listed.values()) < whole["num_positive"]
+    search = ("--search", "--search_method=greedy", "--num_folds=0", f"--weights_file={tmp_path}/w.json")
+    found = passed("ensemble", f"--submissions={tmp_path}/s.csv,{tmp_path}/s.csv", *search, *common, "--split=holdout")
+    assert json.loads(found.stdout.splitlines()[0])["map_at_k"] == 1
+    said = refused("eval", f"--submission={tmp_path}/s.csv", f"--labels={demo_data}/test_labels.csv", "--split=holdout")
+    assert "--split=holdout is for --labels that are TFRecord files" in said
 
 
 def test_reports_hold_what_eval_prints(finetuned, demo_data, tmp_path):

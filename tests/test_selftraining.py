@@ -81,4 +81,4 @@ def test_what_cannot_be_done_is_said(job):
     with pytest.raises(InputError, match="thresholds by class are chosen on the holdout"):
         job("parquet", teacher="a.parquet", by_class=True)
     with pytest.raises(InputError, match="the teacher is sure of no segment"):
-        job("sure", threshold=1.0)
+        job("sure", threshold=1.5)

@@ -1,17 +1,20 @@
 import dataclasses
-import glob
 import json
 import signal
 
 import keras
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
 
 from yt8m import checkpoints, training
 from yt8m.config import AugmentConfig, DataConfig, ModelConfig, RunConfig, TrainConfig
 from yt8m.data.splits import split_sources
+from yt8m.holdout import evaluate_model
 from yt8m.models.logistic import LogisticModel
 from yt8m.optimizers import make_optimizer
+from yt8m.prediction import Scorer
 from yt8m.types import InputError
 
 BERT = {"num_layers": 1, "num_heads": 2, "hidden_size": 8, "feed_forward_size": 16, "num_mixtures": 1, "dropout": 0.5}
@@ -23,7 +26,7 @@ def make_run(demo_data):
     num_classes = json.loads((demo_data / "manifest.json").read_text())["num_classes"]
     pattern = str(demo_data / "validate" / "*.tfrecord")
 
-    def run(folder, *, model=("frame_bert", BERT), init_from="", part_pattern=pattern, data=(), **settings):
+    def run(folder, *, model=("frame_bert", BERT), init_from="", part_pattern=pattern, data=(), options=(), **settings):
         defaults = {"segment_labels": True, "batch_size": 16, "base_learning_rate": 0.01, "num_epochs": 2}
         source, holdout = split_sources(train_data_pattern=part_pattern, holdout_fraction=0.3)
         run = RunConfig(
@@ -33,7 +36,7 @@ def make_run(demo_data):
             train_data_pattern=part_pattern,
             init_from=str(init_from),
         )
-        return training.train(run, source=source, holdout=holdout, train_dir=str(folder))
+        return training.train(run, source=source, holdout=holdout, train_dir=str(folder), **dict(options))
 
     return run
 
@@ -45,6 +48,12 @@ def weights(folder):
     optimizer = [np.asarray(v) for v in model.optimizer.variables]
     assert len(optimizer) > 2
     return [np.asarray(v) for v in model.weights] + optimizer + state["random"]
+
+
+def events(folder):
+    accumulator = EventAccumulator(str(folder / "tensorboard"))
+    accumulator.Reload()
+    return accumulator
 
 
 def interrupt_in_step(monkeypatch, step):
@@ -95,7 +104,37 @@ def test_interrupted_and_resumed_equals_never_stopped(make_run, tmp_path, monkey
     assert dataclasses.asdict(resumed) == dataclasses.asdict(straight)
     for one, other in zip(weights(tmp_path / "straight"), weights(tmp_path / "stopped"), strict=True):
         np.testing.assert_array_equal(one, other)
-    assert checkpoints.read_metrics(tmp_path / "straight") == checkpoints.read_metrics(tmp_path / "stopped")
+    runs = [checkpoints.read_metrics(tmp_path / name) for name in ("straight", "stopped")]
+    # Sums of Keras's running mean, in other parts.
+    losses = [[entry.pop("train_loss") for entry in metrics] for metrics in runs]
+    assert runs[0] == runs[1]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_the_training_loss_is_the_mean_over_all_examples_since_the_last_evaluation(make_run, demo_data, tmp_path):
+    # Nothing is learnt, so that the parts of the epoch make up the loss of the whole.
+    make_run(tmp_path, model=("logistic", {}), base_learning_rate=1e-12, evaluate_steps=3, num_epochs=1)
+    model, run = checkpoints.load_model(str(tmp_path))
+    source, _ = split_sources(train_data_pattern=str(demo_data / "validate" / "*.tfrecord"), holdout_fraction=0.3)
+    expected = evaluate_model(Scorer(model, batch_size=64), source, run.data, segment_labels=True)["loss"]
+    metrics = checkpoints.read_metrics(tmp_path)
+    steps = np.diff([0, *(entry["step"] for entry in metrics)])
+    losses = np.array([entry["train_loss"] for entry in metrics])
+    assert len(metrics) > 1 and set(steps[:-1]) == {3} and np.ptp(losses) > 1e-3
+    # The last batch is smaller.
+    assert steps @ losses / steps.sum() == pytest.approx(expected, rel=1e-2)
+
+
+def test_histograms_hold_all_weights_of_the_moment(make_run, tmp_path):
+    make_run(tmp_path, model=("moe", {"hidden_sizes": [4]}), max_steps=1, options={"histograms": True})
+    found = events(tmp_path)
+    model = keras.saving.load_model(tmp_path / "best.keras", compile=False, safe_mode=True)
+    for family in ("hidden_0", "norm_0", "head"):
+        values = np.concatenate([np.ravel(v) for v in model.trainable_variables if f"/{family}/" in v.path])
+        (event,) = found.Tensors(f"weights/{family}")
+        buckets = make_ndarray(event.tensor_proto)
+        assert event.step == 1 and buckets[:, 2].sum() == len(values)
+        assert buckets[0, 0] == pytest.approx(values.min()) and buckets[-1, 1] == pytest.approx(values.max())
 
 
 def test_a_seed_decides_a_run(make_run, tmp_path):
@@ -113,7 +152,7 @@ def test_best_model_is_that_of_the_best_evaluation(make_run, tmp_path, demo_data
     best = np.asarray(checkpoints.load_model(str(tmp_path))[0].weights[0])
     latest = weights(tmp_path)[0]
     assert (state.stale == 0) == np.array_equal(best, latest)
-    assert glob.glob(str(tmp_path / "tensorboard" / "events*"))
+    assert not any(tag.startswith("weights/") for tag in events(tmp_path).Tags()["tensors"])
 
 
 def test_patience_and_max_steps_end_training(make_run, tmp_path):

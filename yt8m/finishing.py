@@ -5,10 +5,40 @@ import contextlib
 import keras
 import numpy as np
 
+from yt8m import checkpoints
 from yt8m.data.doctor import explain_errors
 from yt8m.data.pipeline import make_dataset
+from yt8m.data.splits import open_source
 from yt8m.progress import Progress
 from yt8m.types import InputError
+
+
+def finish_run(run, train_dir, *, best, score, say):
+    """What ``run``, a RunConfig, asks for once its training in ``train_dir`` is over; returns the new best score.
+
+    Averaged checkpoints become the best model if they score higher than ``best``. Batch norm of the best model is adapted
+    in any case, because the holdout need not be like the target; its score is told and does not count.
+    score: function of a model that gives (name, value) on the holdout, None where nothing is held out. say: function of
+    a line to print.
+    """
+    count = run.train.average_checkpoints
+    if count and (paths := checkpoints.snapshots(train_dir)):
+        model = average_weights(map(checkpoints.load_snapshot, paths))
+        name, value = score(model)
+        mark = f"best is {best:.4f}"
+        if value > best:
+            best, mark = value, "best so far"
+            checkpoints.save_best(train_dir, model)
+        say(f"mean of {len(paths)} checkpoints: holdout {name} {value:.4f} ({mark})")
+    if run.adapt_bn:
+        model, _ = checkpoints.load_model(train_dir)
+        windows = "all" if run.train.segment_labels else "video"
+        options = {"windows": windows, "batch_size": run.train.batch_size, "show_progress": False}
+        count = adapt_batch_norm(model, open_source(run.adapt_bn), run.data, **options)
+        checkpoints.save_best(train_dir, model)
+        told = "" if score is None else ": holdout {} {:.4f}, before {:.4f}".format(*score(model), best)
+        say(f"adapted batch norm to {count:,} examples of {run.adapt_bn}{told}")
+    return best
 
 
 def average_weights(models):

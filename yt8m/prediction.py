@@ -98,7 +98,7 @@ def predict_segments(
     )  # fmt: skip
     tops = [TopSegments(job.class_ids, top_n=top_n) for _ in job.filters]
     floors = lambda: [top.floors() for top in tops]  # noqa: E731
-    for arrays in _part_results(model, source, job, folder=folder, ray=ray, hint=floors):
+    for arrays in part_results(model, source, job, folder=folder, ray=ray, hint=floors):
         for number, top in enumerate(tops):
             top.merge({name: arrays[f"{number}.{name}"] for name in TopSegments.ARRAYS})
     return tops if filters else tops[0]
@@ -110,7 +110,7 @@ def predict_videos(model, source, config, *, top_k=20, batch_size=512, folder=No
     Arguments as of predict_segments. Memory is bounded by the results of a part, see _cut.
     """
     job = _VideoJob(config=config, keep=source.keep, batch_size=batch_size, top_k=top_k)
-    for arrays in _part_results(model, source, job, folder=folder, ray=ray):
+    for arrays in part_results(model, source, job, folder=folder, ray=ray):
         for video_id, classes, scores in zip(arrays["videos"].tolist(), arrays["classes"], arrays["scores"]):
             yield video_id.decode(), classes, scores
 
@@ -133,7 +133,7 @@ def predict_timelines(model, source, config, *, video_ids, class_ids, views=(0,)
     with explain_errors(source.files, config):
         for features, info in dataset.as_numpy_iterator():
             scores = scorer(features)
-            for video_id, *entry in zip(_ids(info), info["start_time"].tolist(), info["end_time"].tolist(), scores):
+            for video_id, *entry in zip(ids_of(info), info["start_time"].tolist(), info["end_time"].tolist(), scores):
                 found.setdefault(video_id.decode(), []).append(entry)
     return [_timeline(video_id, found[video_id], class_ids) for video_id in video_ids if video_id in found]
 
@@ -146,16 +146,19 @@ def _timeline(video_id, entries, class_ids):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Job:
+class Job:
     """What becomes of a part: all that decides it, but for model and files; fields as in predict_segments."""
 
     config: DataConfig
     keep: Callable | None
     batch_size: int
-    top_k: int | None
     fixed: bool = False
 
     windows = None
+
+    def scored_model(self, model):
+        """What of a VideoModel is scored, see Scorer."""
+        return model
 
     def described(self):
         """Dict of JSON values."""
@@ -164,11 +167,12 @@ class _Job:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _SegmentJob(_Job):
+class _SegmentJob(Job):
     class_ids: tuple
     views: tuple
     top_n: int
     filters: tuple[SegmentFilter | None, ...]
+    top_k: int | None
 
     windows = "all"
 
@@ -180,7 +184,7 @@ class _SegmentJob(_Job):
         tops = [TopSegments(self.class_ids, top_n=self.top_n, floors=floor) for floor in floors]
         num_examples = 0
         for scores, info in whole_videos(scored) if any(self.filters) else scored:
-            ids, starts = _ids(info), info["start_time"]
+            ids, starts = ids_of(info), info["start_time"]
             listed = scores if self.top_k is None else _only_best(scores, self.top_k)
             for top, item in zip(tops, self.filters):
                 kept = item and item.kept(ids, starts, scores, class_ids=self.class_ids)
@@ -191,7 +195,9 @@ class _SegmentJob(_Job):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _VideoJob(_Job):
+class _VideoJob(Job):
+    top_k: int
+
     windows = "video"
     class_ids = None
     views = (0,)
@@ -202,7 +208,7 @@ class _VideoJob(_Job):
         videos, classes, confidences = [], [np.empty((0, top_k), np.int32)], [np.empty((0, top_k), np.float32)]
         for scores, info in scored:
             order = np.argsort(-scores, axis=1, kind="stable")[:, :top_k].astype(np.int32)
-            videos += _ids(info)
+            videos += ids_of(info)
             classes.append(order)
             confidences.append(np.take_along_axis(scores, order, axis=1))
         return {
@@ -259,11 +265,11 @@ class _PartScorer:
             model = self.model if isinstance(self.model, keras.Model) else load_model(self.model)[0]
             check_views(model, self.job.views)
             options = {"batch_size": self.job.batch_size, "class_ids": self.job.class_ids, "fixed": self.job.fixed}
-            self._scorer = Scorer(model, **options)
+            self._scorer = Scorer(self.job.scored_model(model), **options)
         return self._scorer
 
 
-def _part_results(model, source, job, *, folder, ray, hint=lambda: None):
+def part_results(model, source, job, *, folder, ray, hint=lambda: None):
     """Yields the arrays of every part in order: from the folder where they are there, else as the job makes them.
 
     hint: called when a part is handed out, what its ``collect`` is given.
@@ -369,7 +375,7 @@ def _filled(values, count):
     return np.concatenate([values, np.repeat(values[:1], count - len(values), axis=0)])
 
 
-def _ids(info):
+def ids_of(info):
     """Video ids of a batch as list of bytes that are UTF-8."""
     return [video_id.decode(errors="replace").encode() for video_id in info["id"].tolist()]
 

@@ -61,7 +61,19 @@ def define_split_flags():
     flags.DEFINE_float(
         "holdout_fraction", 0.0, "Fraction of the videos to hold out, by a hash of id and --seed: for a single file."
     )
-    flags.DEFINE_integer("seed", None, "Seed of everything random: the split, initial weights, shuffling. Default: 0.")
+    flags.DEFINE_integer(
+        "seed", None, "Seed of everything random: split, initial weights, shuffling, search. Default: 0.", lower_bound=0
+    )
+
+
+def define_side_flag(pattern):
+    """--split; pattern: the flags whose files are meant."""
+    flags.DEFINE_enum(
+        "split",
+        "all",
+        ("all", "train", "holdout"),
+        f"Which side of the split of {pattern} to take, drawn by --seed as in training.",
+    )
 
 
 def define_model_flags():
@@ -328,16 +340,21 @@ def source_from_flags(pattern, side):
     return holdout if side == "holdout" else train
 
 
-def read_rated_labels(text):
-    """The RatedLabels of a flag that names either a CSV of vid:start,class,score or TFRecord files."""
+def read_rated_labels(text, side="all"):
+    """The RatedLabels of a flag that names either a CSV of vid:start,class,score or TFRecord files.
+
+    side: of the split that the flags make of the files, see source_from_flags.
+    """
     from yt8m.evaluation import RatedLabels
 
     if text.endswith(".csv"):
+        if side != "all":
+            raise InputError(f"--split={side} is for --labels that are TFRecord files: {text} is scored as a whole")
         return RatedLabels.from_csv(text)
     from yt8m.data import labels
-    from yt8m.data.tfrecord import list_files, probe
+    from yt8m.data.tfrecord import probe
 
-    files = list_files(text)
-    features = probe(files).features
+    source = source_from_flags(text, side)
+    features = probe(source.files).features
     config = DataConfig(feature_names=tuple(features), feature_sizes=tuple(features.values()))
-    return RatedLabels(*labels.read_rated_labels(files, config))
+    return RatedLabels(*labels.read_rated_labels(list(source.files), config, keep=source.keep))

@@ -156,6 +156,9 @@ flags.DEFINE_integer("max_steps", None, "Steps after which training ends. Defaul
 flags.DEFINE_integer("evaluate_steps", None, "Steps between evaluations of the holdout. Default: once an epoch.")
 flags.DEFINE_integer("patience", None, "Evaluations without a better score after which training ends. Default: never.")
 flags.DEFINE_float("checkpoint_minutes", None, "Minutes between checkpoints. Default: 10.")
+flags.DEFINE_bool(
+    "histograms", False, "Write histograms of each layer's weights to TensorBoard, at each evaluation, or else each epoch."
+)
 flags.DEFINE_bool("mixed_precision", False, "Compute in bfloat16, keep weights in float32: faster on most devices.")
 
 
@@ -192,9 +195,12 @@ def prepare():
         tta=preset.tta if preset else base.tta if base else (0, 0),
     )
     check_augment(train_config.augment, run.data, windows="rated" if train_config.segment_labels else "video")
+    if train_config.average_checkpoints and holdout is None:
+        raise InputError("--average_checkpoints averages what was evaluated: hold something out")
     if holdout and not FLAGS.holdout_fraction and FLAGS.check_split:
         check_disjoint(source.files, holdout.files, skip_corrupt=run.data.skip_corrupt)
-    return {"run": run, "source": source, "holdout": holdout, "cache_dir": FLAGS.cache_dir, "placement": placement}
+    options = {"cache_dir": FLAGS.cache_dir, "histograms": FLAGS.histograms, "placement": placement}
+    return {"run": run, "source": source, "holdout": holdout, **options}
 
 
 def _masked_frames():

@@ -8,16 +8,14 @@ import time
 import warnings
 
 import keras
-from tensorboard.summary import Writer
-
 from yt8m import checkpoints
+from yt8m.board import Board, LossWindow
 from yt8m.data.augment import allowed_views, margin_of
 from yt8m.data.cache import open_cache
 from yt8m.data.doctor import explain_errors
-from yt8m.data.splits import Source
-from yt8m.data.tfrecord import list_files
+from yt8m.data.splits import open_source
 from yt8m.devices import Placement, default_jit_compile
-from yt8m.finishing import adapt_batch_norm, average_weights
+from yt8m.finishing import finish_run
 from yt8m.holdout import ModelScorer, evaluate_masked_frames, evaluate_model, headline
 from yt8m.interrupts import handling_signals
 from yt8m.learner import Learner
@@ -36,7 +34,7 @@ class TrainState:
 
     step, examples: batches and examples seen in all; epoch, epoch_step: where in the data the next batch is.
     evaluated_at: step of the last evaluation; best: holdout score of the best model so far; stale: evaluations since.
-    steps_per_epoch: of the last whole epoch, None before it.
+    steps_per_epoch: of the last whole epoch, None before it. loss_sum, loss_steps: of the steps since that evaluation.
     """
 
     step: int = 0
@@ -46,10 +44,12 @@ class TrainState:
     best: float | None = None
     stale: int = 0
     steps_per_epoch: int | None = None
+    loss_sum: float = 0.0
+    loss_steps: int = 0
     finished: bool = False
 
 
-def train(run, *, source, holdout=None, train_dir, cache_dir="", placement=Placement()):
+def train(run, *, source, holdout=None, train_dir, cache_dir="", histograms=False, placement=Placement()):
     """Trains the model of ``run`` until its end and returns the final TrainState.
 
     run: RunConfig. source: the Source to train on; holdout: the Source to evaluate on, or None. train_dir: folder of
@@ -58,6 +58,7 @@ def train(run, *, source, holdout=None, train_dir, cache_dir="", placement=Place
     KeyboardInterrupt; a second one does not wait for the step, and leaves the checkpoint before.
     cache_dir: folder of packed rated segments to read instead of the records, see yt8m.data.cache, "" for none; it
     changes nothing but the time, so a run may go on with another one or without.
+    histograms: whether TensorBoard gets histograms of the weights at each evaluation, or epoch where nothing is held out.
     placement: the devices to train on, see yt8m.devices.place; with several processes each calls this, and the first
     one writes.
     Raises InputError for bad records, for a train_dir that holds another run, and where there is nothing to learn from.
@@ -66,6 +67,8 @@ def train(run, *, source, holdout=None, train_dir, cache_dir="", placement=Place
         raise InputError(
             f"batch_size is {run.train.batch_size}, which {placement.num_devices} devices cannot share evenly"
         )
+    if run.pseudo_data_pattern and run.data.video_frames:
+        raise InputError("pseudo-labelled segments come without their videos: they are not for a model of video_frames")
     os.makedirs(train_dir, exist_ok=True)
     checkpoints.check_same_run(train_dir, run)
     keras.utils.set_random_seed(run.train.seed)
@@ -87,12 +90,13 @@ def train(run, *, source, holdout=None, train_dir, cache_dir="", placement=Place
     data = TrainingData(
         run=run,
         source=source,
-        pseudo=_further_source(run.pseudo_data_pattern),
-        unlabelled=_further_source(run.unlabelled_data_pattern),
+        pseudo=open_source(run.pseudo_data_pattern),
+        unlabelled=open_source(run.unlabelled_data_pattern),
         cache=_open_cache(cache_dir, run, source, holdout),
         placement=placement,
     )
-    session = _Session(data, learner, model, state, holdout=holdout, train_dir=train_dir)
+    board = Board(train_dir, histograms=histograms) if placement.is_chief else None
+    session = _Session(data, learner, model, state, holdout=holdout, train_dir=train_dir, board=board)
     with contextlib.closing(session), explain_errors(data.files, run.data), handling_signals(session.interrupt):
         try:
             session.run()
@@ -110,10 +114,6 @@ def _make_learner(model, config):
     return Learner(
         model, masked_frames=config.masked_frames, consistency=config.consistency, label_weight=config.label_weight
     )
-
-
-def _further_source(pattern):
-    return Source(tuple(list_files(pattern))) if pattern else None
 
 
 def _open_cache(cache_dir, run, source, holdout):
@@ -153,7 +153,7 @@ def _out_of_patience(state, config):
 class _Session:
     """One sitting of a run: its epochs, and what happens between steps."""
 
-    def __init__(self, data, learner, model, state, *, holdout, train_dir):
+    def __init__(self, data, learner, model, state, *, holdout, train_dir, board):
         self.data = data
         self.run_config = data.run
         self.config = data.run.train
@@ -164,10 +164,10 @@ class _Session:
         self.state = state
         self.holdout = holdout
         self.train_dir = train_dir
-        self.board = Writer(os.path.join(train_dir, "tensorboard")) if self.placement.is_chief else None
+        self.board = board
         self.saved_at = time.monotonic()
         self.progress = None
-        self.loss = None
+        self.losses = LossWindow(state)
         self.stepping = False
         self.interrupted = False
 
@@ -201,6 +201,7 @@ class _Session:
     def save(self):
         self._check_loss()
         self._synchronize()
+        self.losses.count()
         if self.placement.is_chief:
             with self.placement.alone():
                 checkpoints.save_checkpoint(self.train_dir, self.learner, dataclasses.asdict(self.state))
@@ -220,8 +221,7 @@ class _Session:
         if better:
             self.state.best = score
             self._save_best()
-        if self.placement.is_chief:
-            self._record(results)
+        self._record(self.losses.take(), results)
         mark = "best so far" if better else f"best is {self.state.best:.4f}"
         self.progress.message(f"step {self.state.step}: holdout {name} {score:.4f} ({mark})")
 
@@ -245,43 +245,11 @@ class _Session:
                 )
 
     def _finish(self):
-        """Averages checkpoints and adapts batch norm, where asked for: what is done once training is over."""
-        if not self.placement.is_chief:
-            return
-        with self.placement.alone():
-            if self.config.average_checkpoints and self.state.step:
-                self._average_checkpoints()
-            if self.run_config.adapt_bn:
-                self._adapt_batch_norm()
-
-    def _average_checkpoints(self):
-        paths = checkpoints.snapshots(self.train_dir)
-        model = average_weights(map(checkpoints.load_snapshot, paths))
-        if self.holdout is None:
-            checkpoints.save_best(self.train_dir, model)
-            self.progress.message(f"kept the mean of {len(paths)} checkpoints")
-            return
-        name, score = headline(self._score_with(Scorer(model, batch_size=self.config.batch_size)))
-        better = score > self.state.best
-        if better:
-            self.state.best = score
-            checkpoints.save_best(self.train_dir, model)
-        mark = "best so far" if better else f"best is {self.state.best:.4f}"
-        self.progress.message(f"mean of {len(paths)} checkpoints: holdout {name} {score:.4f} ({mark})")
-
-    def _adapt_batch_norm(self):
-        model, _ = checkpoints.load_model(self.train_dir)
-        target = _further_source(self.run_config.adapt_bn)
-        windows = "all" if self.config.segment_labels else "video"
-        adapt_batch_norm(
-            model, target, self.run_config.data, windows=windows, batch_size=self.config.batch_size, show_progress=False
-        )
-        checkpoints.save_best(self.train_dir, model)
-        message = f"adapted batch norm to {self.run_config.adapt_bn}"
-        if self.holdout is not None:
-            name, score = headline(self._score_with(Scorer(model, batch_size=self.config.batch_size)))
-            message += f": holdout {name} {score:.4f} (before {self.state.best:.4f})"
-        self.progress.message(message)
+        if self.placement.is_chief and self.state.step:
+            with self.placement.alone():
+                score = self.holdout and (lambda model: headline(self._score_with(Scorer(model, batch_size=self.config.batch_size))))
+                best = finish_run(self.run_config, self.train_dir, best=self.state.best, score=score, say=self.progress.message)
+                self.state.best = best
 
     def _save_best(self):
         self._synchronize()
@@ -302,11 +270,14 @@ class _Session:
         finally:
             swap()
 
-    def _record(self, results):
+    def _record(self, train_loss, results):
+        if not self.placement.is_chief:
+            return
+        step = self.state.step
         numbers = {key: value for key, value in results.items() if isinstance(value, (int, float))}
-        for key, value in numbers.items():
-            self.board.add_scalar(f"holdout/{key}", value, self.state.step)
-        checkpoints.append_metrics(self.train_dir, {"step": self.state.step, "epoch": self.state.epoch, **numbers})
+        self.board.add_scalars({f"holdout/{key}": value for key, value in numbers.items()}, step=step)
+        self.board.add_weights(self.model, step=step)
+        checkpoints.append_metrics(self.train_dir, {"step": step, "epoch": self.state.epoch, **train_loss, **numbers})
 
     def after_step(self, logs):
         """Called after each batch; returns whether training should pause here."""
@@ -314,8 +285,8 @@ class _Session:
         state, config = self.state, self.config
         state.step += 1
         state.epoch_step += 1
-        self.loss = logs["loss"]
-        self.progress.update(note=lambda: f"epoch {state.epoch + 1}, loss {float(self.loss):.4g}")
+        self.losses.update(logs["loss"])
+        self.progress.update(note=lambda: f"epoch {state.epoch + 1}, loss {float(self.losses.mean):.4g}")
         if self.interrupted:
             raise KeyboardInterrupt
         if state.step % _BOARD_STEPS == 0:
@@ -338,8 +309,9 @@ class _Session:
 
     def _check_loss(self):
         """Raises InputError where the loss is not finite: it is the epoch's mean, so it stays so."""
-        if self.loss is not None and not math.isfinite(float(self.loss)):
-            raise InputError(f"the loss is {float(self.loss)} at step {self.state.step}: lower base_learning_rate")
+        loss = self.losses.mean
+        if loss is not None and not math.isfinite(float(loss)):
+            raise InputError(f"the loss is {float(loss)} at step {self.state.step}: lower base_learning_rate")
 
     def _synchronize(self):
         """Under JAX the weights are in the model only when asked for."""
@@ -350,6 +322,7 @@ class _Session:
         state = self.state
         dataset = self.data.epoch(state.epoch)
         before = state.step
+        self.losses.restart()
         with warnings.catch_warnings():
             # That is how an epoch ends whose length nobody knows beforehand.
             warnings.filterwarnings("ignore", message="Your input ran out of data")
@@ -365,6 +338,9 @@ class _Session:
             state.epoch, state.epoch_step = state.epoch + 1, 0
         if self.interrupted:
             raise KeyboardInterrupt
+        if self.holdout is None and self.board:
+            self._synchronize()
+            self.board.add_weights(self.model, step=state.step)
         self._evaluate_if_due()
 
     def _total_steps(self, steps_per_epoch):
@@ -375,9 +351,12 @@ class _Session:
         return min((end for end in ends if end), default=None)
 
     def _log_to_board(self):
-        self.board.add_scalar("train/loss", float(self.loss), self.state.step)
-        self.board.add_scalar("train/learning_rate", float(self.learner.optimizer.learning_rate), self.state.step)
-        self.board.add_scalar("train/examples_per_second", self.progress.rate * self.config.batch_size, self.state.step)
+        numbers = {
+            "loss": self.losses.mean,
+            "learning_rate": self.learner.optimizer.learning_rate,
+            "examples_per_second": self.progress.rate * self.config.batch_size,
+        }
+        self.board.add_scalars({f"train/{name}": value for name, value in numbers.items()}, step=self.state.step)
 
 
 _BOARD_STEPS = 20

@@ -249,6 +249,8 @@ def test_labels_read_whole(write):
     segments, classes, scores = read_rated_labels(files, CONFIG)
     assert segments == ["a:0", "a:10", "a:0", "a:5", "c:0:5", "c:0:5"]
     assert classes.tolist() == [1, 2, 4, 9, 1, 1] and scores.tolist() == [1, 0, 0.25, 7, 0, 1]
+    segments, classes, _ = read_rated_labels(files, CONFIG, keep=lambda video_id: video_id != "a")
+    assert segments == ["c:0:5", "c:0:5"] and classes.tolist() == [1, 1]
     videos, labels = read_video_labels(files, CONFIG)
     assert videos == ["a", "b", "c:0"] and [row.tolist() for row in labels] == [[1, 3], [], [0]]
     assert count_records(files, CONFIG) == 3

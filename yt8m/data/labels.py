@@ -9,14 +9,14 @@ from yt8m.data.pipeline import parallel_map, read_blocks
 from yt8m.types import InputError, Segment
 
 
-def read_rated_labels(files, config):
-    """All ratings of ``files``, in file order.
+def read_rated_labels(files, config, *, keep=None):
+    """All ratings of ``files``, in file order. keep: predicate on the video id (str), for the videos to read.
 
     Returns (segments, list of str "id:start"; class ids (N,) int64 array; scores (N,) float32 array).
     Raises InputError naming file, record and field of what cannot be read, or where nothing is rated.
     """
     segments, classes, scores = [], [], []
-    for ids, context in _contexts(files, config, windows="rated"):
+    for ids, context in _contexts(files, config, windows="rated", keep=keep):
         starts = context["segment_start_times"]
         videos = ids[starts.value_rowids()]
         segments += [str(Segment(*pair)) for pair in zip(_text(videos), starts.values.numpy())]
@@ -63,7 +63,7 @@ def count_records(files, config):
         return int(blocks.reduce(np.int64(0), lambda count, block: count + tf.size(block, tf.int64)))
 
 
-def _contexts(files, config, *, windows):
+def _contexts(files, config, *, windows, keep=None):
     """Batches of (ids array, dict of RaggedTensors), with the frames left unread."""
     rated = windows == "rated"
 
@@ -80,7 +80,7 @@ def _contexts(files, config, *, windows):
         return ids, context
 
     with doctor.explain_errors(files, config, windows=windows):
-        for ids, context in parallel_map(read_blocks(files, config, windows=windows), parse):
+        for ids, context in parallel_map(read_blocks(files, config, windows=windows, keep=keep), parse):
             yield ids.numpy(), context
 
 

@@ -87,6 +87,11 @@ class Source:
     keep: Callable[[str], bool] | None = None
 
 
+def open_source(pattern):
+    """The Source of all videos of the files that ``pattern`` names, None where it is empty."""
+    return Source(tuple(list_files(pattern))) if pattern else None
+
+
 def split_sources(*, train_data_pattern, eval_data_pattern="", holdout_files=0, holdout_fraction=0.0, seed=0):
     """(train Source, holdout Source or None) by whichever of the ways to hold out is asked for.
 

@@ -62,13 +62,23 @@ def _learning(learning):
     keys = {key: label for entries in learning.values() for key, label in _curve_keys(entries[-1])}
     charts = []
     for key, label in keys.items():
-        series = [
-            (name, *zip(*[(entry["step"], entry[key]) for entry in entries if key in entry]))
-            for name, entries in learning.items()
-            if any(key in entry for entry in entries)
-        ]
-        charts.append(line_chart(f"Holdout {label}", series, x_label="step", y_label=label))
+        series = _curve_series(learning, key)
+        title = f"Holdout {label}"
+        if key == "loss" and (trained := _curve_series(learning, "train_loss")):
+            title = "Loss in training and on the holdout"
+            series = [(f"{name}, training", *points) for name, *points in trained] + [
+                (f"{name}, holdout", *points) for name, *points in series
+            ]
+        charts.append(line_chart(title, series, x_label="step", y_label=label))
     yield section("Learning curves", f'<div class="charts">{"".join(charts)}</div>')
+
+
+def _curve_series(learning, key):
+    """List of (run, steps, values) for the runs that have ``key``."""
+    points = {
+        name: [(entry["step"], entry[key]) for entry in entries if key in entry] for name, entries in learning.items()
+    }
+    return [(name, *zip(*pairs)) for name, pairs in points.items() if pairs]
 
 
 def _curve_keys(entry):

@@ -1,0 +1,40 @@
+"""Parameters and multiply-adds of the models and presets, for rgb and audio and 3862 classes.
+
+    python -m benchmarks.model_size
+
+Prints a Markdown table, whose numbers the pages of docs/models have. Multiply-adds are those of the matrix products, for
+one example: a segment of 5 frames with all classes, with the 1000 that are ranked, and a video of 300 frames.
+"""
+
+import numpy as np
+
+from benchmarks.model_speed import NUM_CLASSES, SEGMENT_CLASSES, matmul_operations
+from yt8m.config import DataConfig, ModelConfig
+from yt8m.models import MODELS
+from yt8m.models.base import build_model
+from yt8m.models.presets import PRESETS
+
+_ROWS = 8
+
+
+def main():
+    print("| model | parameters | segment, all classes | segment, 1000 classes | video of 300 frames |")
+    print("| --- | --- | --- | --- | --- |")
+    cases = {name: (name, {}) for name in MODELS} | {name: (PRESETS[name].model, PRESETS[name].hyperparameters) for name in PRESETS}
+    for title, (name, hyperparameters) in cases.items():
+        model = build_model(ModelConfig(name=name, hyperparameters=hyperparameters), DataConfig(num_classes=NUM_CLASSES))
+        counts = [_multiply_adds(model, 5), _multiply_adds(model.for_classes(range(SEGMENT_CLASSES)), 5)]
+        # Joined outputs are of a fixed number of frames.
+        counts += [] if hyperparameters.get("pooling") == "concat" else [_multiply_adds(model, 300)]
+        shown = [f"{count / 1e6:,.0f} M" for count in counts] + ["-"] * (3 - len(counts))
+        print(f"| {title} | {model.count_params():,} | {' | '.join(shown)} |", flush=True)
+
+
+def _multiply_adds(model, frames):
+    features = {name: np.zeros((_ROWS, frames, size), np.uint8) for name, size in (("rgb", 1024), ("audio", 128))}
+    features["num_frames"] = np.full(_ROWS, frames, np.int32)
+    return matmul_operations(model, features, None) / 2 / _ROWS
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""The numbers in docs/models are those of the code."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.helpers import ROOT
+from yt8m.config import DataConfig, ModelConfig
+from yt8m.models import MODELS
+from yt8m.models.base import build_model, hyperparameters_of
+from yt8m.models.presets import PRESETS
+
+PAGES = ROOT / "docs" / "models"
+
+
+def tables(page):
+    """Dict of the first cell of a table's heading to its rows, lists of cells without backticks."""
+    found, heading = {}, None
+    for line in (PAGES / page).read_text().splitlines():
+        cells = [cell.strip(" `") for cell in line.strip("|").split(" | ")] if line.startswith("| ") else None
+        if cells and heading is None:
+            heading = found.setdefault(cells[0], [])
+        elif cells and cells[0] != "---":
+            heading.append(cells)
+        elif not cells:
+            heading = None
+    return found
+
+
+def default(text):
+    """The value that a table writes: JSON, or a bare word for a string."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def parameters(name, hyperparameters=()):
+    model = build_model(ModelConfig(name=name, hyperparameters=dict(hyperparameters)), DataConfig())
+    return f"{model.count_params():,}", model
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_a_page_has_what_the_model_has(name):
+    page = tables(f"{name}.md")
+    described = {row[0]: default(row[1]) for row in page.get("hyperparameter", [])}
+    assert described == json.loads(json.dumps(hyperparameters_of(name)))
+    sizes = {row[0]: row[1] for row in page["size"]}
+    (listed,) = [row for row in tables("README.md")["--model"] if row[0].startswith(f"[`{name}`]")]
+    count, model = parameters(name)
+    assert sizes["parameters"] == listed[2] == count
+    assert sizes["multiply-adds of a segment, all classes"] == listed[3]
+    inputs = {feature: np.zeros((1, 5, size), np.uint8) for feature, size in DataConfig().features.items()}
+    vector = model.embed(inputs | {"num_frames": np.array([5], np.int32)})
+    assert sizes["vector before the head"].split(",")[0] == str(vector.shape[-1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in PRESETS if name.startswith("BERT")])
+def test_the_presets_have_what_their_table_says(name):
+    counts = {row[0]: row[1] for row in tables("frame_bert.md")["preset"]}
+    assert counts[name] == parameters("frame_bert", PRESETS[name].hyperparameters)[0]

@@ -60,14 +60,14 @@ def collected(parts):
     return ids, starts, np.concatenate([rows.vectors for rows in parts])
 
 
-@pytest.mark.parametrize("shifts", [(0,), (-1, 0, 1)])
-def test_segments_are_embedded_as_the_model_does(model, videos, source, shifts):
+@pytest.mark.parametrize("views", [(0,), (-1, 0, 1)])
+def test_segments_are_embedded_as_the_model_does(model, videos, source, views):
     ids, starts, vectors = collected(
-        predict_embeddings(model, source, CONFIG, segments=True, shifts=shifts, batch_size=3)
+        predict_embeddings(model, source, CONFIG, segments=True, views=views, batch_size=3)
     )
-    views = [windows(videos, shift) for shift in shifts]
-    assert (ids, starts) == views[0][:2]
-    expected = np.mean([np.asarray(model.embed(inputs)) for _, _, inputs in views], axis=0)
+    seen = [windows(videos, shift) for shift in views]
+    assert (ids, starts) == seen[0][:2]
+    expected = np.mean([np.asarray(model.embed(inputs)) for _, _, inputs in seen], axis=0)
     assert vectors.dtype == np.float32 and vectors.shape == (len(ids), 7)
     np.testing.assert_allclose(vectors, expected, atol=1e-5)
 

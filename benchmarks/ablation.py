@@ -1,0 +1,323 @@
+"""What each way of learning more from the data gains: score against the plain run's, over several seeds.
+
+    python -m benchmarks.ablation [--data=demo] [--seeds=5] [--modes=base,mixup] [--workers=2]
+    python -m benchmarks.ablation --data=desed --desed='desed_segments/*.tfrecord' --audioset='audioset/*.tfrecord'
+
+A seed decides initial weights, order and which videos are held out; every mode is trained with every seed. The best
+epoch is chosen on the holdout, and the score is MAP@K on videos that nothing was chosen by: the demo's test set, or half
+of DESED's held-out clips. Prints a Markdown table of means, of differences from the plain run of the same seed with their
+standard deviation over seeds, and of the time of the whole mode against the plain run's, measured beside whatever else the
+machine did. Results are kept in --output_dir, where the same command goes on.
+"""
+
+import concurrent.futures
+import dataclasses
+import json
+import multiprocessing
+import os
+import pathlib
+import time
+
+import numpy as np
+from absl import app, flags
+
+FLAGS = flags.FLAGS
+flags.DEFINE_enum("data", "demo", ("demo", "desed"), "Which data: synthetic, or real sound.")
+flags.DEFINE_string("desed", "", "Rated segments for --data=desed.")
+flags.DEFINE_string("audioset", "", "Clips to pre-train on, and to learn from unlabelled, for --data=desed.")
+flags.DEFINE_string("output_dir", "runs/ablation", "Folder for runs and results.")
+flags.DEFINE_integer("seeds", 5, "Seeds, from 0.", lower_bound=1)
+flags.DEFINE_list("modes", None, "Some of the modes. Default: all that go with the data.")
+flags.DEFINE_integer("workers", 2, "Runs at a time, one core each.", lower_bound=1)
+
+_BERT = {"num_layers": 2, "num_heads": 4, "hidden_size": 128, "feed_forward_size": 512, "num_mixtures": 2}
+_NETVLAD = {"num_clusters": 8, "hidden_size": 128, "num_mixtures": 2}
+_CONTEXT = {"segment_config": _BERT, "context_config": _BERT | {"num_layers": 1, "pooling": "attention"}, "num_mixtures": 2}
+
+
+@dataclasses.dataclass(frozen=True)
+class Mode:
+    """A way of training. pretrain, train: fields of TrainConfig that differ; model: (name, hyperparameters).
+
+    run: fields of RunConfig, "unlabelled" standing for the unlabelled files. views: those averaged when scored; filters:
+    SegmentFilter settings when scored. base: name of the mode that this one is compared with. rounds: of self-training.
+    frames: of a video in pre-training.
+    """
+
+    pretrain: dict = dataclasses.field(default_factory=dict)
+    train: dict = dataclasses.field(default_factory=dict)
+    run: dict = dataclasses.field(default_factory=dict)
+    model: tuple = ("frame_bert", _BERT)
+    views: tuple = (0,)
+    filters: dict = dataclasses.field(default_factory=dict)
+    data: dict = dataclasses.field(default_factory=dict)
+    base: str = "base"
+    rounds: int = 0
+    frames: int = 5
+
+
+def _modes():
+    from yt8m.config import AugmentConfig, ConsistencyConfig, MaskedFramesConfig
+
+    def augmented(**settings):
+        return Mode(train={"augment": AugmentConfig(**settings)})
+
+    def consistent(**settings):
+        settings = {"consistency": ConsistencyConfig(weight=0.3, **settings)}
+        return Mode(train=settings, run={"unlabelled_data_pattern": "unlabelled"})
+
+    masked, guessed = MaskedFramesConfig(weight=1.0), MaskedFramesConfig(weight=1.0, method="mse")
+    return {
+        "base": Mode(),
+        "masked frames with tags (NCE)": Mode(pretrain={"masked_frames": masked}, frames=15, base="base, 15 frames"),
+        "masked frames with tags (MSE)": Mode(pretrain={"masked_frames": guessed}, frames=15, base="base, 15 frames"),
+        "masked frames alone (NCE)": Mode(
+            pretrain={"masked_frames": masked, "label_weight": 0.0}, frames=15, base="base, not pre-trained"
+        ),
+        "base, 15 frames": Mode(frames=15),
+        "base, not pre-trained": Mode(pretrain=None),
+        "shift": augmented(shift=1),
+        "dilute": augmented(dilute=True),
+        "enlarge": augmented(enlarge=True),
+        "shift, dilute, enlarge": augmented(shift=1, dilute=True, enlarge=True),
+        "frame masking 0.15": augmented(frame_masking=0.15),
+        "frame dropping 0.2": augmented(frame_dropping=0.2),
+        "modality dropout 0.1": augmented(modality_dropout=0.1),
+        "mixup 0.2": augmented(mixup=0.2),
+        "consistency (UDA)": consistent(),
+        "consistency, annealed": consistent(annealing="linear", annealing_steps=80),
+        "self-training, 2 rounds": Mode(rounds=2),
+        "gated_netvlad": Mode(model=("gated_netvlad", _NETVLAD)),
+        "batch norm adapted": Mode(
+            model=("gated_netvlad", _NETVLAD), run={"adapt_bn": "target"}, base="gated_netvlad"
+        ),
+        "whole-video context": Mode(model=("video_context", _CONTEXT), data={"video_frames": 15}),
+        "label smoothing 0.05": Mode(train={"label_smoothing": 0.05}),
+        "focal loss": Mode(train={"loss": "focal"}),
+        "asymmetric loss": Mode(train={"loss": "asymmetric"}),
+        "balance 0.1": Mode(train={"balance_threshold": 0.1}),
+        "AdamW 0.01": Mode(train={"weight_decay": 0.01}),
+        "rectified Adam": Mode(train={"optimizer": "rectified_adam"}),
+        "Lamb": Mode(train={"optimizer": "lamb"}),
+        "Lookahead": Mode(train={"lookahead": True}),
+        "EMA 0.99": Mode(train={"averaging": "ema", "ema_momentum": 0.99}),
+        "SWA": Mode(train={"averaging": "swa", "swa_start_step": 40, "swa_period": 10}),
+        "average of 3 checkpoints": Mode(train={"average_checkpoints": 3}),
+        "multigrid pre-training": Mode(pretrain={"multigrid": True}, frames=15, base="base, 15 frames"),
+        "shifts at inference": Mode(views=(-1, 0, 1)),
+        "shifts, dilute, enlarge at inference": Mode(views=(-1, 0, 1, "dilute", "enlarge")),
+        "the video's 5 best classes alone": Mode(filters={"top_n": 5}),
+    }
+
+
+_ONLY_DEMO = ("the video's 5 best classes alone", "modality dropout 0.1")
+"""DESED has ten classes and one modality."""
+
+
+def main(_):
+    modes = _modes()
+    chosen = FLAGS.modes or [name for name in modes if FLAGS.data == "demo" or name not in _ONLY_DEMO]
+    folder = pathlib.Path(FLAGS.output_dir, FLAGS.data)
+    folder.mkdir(parents=True, exist_ok=True)
+    if FLAGS.data == "demo" and not (folder / "data" / "manifest.json").exists():
+        from yt8m.data.demo import write_demo
+
+        write_demo(str(folder / "data"))
+    results = folder / "results.jsonl"
+    done = {(entry["mode"], entry["seed"]) for entry in _read(results)}
+    wanted = [(name, seed) for seed in range(FLAGS.seeds) for name in chosen if (name, seed) not in done]
+    places = {"folder": str(folder), "data": FLAGS.data, "desed": FLAGS.desed, "audioset": FLAGS.audioset}
+    # What others start from comes first, once.
+    starts = list(dict.fromkeys((_pretraining(modes[name]), seed) for name, seed in wanted if modes[name].pretrain is not None))
+    with concurrent.futures.ProcessPoolExecutor(
+        FLAGS.workers, mp_context=multiprocessing.get_context("spawn"), max_tasks_per_child=6
+    ) as pool:
+        first = [pool.submit(_pretrain, places, start, seed) for start, seed in starts]
+        concurrent.futures.wait(first)
+        for future in first:
+            future.result()
+        futures = [pool.submit(_run, places, name, seed) for name, seed in wanted]
+        for future in concurrent.futures.as_completed(futures):
+            entry = future.result()
+            with results.open("a") as file:
+                file.write(json.dumps(entry) + "\n")
+            print(f"{entry['mode']}, seed {entry['seed']}: {entry['score']:.4f} in {entry['seconds']:.0f} s", flush=True)
+    _print_table(_read(results), modes)
+
+
+def _read(path):
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _pretraining(mode):
+    """Name of the first mode that is pre-trained as this one is."""
+    same = (name for name, other in _modes().items() if other.pretrain is not None and _key(other) == _key(mode))
+    return next(same)
+
+
+def _key(mode):
+    return repr((mode.model, mode.frames, mode.data, mode.pretrain))
+
+
+def _start(places, name, seed):
+    return os.path.join(places["folder"], "pretrained", f"{name.replace(' ', '_')}-{seed}")
+
+
+def _quietly():
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow as tf
+
+    from yt8m import progress
+
+    # May have been set by an earlier task of this process.
+    if tf.config.threading.get_intra_op_parallelism_threads() != 1:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+    progress.set_style("quiet")
+
+
+def _pretrain(places, start, seed):
+    _quietly()
+    from yt8m.data.splits import Source
+    from yt8m.data.tfrecord import list_files
+    from yt8m.training import train
+
+    mode = _modes()[start]
+    pattern = places["audioset"] if places["data"] == "desed" else os.path.join(places["folder"], "data", "train", "*.tfrecord")
+    epochs, rate = (2, 5e-4) if places["data"] == "desed" else (15, 1e-3)
+    run = _config(places, mode, pattern, num_classes=_pretrain_classes(places), num_epochs=epochs, base_learning_rate=rate,
+                  batch_size=64, seed=seed, **mode.pretrain)  # fmt: skip
+    began = time.monotonic()
+    folder = _start(places, start, seed)
+    train(run, source=Source(tuple(list_files(pattern))), train_dir=folder)
+    times = pathlib.Path(folder, "seconds.json")
+    if not times.exists():
+        times.write_text(json.dumps(time.monotonic() - began))
+
+
+def _pretrain_classes(places):
+    return 527 if places["data"] == "desed" else 30
+
+
+def _config(places, mode, pattern, *, num_classes, run=(), **settings):
+    from yt8m.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+
+    features = {"feature_names": ("audio",), "feature_sizes": (128,)} if places["data"] == "desed" else {}
+    data = DataConfig(num_classes=num_classes, num_frames=mode.frames, **features, **mode.data)
+    name, hyperparameters = mode.model
+    return RunConfig(
+        data=data,
+        model=ModelConfig(name=name, hyperparameters=hyperparameters),
+        train=TrainConfig(**settings),
+        train_data_pattern=pattern,
+        **dict(run),
+    )
+
+
+class _Part:
+    """Videos of one part of a random split: predicate on the id."""
+
+    def __init__(self, seed, parts):
+        from yt8m.data.splits import IdSplit
+
+        self.first, self.second = IdSplit(fraction=0.5, seed=seed), IdSplit(fraction=0.5, seed=seed + 1000)
+        self.parts = parts
+
+    def __call__(self, video_id):
+        if self.first.in_train(video_id):
+            return "train" in self.parts
+        return ("holdout" if self.second.in_holdout(video_id) else "test") in self.parts
+
+
+def _run(places, name, seed):
+    _quietly()
+    import keras
+
+    from yt8m.data.splits import Source, split_sources
+    from yt8m.data.tfrecord import list_files
+    from yt8m.selftraining import self_train
+    from yt8m.training import train
+
+    keras.backend.clear_session()
+    mode = _modes()[name]
+    folder = os.path.join(places["folder"], "runs", f"{name.replace(' ', '_')}-{seed}")
+    if places["data"] == "desed":
+        files = tuple(list_files(places["desed"]))
+        pattern, unlabelled = places["desed"], places["audioset"]
+        source, holdout, test = (Source(files, _Part(seed, part)) for part in ("train", "holdout", "test"))
+        target, num_classes, settings = places["desed"], 10, {"num_epochs": 12, "batch_size": 32}
+    else:
+        data = os.path.join(places["folder"], "data")
+        pattern, unlabelled = (os.path.join(data, part, "*.tfrecord") for part in ("validate", "train"))
+        source, holdout = split_sources(train_data_pattern=pattern, holdout_files=2, seed=seed)
+        test = Source(tuple(list_files(os.path.join(data, "test", "*.tfrecord"))))
+        target, num_classes, settings = os.path.join(data, "test", "*.tfrecord"), 30, {"num_epochs": 4, "batch_size": 64}
+    run_fields = {
+        field: {"unlabelled": unlabelled, "target": target}.get(value, value) for field, value in mode.run.items()
+    }
+    if mode.pretrain is not None:
+        start = _start(places, _pretraining(mode), seed)
+        run_fields["init_from"] = start
+    settings = {"base_learning_rate": 1e-3, "seed": seed, "segment_labels": True} | settings | mode.train
+    run = _config(places, mode, pattern, num_classes=num_classes, run=run_fields, **settings)
+    began = time.monotonic()
+    if mode.rounds:
+        self_train(
+            run, source=source, holdout=holdout, unlabelled=Source(tuple(list_files(unlabelled))), train_dir=folder,
+            iterations=mode.rounds, threshold=0.8, most=4000,
+        )  # fmt: skip
+    else:
+        train(run, source=source, holdout=holdout, train_dir=folder)
+    score = _score(places, mode, folder, test)
+    seconds = time.monotonic() - began
+    if mode.pretrain is not None:
+        seconds += json.loads(pathlib.Path(start, "seconds.json").read_text())
+    return {"mode": name, "seed": seed, "score": score, "seconds": seconds}
+
+
+def _score(places, mode, folder, test):
+    from yt8m.checkpoints import load_model
+    from yt8m.data.labels import read_rated_labels
+    from yt8m.evaluation import RatedLabels, evaluate_submission
+    from yt8m.filters import SegmentFilter
+    from yt8m.prediction import predict_segments
+    from yt8m.submission import SubmissionWriter
+    from yt8m.types import Segment
+
+    model, run = load_model(folder)
+    if places["data"] == "desed":
+        rated = zip(*read_rated_labels(list(test.files), run.data))
+        labels = RatedLabels(*zip(*(entry for entry in rated if test.keep(Segment.parse(entry[0]).video_id))))
+    else:
+        labels = RatedLabels.from_csv(os.path.join(places["folder"], "data", "test_labels.csv"))
+    options = {"filters": [SegmentFilter(**mode.filters)]} if mode.filters else {}
+    top = predict_segments(model, test, run.data, class_ids=labels.classes, views=mode.views, batch_size=256, **options)
+    path = os.path.join(folder, "test.csv")
+    with SubmissionWriter(path) as writer:
+        for class_id, segments, scores in top[0] if options else top:
+            writer.write(class_id, segments, scores=scores)
+    return evaluate_submission(path, labels).map_at_k
+
+
+def _print_table(entries, modes):
+    scores = {}
+    for entry in entries:
+        scores.setdefault(entry["mode"], {})[entry["seed"]] = entry
+    print("| mode | test MAP | compared with | difference | spread over seeds | better in | time |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for name, mode in modes.items():
+        if name not in scores or mode.base not in scores:
+            continue
+        shared = sorted(set(scores[name]) & set(scores[mode.base]))
+        own, base = ([scores[which][seed] for seed in shared] for which in (name, mode.base))
+        values = np.array([entry["score"] for entry in own])
+        differences = values - [entry["score"] for entry in base]
+        times = sum(entry["seconds"] for entry in own) / sum(entry["seconds"] for entry in base)
+        spread = differences.std(ddof=1) if len(shared) > 1 else float("nan")
+        print(
+            f"| {name} | {values.mean():.4f} | {mode.base if name != mode.base else ''} | {differences.mean():+.4f} | "
+            f"{spread:.4f} | {int((differences > 0).sum())} of {len(shared)} | {times:.2f} |"
+        )
+
+
+if __name__ == "__main__":
+    app.run(main)

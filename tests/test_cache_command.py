@@ -15,6 +15,7 @@ from yt8m.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from yt8m.data import tfrecord
 from yt8m.data.labels import read_rated_labels
 from yt8m.data.splits import split_sources
+from yt8m.training_data import TrainingData
 from yt8m.types import InputError
 
 
@@ -69,7 +70,7 @@ def test_a_run_is_the_same_with_a_cache_without_and_with_one_from_half_way(train
     with monkeypatch.context() as patch:
         # From here on the records are read to pack them, and in no other way.
         patch.setattr("yt8m.data.pipeline.read_blocks", None)
-        patch.setattr(training._Session, "_estimated_steps_per_epoch", lambda session: None)
+        patch.setattr(TrainingData, "steps_per_epoch", lambda data: None)
         with_cache, metrics_with_cache = train("with", cache_dir=folder)
         patch.setattr("yt8m.data.cache._pack", None)
         changed, changed_metrics = train("changed", cache_dir=folder)

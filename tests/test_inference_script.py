@@ -35,7 +35,10 @@ def job(tmp_path_factory):
             for place in range(8)
         )
         write_records(folder / "data" / f"{number:02}.tfrecord", videos)
-    return folder, [f"--train_dir={folder}/run", f"--input_data_pattern={folder}/data/*.tfrecord", "--batch_size=3"]
+    filters = ["--video_filter_top_n=2", "--skip_first_segments=1"]
+    return folder, [
+        f"--train_dir={folder}/run", f"--input_data_pattern={folder}/data/*.tfrecord", "--batch_size=3", *filters,
+    ]  # fmt: skip
 
 
 def start(job, name, *arguments):

@@ -7,7 +7,8 @@ SavedModel takes one video and ranks its segments; the signature ``serving_defau
   float32, best class first; S = ceil(T / 5).
 
 ONNX and LiteRT take segments and score them: in, for each feature (N, 5, size) uint8 and ``num_frames`` (N,) int32, the
-real ones of the five; out, (N, C) float32. Their classes stand in a text file beside them, one ``id,name`` a line.
+real ones of the five, and for a model of whole videos ``video_`` and name (N, V, size) uint8 and ``num_video_frames``
+(N,) int32, see DataConfig.video_frames; out, (N, C) float32. Their classes stand in a text file beside them, one ``id,name`` a line.
 """
 
 import os
@@ -16,6 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from yt8m.data.sampling import surrounding_frames
 from yt8m.data.segments import all_windows, window_frames
 from yt8m.files import atomic_folder, atomic_path, write_text
 from yt8m.prediction import check_views
@@ -37,8 +39,6 @@ def export(model, path, *, form, config, class_ids, class_names=None, top_k=20, 
         raise InputError("export runs with the TensorFlow backend, whichever the model was trained with")
     if config.level != "frame":
         raise InputError("the model takes means of whole videos: only models of frames are exported")
-    if config.video_frames:
-        raise InputError("the model takes frames of the whole video beside a segment: only models of segments are exported")
     check_views(model, views)
     narrow = _in_float32(model).for_classes(class_ids)
     names = [(class_names or {}).get(class_id, "") for class_id in class_ids]
@@ -97,6 +97,7 @@ class _VideoServer(tf.Module):
         indices = tf.reshape(indices, (-1, indices.shape[-1]))
         segments = {name: tf.gather(values, indices) for name, values in frames.items()}
         segments["num_frames"] = tf.reshape(counts, (-1,))
+        segments |= self._beside(frames, starts, lengths)
         scores = tf.reshape(self.model(segments, training=False), (-1, len(self.views), len(self.class_ids)))
         scores, columns = tf.math.top_k(tf.reduce_mean(scores, axis=1), self.top_k)
         return {
@@ -107,6 +108,22 @@ class _VideoServer(tf.Module):
         }
 
 
+    def _beside(self, frames, starts, num_frames):
+        """Frames of the whole video beside every view of the segments at ``starts``, where the model takes such."""
+        if not self.config.video_frames:
+            return {}
+        indices, counts = surrounding_frames(
+            num_frames,
+            starts=starts,
+            lengths=tf.minimum(SEGMENT_SECONDS, num_frames - starts),
+            radius=self.config.video_radius,
+            length=self.config.video_frames,
+        )
+        indices, counts = (tf.repeat(values, len(self.views), axis=0) for values in (indices, counts))
+        beside = {f"video_{name}": tf.gather(values, indices) for name, values in frames.items()}
+        return beside | {"num_video_frames": counts}
+
+
 class _SegmentScorer(tf.Module):
     """Scores segments."""
 
@@ -114,11 +131,10 @@ class _SegmentScorer(tf.Module):
         super().__init__()
         self.model = model
         self.config = config
-        specs = {
-            name: tf.TensorSpec((None, SEGMENT_SECONDS, size), tf.uint8, name=name)
-            for name, size in config.features.items()
-        }
-        specs["num_frames"] = tf.TensorSpec((None,), tf.int32, name="num_frames")
+        specs = _example_specs(config.features, SEGMENT_SECONDS, "num_frames")
+        if config.video_frames:
+            beside = {f"video_{name}": size for name, size in config.features.items()}
+            specs |= _example_specs(beside, config.video_frames, "num_video_frames")
         # As constants: variables come out of LiteRT's converter without their values.
         self._weights, self._state = (
             [np.asarray(variable) for variable in variables]
@@ -129,6 +145,11 @@ class _SegmentScorer(tf.Module):
     def _score(self, segments):
         constants = ([tf.constant(value) for value in values] for values in (self._weights, self._state))
         return {"scores": self.model.stateless_call(*constants, segments, training=False)[0]}
+
+
+def _example_specs(sizes, length, count):
+    specs = {name: tf.TensorSpec((None, length, size), tf.uint8, name=name) for name, size in sizes.items()}
+    return specs | {count: tf.TensorSpec((None,), tf.int32, name=count)}
 
 
 def _write_onnx(scorer, path):

@@ -32,11 +32,13 @@ def sample_frames(num_frames, *, sampling, length, seed=None):
 
 
 def surrounding_frames(num_frames, *, starts, lengths, radius, length):
-    """Up to ``length`` evenly spaced frames from within ``radius`` frames of segments.
+    """Up to ``length`` evenly spaced frames from within ``radius`` frames of segments, None for the whole video.
 
     num_frames, starts, lengths: (W,) int32, frames of each segment's video, its first one and how many it has.
     Returns as sample_frames.
     """
+    if radius is None:
+        return sample_frames(num_frames, sampling="uniform", length=length)
     first = tf.maximum(starts - radius, 0)
     near = tf.minimum(starts + lengths + radius, num_frames) - first
     indices, counts = sample_frames(near, sampling="uniform", length=length)

@@ -1,0 +1,76 @@
+"""Commands in the documents can be typed as they stand."""
+
+import functools
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.documents import console_scripts, run_document
+from tests.helpers import ROOT, SHARED, shared_path
+
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"^```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"(?:(\w+)\.py|(yt8m-\w+)|-m (yt8m\.\w+_command|benchmarks\.\w+|examples\.\w+))((?: .*)?)$")
+
+
+def typed(document):
+    """(module, flag) of every flag of this package's commands in the fenced blocks of a document."""
+    for block in FENCE.findall(document.read_text()):
+        for line in re.split(r"\n|;|&&", block.replace("\\\n", " ")):
+            if found := COMMAND.search(line.partition(" #")[0]):
+                script, installed, module, arguments = found.groups()
+                module = module or console_scripts().get(installed) or script
+                yield from ((module, flag) for flag in re.findall(r"(?<=\s)--(\w+)", re.sub(r"'[^']*'|\"[^\"]*\"", "", arguments)))
+
+
+@functools.cache
+def flags_of(module):
+    """Names of the flags that a command takes, as its --help says."""
+    done = subprocess.run([sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True)
+    names = set()
+    for bare, name in re.findall(r"^  (?:-\w,)?--(\[no\])?(\w+)", done.stdout, re.MULTILINE):
+        names |= {name, f"no{name}"} if bare else {name}
+    assert names, f"{module}: {done.stderr}"
+    return names
+
+
+def test_all_flags_in_documents_exist():
+    found = {(document.name, *flag) for document in DOCUMENTS for flag in typed(document)}
+    assert len(found) > 100
+    assert {flag for flag in found if flag[2] not in flags_of(flag[1])} == set()
+
+
+def test_links_in_documents_lead_somewhere():
+    for document in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """An empty folder to be in, with the shared data beside it where there is any."""
+    (tmp_path / "work").mkdir()
+    if SHARED.exists():
+        (tmp_path / "shared").symlink_to(SHARED)
+    return tmp_path / "work"
+
+
+@pytest.mark.slow
+def test_the_tutorial_ends_in_a_submission(folder):
+    printed = run_document("docs/tutorial.md", folder, timeout=900)
+    assert "1 files, 0 errors" in printed
+    scores = [float(value) for value in re.findall(r'"map_at_k": ([\d.]+)', printed)]
+    assert len(scores) == 4 and min(scores) > 0.7
+    header, *lines = (folder / "runs" / "tutorial" / "submission.csv").read_text().splitlines()
+    assert header == "Class,Segments" and len(lines) == 20
+
+
+@pytest.mark.slow
+def test_own_features_end_in_a_submission(folder):
+    shared_path("data/desed_segments")
+    printed = run_document("docs/own_features.md", folder, timeout=1200)
+    assert "packed 415 videos with 1,294 ratings into 4 file(s)" in printed
+    assert float(re.search(r'"map_at_k": ([\d.]+)', printed)[1]) > 0.9
+    assert (folder / "runs" / "own" / "submission.csv").read_text().startswith("Class,Segments\n0,")

@@ -128,7 +128,8 @@ def main(_):
     wanted = [(name, seed) for seed in range(FLAGS.seeds) for name in chosen if (name, seed) not in done]
     places = {"folder": str(folder), "data": FLAGS.data, "desed": FLAGS.desed, "audioset": FLAGS.audioset}
     # What others start from comes first, once.
-    starts = list(dict.fromkeys((_pretraining(modes[name]), seed) for name, seed in wanted if modes[name].pretrain is not None))
+    trained = [(modes[name], seed) for name, seed in wanted if modes[name].pretrain is not None]
+    starts = list(dict.fromkeys((_pretraining(mode), _pretrain_seed(places, seed)) for mode, seed in trained))
     with concurrent.futures.ProcessPoolExecutor(
         FLAGS.workers, mp_context=multiprocessing.get_context("spawn"), max_tasks_per_child=6
     ) as pool:
@@ -159,7 +160,13 @@ def _key(mode):
     return repr((mode.model, mode.frames, mode.data, mode.pretrain))
 
 
+def _pretrain_seed(places, seed):
+    """The real clips take long enough to pre-train on once."""
+    return 0 if places["data"] == "desed" else seed
+
+
 def _start(places, name, seed):
+    seed = _pretrain_seed(places, seed)
     return os.path.join(places["folder"], "pretrained", f"{name.replace(' ', '_')}-{seed}")
 
 

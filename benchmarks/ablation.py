@@ -130,9 +130,7 @@ def main(_):
     # What others start from comes first, once.
     trained = [(modes[name], seed) for name, seed in wanted if modes[name].pretrain is not None]
     starts = list(dict.fromkeys((_pretraining(mode), _pretrain_seed(places, seed)) for mode, seed in trained))
-    with concurrent.futures.ProcessPoolExecutor(
-        FLAGS.workers, mp_context=multiprocessing.get_context("spawn"), max_tasks_per_child=6
-    ) as pool:
+    with concurrent.futures.ProcessPoolExecutor(FLAGS.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         first = [pool.submit(_pretrain, places, start, seed) for start, seed in starts]
         concurrent.futures.wait(first)
         for future in first:
@@ -184,10 +182,13 @@ def _quietly():
 
 def _pretrain(places, start, seed):
     _quietly()
+    import keras
+
     from yt8m.data.splits import Source
     from yt8m.data.tfrecord import list_files
     from yt8m.training import train
 
+    keras.backend.clear_session()
     mode = _modes()[start]
     pattern = places["audioset"] if places["data"] == "desed" else os.path.join(places["folder"], "data", "train", "*.tfrecord")
     epochs, rate = (2, 5e-4) if places["data"] == "desed" else (15, 1e-3)

@@ -18,7 +18,7 @@ from yt8m.evaluation import evaluate_submission
 from yt8m.rated_labels import RatedLabels
 from yt8m.submission import write_submission
 
-SCRIPTS = ("train", "eval", "inference", "ensemble", "export", "tune")
+SCRIPTS = ("train", "eval", "inference", "ensemble", "export", "tune", "selftrain")
 
 
 def script(name, *arguments):

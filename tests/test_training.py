@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 import signal
 
 import keras
@@ -9,7 +10,15 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.util.tensor_util import make_ndarray
 
 from yt8m import checkpoints, training
-from yt8m.config import AugmentConfig, DataConfig, ModelConfig, RunConfig, TrainConfig
+from yt8m.config import (
+    AugmentConfig,
+    ConsistencyConfig,
+    DataConfig,
+    MaskedFramesConfig,
+    ModelConfig,
+    RunConfig,
+    TrainConfig,
+)
 from yt8m.data.splits import split_sources
 from yt8m.holdout import evaluate_model
 from yt8m.models.logistic import LogisticModel
@@ -26,7 +35,9 @@ def make_run(demo_data):
     num_classes = json.loads((demo_data / "manifest.json").read_text())["num_classes"]
     pattern = str(demo_data / "validate" / "*.tfrecord")
 
-    def run(folder, *, model=("frame_bert", BERT), init_from="", part_pattern=pattern, data=(), options=(), **settings):
+    def run(
+        folder, *, model=("frame_bert", BERT), init_from="", part_pattern=pattern, data=(), patterns=(), options=(), **settings
+    ):
         defaults = {"segment_labels": True, "batch_size": 16, "base_learning_rate": 0.01, "num_epochs": 2}
         source, holdout = split_sources(train_data_pattern=part_pattern, holdout_fraction=0.3)
         run = RunConfig(
@@ -35,6 +46,7 @@ def make_run(demo_data):
             train=TrainConfig(**(defaults | settings)),
             train_data_pattern=part_pattern,
             init_from=str(init_from),
+            **dict(patterns),
         )
         return training.train(run, source=source, holdout=holdout, train_dir=str(folder), **dict(options))
 
@@ -135,6 +147,63 @@ def test_histograms_hold_all_weights_of_the_moment(make_run, tmp_path):
         buckets = make_ndarray(event.tensor_proto)
         assert event.step == 1 and buckets[:, 2].sum() == len(values)
         assert buckets[0, 0] == pytest.approx(values.min()) and buckets[-1, 1] == pytest.approx(values.max())
+
+
+@pytest.mark.slow
+def test_a_run_that_learns_in_every_way_goes_on_to_the_same_result(make_run, tmp_path, monkeypatch, demo_data):
+    pattern = str(demo_data / "train" / "*.tfrecord")
+    settings = {
+        "masked_frames": MaskedFramesConfig(weight=0.5),
+        "consistency": ConsistencyConfig(weight=0.5, annealing="log", annealing_steps=8),
+        "augment": AugmentConfig(shift=1, enlarge=True, frame_dropping=0.2, mixup=0.2),
+        "balance_threshold": 0.3,
+        "average_checkpoints": 2,
+        "num_epochs": 3,
+    }
+    # Rated segments stand for pseudo-labelled ones, whose form is the same.
+    patterns = {"unlabelled_data_pattern": pattern, "pseudo_data_pattern": str(demo_data / "validate" / "*0.tfrecord")}
+    straight = make_run(tmp_path / "straight", patterns=patterns, **settings)
+    with monkeypatch.context() as patch:
+        interrupt_in_step(patch, straight.step // 2)
+        with pytest.raises(KeyboardInterrupt):
+            make_run(tmp_path / "stopped", patterns=patterns, **settings)
+    resumed = make_run(tmp_path / "stopped", patterns=patterns, **settings)
+    assert dataclasses.asdict(resumed) == dataclasses.asdict(straight)
+    for one, other in zip(weights(tmp_path / "straight"), weights(tmp_path / "stopped"), strict=True):
+        np.testing.assert_array_equal(one, other)
+    best = [checkpoints.load_model(str(tmp_path / name))[0] for name in ("straight", "stopped")]
+    for one, other in zip(*(model.variables for model in best), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_mean_of_checkpoints_and_adapted_batch_norm_end_a_run(make_run, tmp_path, demo_data, capsys):
+    netvlad = {"num_clusters": 2, "hidden_size": 4, "num_mixtures": 1}
+    pattern = str(demo_data / "test" / "*.tfrecord")
+    state = make_run(
+        tmp_path, model=("gated_netvlad", netvlad), average_checkpoints=2, num_epochs=3, patterns={"adapt_bn": pattern}
+    )
+    said = capsys.readouterr().err
+    mean = float(re.search(r"mean of 2 checkpoints: holdout map_at_k ([0-9.]+)", said)[1])
+    evaluated = max(entry["map_at_k"] for entry in checkpoints.read_metrics(tmp_path))
+    assert state.best == pytest.approx(max(mean, evaluated), abs=1e-4)
+    assert re.search(rf"adapted batch norm to [0-9,]+ examples of .*: holdout map_at_k [0-9.]+, before {state.best:.4f}", said)
+    paths = checkpoints.snapshots(tmp_path)
+    assert len(paths) == 2
+    model, _ = checkpoints.load_model(str(tmp_path))
+    candidates = [checkpoints.load_snapshot(path) for path in paths]
+    averaged = [np.mean(values, axis=0) for values in zip(*([np.asarray(v) for v in c.variables] for c in candidates))]
+    moving = [variable.path.split("/")[-1].startswith("moving") for variable in model.variables]
+    if mean > evaluated:
+        for variable, value, is_moving in zip(model.variables, averaged, moving):
+            assert is_moving or np.allclose(variable, value, rtol=1e-5, atol=1e-6)
+    assert any(
+        not np.allclose(variable, value) for variable, value, is_moving in zip(model.variables, averaged, moving) if is_moving
+    )
+
+
+def test_pseudo_labels_are_not_for_models_of_whole_videos(make_run, tmp_path):
+    with pytest.raises(InputError, match="pseudo-labelled segments come without their videos"):
+        make_run(tmp_path, data={"video_frames": 4}, patterns={"pseudo_data_pattern": "x"})
 
 
 def test_a_seed_decides_a_run(make_run, tmp_path):

@@ -62,7 +62,8 @@ class TrainingData:
             views = self._make(
                 self.unlabelled, self.run.data, number, windows="unlabelled", batch_size=batch_size * ratio
             )
-            batches = attach_unlabelled(batches, views, ratio=ratio)
+            share = batch_size // self.placement.num_processes
+            batches = attach_unlabelled(batches, views, ratio=ratio, batch_size=share)
         return batches
 
     def steps_per_epoch(self):

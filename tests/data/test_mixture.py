@@ -54,11 +54,19 @@ def test_targets_within_targets_are_joined_too():
 def test_unlabelled_segments_are_dealt_to_examples():
     views = np.arange(12, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 5, 2), np.uint8)
     other = tf.data.Dataset.from_tensors(({"rgb": views, "num_frames": np.full((12, 2), 5, np.int32)}, {}))
-    attached = list(attach_unlabelled(dataset(batch(0, 4), batch(4, 3)), other, ratio=3).as_numpy_iterator())
+    attached = list(attach_unlabelled(dataset(batch(0, 4), batch(4, 3)), other, ratio=3, batch_size=4).as_numpy_iterator())
     rgb = attached[0][0]["unlabelled"]["rgb"]
     assert rgb.shape == (4, 3, 2, 5, 2)
     np.testing.assert_array_equal(rgb[:, :, 1, 0, 0], np.arange(12).reshape(4, 3))
-    # The last batch takes as many as it has examples for, of a pass that starts over.
+    # Twelve a batch, of passes of twelve; the last batch takes as many as it has examples for.
     assert attached[1][0]["unlabelled"]["num_frames"].shape == (3, 3, 2)
     np.testing.assert_array_equal(attached[1][0]["unlabelled"]["rgb"][:, :, 0, 0, 0], np.arange(9).reshape(3, 3))
     assert attached[1][1]["unrated"].tolist() == [[4]] * 3
+
+
+def test_passes_over_unlabelled_segments_follow_each_other_without_a_gap():
+    views = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 5, 2), np.uint8)
+    other = tf.data.Dataset.from_tensors(({"rgb": views, "num_frames": np.full((5, 2), 5, np.int32)}, {}))
+    attached = attach_unlabelled(dataset(batch(0, 4), batch(4, 4)), other, ratio=1, batch_size=4).as_numpy_iterator()
+    seen = [features["unlabelled"]["rgb"][:, 0, 0, 0, 0].tolist() for features, _ in attached]
+    assert seen == [[0, 1, 2, 3], [4, 0, 1, 2]]

@@ -6,8 +6,8 @@ import tensorflow as tf
 def join_batches(labelled, pseudo_labelled, *, ratio):
     """Batches of both as one batch each, first an example's own, then ``ratio`` times as many of the other.
 
-    Both: tf.data.Dataset of (features, targets) as make_dataset gives them, the second one's batches at least ``ratio``
-    times as large; it starts over as often as it must, until the first one ends.
+    Both: tf.data.Dataset of (features, targets) as make_dataset gives them, the second one's batches ``ratio`` times as
+    large but for the last of a pass; it starts over as often as it must, until the first one ends.
     """
 
     def join(first, second):
@@ -21,12 +21,12 @@ def join_batches(labelled, pseudo_labelled, *, ratio):
     return both.map(join, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(1)
 
 
-def attach_unlabelled(labelled, unlabelled, *, ratio):
+def attach_unlabelled(labelled, unlabelled, *, ratio, batch_size):
     """Batches (features, targets) of ``labelled`` with "unlabelled" among the features: ``ratio`` segments an example.
 
-    unlabelled: tf.data.Dataset of (features, info) in batches at least ``ratio`` times as large, features
-    (N, 2, T, size) and num_frames (N, 2): each segment and its augmented view. They become (B, ratio, 2, ...), and start
-    over as often as they must.
+    unlabelled: tf.data.Dataset of (features, info) in batches of any size, features (N, 2, T, size) and num_frames
+    (N, 2): each segment and its augmented view. They become (B, ratio, 2, ...), and start over as often as they must.
+    batch_size: the largest B.
     """
 
     def attach(element, other):
@@ -37,9 +37,10 @@ def attach_unlabelled(labelled, unlabelled, *, ratio):
             shape = tf.concat([[rows, ratio], tf.shape(values)[1:]], 0)
             return tf.ensure_shape(tf.reshape(values[: rows * ratio], shape), [None, ratio, *values.shape[1:]])
 
-        return features | {"unlabelled": {name: take(values) for name, values in other[0].items()}}, targets
+        return features | {"unlabelled": {name: take(values) for name, values in other.items()}}, targets
 
-    both = tf.data.Dataset.zip(labelled, unlabelled.repeat())
+    views = unlabelled.map(lambda features, info: features).repeat().rebatch(ratio * batch_size)
+    both = tf.data.Dataset.zip(labelled, views)
     return both.map(attach, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(1)
 
 

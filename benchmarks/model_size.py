@@ -15,6 +15,8 @@ from yt8m.models.base import build_model
 from yt8m.models.presets import PRESETS
 
 _ROWS = 8
+_VIDEO_FRAMES = 30
+"""Of the whole video, for models that see these beside a segment."""
 
 
 def main():
@@ -22,7 +24,8 @@ def main():
     print("| --- | --- | --- | --- | --- |")
     cases = {name: (name, {}) for name in MODELS} | {name: (PRESETS[name].model, PRESETS[name].hyperparameters) for name in PRESETS}
     for title, (name, hyperparameters) in cases.items():
-        model = build_model(ModelConfig(name=name, hyperparameters=hyperparameters), DataConfig(num_classes=NUM_CLASSES))
+        data = DataConfig(num_classes=NUM_CLASSES, video_frames=_VIDEO_FRAMES if MODELS[name].takes_video_frames else 0)
+        model = build_model(ModelConfig(name=name, hyperparameters=hyperparameters), data)
         counts = [_multiply_adds(model, 5), _multiply_adds(model.for_classes(range(SEGMENT_CLASSES)), 5)]
         # Joined outputs are of a fixed number of frames.
         counts += [] if hyperparameters.get("pooling") == "concat" else [_multiply_adds(model, 300)]
@@ -31,8 +34,13 @@ def main():
 
 
 def _multiply_adds(model, frames):
-    features = {name: np.zeros((_ROWS, frames, size), np.uint8) for name, size in (("rgb", 1024), ("audio", 128))}
-    features["num_frames"] = np.full(_ROWS, frames, np.int32)
+    features = {}
+    for name, values in model.symbolic_inputs().items():
+        length = _VIDEO_FRAMES if "video_" in name else frames
+        if len(values.shape) == 1:
+            features[name] = np.full(_ROWS, length, np.int32)
+        else:
+            features[name] = np.zeros((_ROWS, length, values.shape[-1]), np.uint8)
     return matmul_operations(model, features, None) / 2 / _ROWS
 
 

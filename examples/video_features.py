@@ -106,7 +106,8 @@ def backbone(name, weights=None):
             include_top=False, weights=weights, pooling="avg", input_shape=(size, size, 3)
         )
     except (ValueError, OSError) as error:
-        raise InputError(f"--weights={weights} are not {name}'s without its top: {error}") from error
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"--weights={weights} are not {name}'s without its top: {reason}") from error
     preprocess = getattr(keras.applications, BACKBONES[name]).preprocess_input
 
     def extract(frames):

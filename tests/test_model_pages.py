@@ -37,7 +37,8 @@ def default(text):
 
 
 def parameters(name, hyperparameters=()):
-    model = build_model(ModelConfig(name=name, hyperparameters=dict(hyperparameters)), DataConfig())
+    data = DataConfig(video_frames=30 if MODELS[name].takes_video_frames else 0)
+    model = build_model(ModelConfig(name=name, hyperparameters=dict(hyperparameters)), data)
     return f"{model.count_params():,}", model
 
 
@@ -51,8 +52,7 @@ def test_a_page_has_what_the_model_has(name):
     count, model = parameters(name)
     assert sizes["parameters"] == listed[2] == count
     assert sizes["multiply-adds of a segment, all classes"] == listed[3]
-    inputs = {feature: np.zeros((1, 5, size), np.uint8) for feature, size in DataConfig().features.items()}
-    vector = model.embed(inputs | {"num_frames": np.array([5], np.int32)})
+    vector = model.embed({name: np.ones((1, *v.shape[1:]), v.dtype) for name, v in model.symbolic_inputs().items()})
     assert sizes["vector before the head"].split(",")[0] == str(vector.shape[-1])
 
 

@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from yt8m import tuning
 from yt8m.checkpoints import read_metrics, read_run_config
 from yt8m.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from yt8m.data.splits import split_sources
@@ -87,3 +88,26 @@ def test_bad_spaces_are_named(space, message):
 def test_tuning_needs_a_holdout(search):
     with pytest.raises(InputError, match="tuning needs a holdout"):
         search(holdout=None)
+
+
+def test_a_search_that_was_killed_in_its_first_trial_tries_the_same_again(search, monkeypatch):
+    proposals = []
+
+    def killed(run, *, train_dir, **options):
+        proposals.append((run.train.base_learning_rate, train_dir))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tuning, "train", killed)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            search(max_trials=2)
+    assert proposals[0] == proposals[1]
+
+
+def test_bad_input_ends_a_search_as_one_sentence(search, monkeypatch):
+    def refused(run, **options):
+        raise InputError("the files are gone")
+
+    monkeypatch.setattr(tuning, "train", refused)
+    with pytest.raises(InputError, match="^the files are gone$"):
+        search(max_trials=1)

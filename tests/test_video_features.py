@@ -1,5 +1,6 @@
 """Frames of a raw video, a second apart, and their features."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -44,3 +45,17 @@ def test_features_and_the_warning_of_random_weights(capsys):
     assert "the network is random" in capsys.readouterr().err
     with pytest.raises(InputError, match="--weights=absent.h5 is not there"):
         backbone("MobileNetV2", "absent.h5")
+
+
+def test_weights_from_a_file_are_those_that_are_used(tmp_path):
+    path = str(tmp_path / "random.weights.h5")
+    model = keras.applications.MobileNetV2(include_top=False, weights=None, pooling="avg", input_shape=(224, 224, 3))
+    model.save_weights(path)
+    frames = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), np.uint8)
+    scaled = keras.applications.mobilenet_v2.preprocess_input(frames.astype(np.float32))
+    np.testing.assert_allclose(backbone("MobileNetV2", path)(frames), model.predict(scaled, verbose=0), rtol=1e-4, atol=1e-6)
+    other = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(3)])
+    other.save_weights(path)
+    with pytest.raises(InputError) as error:
+        backbone("MobileNetV2", path)
+    assert "are not MobileNetV2's without its top" in str(error.value) and "\n" not in str(error.value)

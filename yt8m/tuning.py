@@ -96,7 +96,10 @@ def tune(run, *, source, holdout, tune_dir, space, algorithm="bayesian", max_tri
         oracle = keras_tuner.oracles.BayesianOptimizationOracle(max_trials=max_trials, **shared)
     oracle.verbose = 0
     tuner = _Tuner(oracle, run, source=source, holdout=holdout, folder=tune_dir, train_options=train_options)
-    tuner.search()
+    try:
+        tuner.search()
+    except keras_tuner.errors.FatalError as error:
+        raise error.__cause__ or error from None
     return tuner.results()
 
 
@@ -105,6 +108,8 @@ class _Tuner(base_tuner.BaseTuner):
         self.run, self.source, self.holdout, self.train_options = run, source, holdout, train_options
         self.folder = folder
         super().__init__(oracle, directory=folder, project_name="search", overwrite=False, logger=None)
+        # A search is only gone on with where this was written, by itself after the first trial.
+        self.save()
 
     def run_trial(self, trial):
         """Score of a proposal; called by keras-tuner."""

@@ -172,7 +172,7 @@ def test_a_run_that_learns_in_every_way_goes_on_to_the_same_result(make_run, tmp
     for one, other in zip(weights(tmp_path / "straight"), weights(tmp_path / "stopped"), strict=True):
         np.testing.assert_array_equal(one, other)
     best = [checkpoints.load_model(str(tmp_path / name))[0] for name in ("straight", "stopped")]
-    for one, other in zip(*(model.variables for model in best), strict=True):
+    for one, other in zip(*(model.weights for model in best), strict=True):
         np.testing.assert_array_equal(one, other)
 
 

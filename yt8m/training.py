@@ -75,6 +75,8 @@ def train(run, *, source, holdout=None, train_dir, cache_dir="", histograms=Fals
     with placement.scope():
         model = build_model(run.model, run.data, dtype="mixed_bfloat16" if run.train.mixed_precision else None)
         check_views(model, allowed_views(run.train.augment))
+        if run.train.multigrid and model.fixed_frames:
+            raise InputError(f"multigrid changes the number of frames, and this model takes {model.fixed_frames}")
         model.pair_loss = make_loss(run.train.loss, label_smoothing=run.train.label_smoothing)
         learner = _make_learner(model, run.train)
         learner.compile(optimizer=make_optimizer(run.train), jit_compile=default_jit_compile())

@@ -229,7 +229,7 @@ def test_patience_and_max_steps_end_training(make_run, tmp_path):
     assert state.step == 3 and state.finished
     gone_on = make_run(tmp_path / "a", model=("logistic", {}), num_epochs=None, max_steps=5)
     assert gone_on.step == 5
-    state = make_run(tmp_path / "b", model=("logistic", {}), num_epochs=50, patience=1, base_learning_rate=1e-9)
+    state = make_run(tmp_path / "b", model=("logistic", {}), num_epochs=50, patience=1, base_learning_rate=1e-12)
     assert state.epoch < 50 and state.stale == 1
 
 

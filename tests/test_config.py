@@ -4,7 +4,17 @@ import dataclasses
 
 import pytest
 
-from yt8m.config import AugmentConfig, Config, DataConfig, ModelConfig, RunConfig, TrainConfig
+from yt8m.config import (
+    AugmentConfig,
+    Config,
+    ConsistencyConfig,
+    DataConfig,
+    MaskedFramesConfig,
+    ModelConfig,
+    RunConfig,
+    TrainConfig,
+)
+from yt8m.schedules import multigrid_factor
 from yt8m.types import InputError
 
 EXAMPLES = [
@@ -89,3 +99,43 @@ def test_features_are_in_reading_order():
 def test_configs_do_not_change():
     with pytest.raises(dataclasses.FrozenInstanceError):
         DataConfig().num_classes = 5
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"label_weight": 0.0}, "label_weight is 0, and there is nothing else to learn"),
+        (
+            {"label_weight": 0.0, "masked_frames": MaskedFramesConfig(weight=1.0), "average_checkpoints": 2},
+            "average_checkpoints goes by the score of labels",
+        ),
+        ({"balance_threshold": 0.1}, "balance_threshold repeats rated segments: set segment_labels"),
+        ({"multigrid": True, "segment_labels": True}, "multigrid is for whole videos"),
+        ({"multigrid": True, "num_epochs": None, "max_steps": 3}, "multigrid needs num_epochs"),
+        ({"pseudo_ratio": 0.0}, "pseudo_ratio is 0.0; it must be positive"),
+    ],
+)
+def test_ways_of_learning_that_do_not_go_together(changes, message):
+    with pytest.raises(InputError, match=message):
+        TrainConfig(**changes)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: MaskedFramesConfig(fraction=1.0), "fraction is 1.0; it must lie between 0 and 1"),
+        (lambda: MaskedFramesConfig(method="bce"), "method is 'bce'; valid: nce, mse"),
+        (lambda: ConsistencyConfig(weight=-1.0), "weight is -1.0; it must be at least 0"),
+        (lambda: ConsistencyConfig(confidence=0.4), "confidence is 0.4; it must lie from 0.5 to 1"),
+        (lambda: ConsistencyConfig(annealing="cos"), "annealing is 'cos'; valid: none, linear, log, exp"),
+    ],
+)
+def test_what_is_learned_beside_labels_is_checked(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+def test_multigrid_has_three_stages():
+    config = TrainConfig(multigrid=True, num_epochs=7)
+    assert [multigrid_factor(config, epoch) for epoch in range(7)] == [4, 4, 4, 2, 2, 1, 1]
+    assert multigrid_factor(TrainConfig(num_epochs=7), 0) == 1

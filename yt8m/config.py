@@ -307,6 +307,8 @@ class TrainConfig(Config):
         self._check_at_least_zero("label_weight", "balance_threshold", "average_checkpoints")
         if not self.label_weight and not self.masked_frames.weight:
             raise InputError("label_weight is 0, and there is nothing else to learn: give masked_frames a weight")
+        if not self.label_weight and self.average_checkpoints:
+            raise InputError("average_checkpoints goes by the score of labels, and label_weight is 0")
         if self.balance_threshold and not self.segment_labels:
             raise InputError("balance_threshold repeats rated segments: set segment_labels")
         if self.multigrid and self.segment_labels:

@@ -68,9 +68,7 @@ def adapt_batch_norm(model, source, config, *, windows, batch_size, show_progres
     by the batch's own (Li et al. 2017, AdaBN); dropout is off. Returns the number of examples. Raises InputError where
     the model has no batch norm or the source no examples.
     """
-    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
-    if not layers:
-        raise InputError(f"model {model.name} has no batch normalisation to adapt")
+    layers = batch_norm_layers(model)
     dataset = make_dataset(list(source.files), config, windows=windows, batch_size=batch_size, keep=source.keep)
     sums = {id(layer): [np.zeros(layer.moving_mean.shape), np.zeros(layer.moving_variance.shape)] for layer in layers}
     examples = batches = 0
@@ -98,6 +96,14 @@ def adapt_batch_norm(model, source, config, *, windows, batch_size, show_progres
         layer.moving_mean.assign(mean / batches)
         layer.moving_variance.assign(variance / batches)
     return examples
+
+
+def batch_norm_layers(model):
+    """The batch norm layers of a model; raises InputError where it has none."""
+    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    if not layers:
+        raise InputError(f"model {model.name} has no batch normalisation to adapt")
+    return layers
 
 
 @contextlib.contextmanager

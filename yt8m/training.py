@@ -15,7 +15,7 @@ from yt8m.data.cache import open_cache
 from yt8m.data.doctor import explain_errors
 from yt8m.data.splits import open_source
 from yt8m.devices import Placement, default_jit_compile
-from yt8m.finishing import finish_run
+from yt8m.finishing import batch_norm_layers, finish_run
 from yt8m.holdout import ModelScorer, evaluate_masked_frames, evaluate_model, headline
 from yt8m.interrupts import handling_signals
 from yt8m.learner import Learner
@@ -75,6 +75,10 @@ def train(run, *, source, holdout=None, train_dir, cache_dir="", histograms=Fals
     with placement.scope():
         model = build_model(run.model, run.data, dtype="mixed_bfloat16" if run.train.mixed_precision else None)
         check_views(model, allowed_views(run.train.augment))
+        if run.adapt_bn:
+            # What cannot be done is said before training, not after.
+            batch_norm_layers(model)
+            open_source(run.adapt_bn)
         if run.train.multigrid and model.fixed_frames:
             raise InputError(f"multigrid changes the number of frames, and this model takes {model.fixed_frames}")
         model.pair_loss = make_loss(run.train.loss, label_smoothing=run.train.label_smoothing)

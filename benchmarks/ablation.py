@@ -136,6 +136,10 @@ def main(_):
             future.result()
         futures = [pool.submit(_run, places, name, seed) for name, seed in wanted]
         for future in concurrent.futures.as_completed(futures):
+            if error := future.exception():
+                # The others' hours are not to be lost with it.
+                print(f"a run failed: {type(error).__name__}: {error}", flush=True)
+                continue
             entry = future.result()
             with results.open("a") as file:
                 file.write(json.dumps(entry) + "\n")

@@ -15,6 +15,7 @@ import json
 import multiprocessing
 import os
 import pathlib
+import re
 import time
 
 import numpy as np
@@ -161,6 +162,11 @@ def _key(mode):
     return repr((mode.model, mode.frames, mode.data, mode.pretrain))
 
 
+def _plain(name):
+    """A mode's name as that of a folder, without commas, which separate patterns."""
+    return re.sub(r"[^\w.]+", "_", name)
+
+
 def _pretrain_seed(places, seed):
     """The real clips take long enough to pre-train on once."""
     return 0 if places["data"] == "desed" else seed
@@ -168,7 +174,7 @@ def _pretrain_seed(places, seed):
 
 def _start(places, name, seed):
     seed = _pretrain_seed(places, seed)
-    return os.path.join(places["folder"], "pretrained", f"{name.replace(' ', '_')}-{seed}")
+    return os.path.join(places["folder"], "pretrained", f"{_plain(name)}-{seed}")
 
 
 def _quietly():
@@ -245,7 +251,7 @@ def _run(places, name, seed):
 
     keras.backend.clear_session()
     mode = _modes()[name]
-    folder = os.path.join(places["folder"], "runs", f"{name.replace(' ', '_')}-{seed}")
+    folder = os.path.join(places["folder"], "runs", f"{_plain(name)}-{seed}")
     if places["data"] == "desed":
         files = tuple(list_files(places["desed"]))
         pattern, unlabelled = places["desed"], places["audioset"]

@@ -80,5 +80,7 @@ def test_what_cannot_be_done_is_said(job):
         job("none", holdout=None)
     with pytest.raises(InputError, match="thresholds by class are chosen on the holdout"):
         job("parquet", teacher="a.parquet", by_class=True)
+    with pytest.raises(InputError, match="a,b has a comma or a wildcard in its name"):
+        job("a,b")
     with pytest.raises(InputError, match="the teacher is sure of no segment"):
         job("sure", threshold=1.5)

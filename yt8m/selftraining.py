@@ -60,6 +60,8 @@ def self_train(
         raise InputError("self-training goes by the holdout: give holdout_files, holdout_fraction or eval_data_pattern")
     if by_class and teacher.endswith(".parquet"):
         raise InputError("thresholds by class are chosen on the holdout, which takes a teacher that is a run")
+    if any(character in train_dir for character in ",*?["):
+        raise InputError(f"{train_dir} has a comma or a wildcard in its name, which the patterns of its files cannot have")
     os.makedirs(train_dir, exist_ok=True)
     counts = _class_counts(source, run.data)
     results = []

@@ -64,6 +64,7 @@ def _interrupt(*args, **options):
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_a_given_teacher_and_thresholds_by_class(job, tmp_path):
     teacher = job("first")[0]["run"]
     results = job("second", teacher=teacher, by_class=True, most=40)

@@ -99,7 +99,7 @@ AUGMENT = AugmentConfig(
     "interrupt, settings",
     [
         (interrupt_in_step, {"evaluate_steps": 3}),
-        (interrupt_in_step, {"augment": AUGMENT}),
+        pytest.param(interrupt_in_step, {"augment": AUGMENT}, marks=pytest.mark.slow),
         (interrupt_in_evaluation, {"evaluate_steps": None}),
     ],
     ids=["in step", "augmented", "in evaluation"],

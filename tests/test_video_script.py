@@ -114,7 +114,7 @@ def test_one_video_then_calibrated(folder):
     "flags, sentence",
     [
         (("--video_id=a",), "--video_id is for --timeline, --intervals and --chapters"),
-        ((), "--output_file must be given, or, for one video"),
+        ((), "either --output_file or --embeddings must be given, or, for one video"),
         (("--timeline", "--output_file=o.csv"), "are for all videos"),
         (("--timeline", "--threshold=1.5"), "threshold"),
     ],

@@ -6,7 +6,7 @@
 A seed decides initial weights, order and which videos are held out; every mode is trained with every seed. The best
 epoch is chosen on the holdout, and the score is MAP@K on videos that nothing was chosen by: the demo's test set, or half
 of DESED's held-out clips. Prints a Markdown table of means, of differences from the plain run of the same seed with their
-standard deviation over seeds, and of the time from pre-trained weights to the score against the plain run's. Results are kept in --output_dir, where the same command goes on.
+standard deviation over seeds, and of the processor time from pre-trained weights to the score against the plain run's. Results are kept in --output_dir, where the same command goes on.
 """
 
 import concurrent.futures
@@ -144,7 +144,7 @@ def main(_):
             entry = future.result()
             with results.open("a") as file:
                 file.write(json.dumps(entry) + "\n")
-            print(f"{entry['mode']}, seed {entry['seed']}: {entry['score']:.4f} in {entry['seconds']:.0f} s", flush=True)
+            print(f"{entry['mode']}, seed {entry['seed']}: {entry['score']:.4f} in {entry['cpu_seconds']:.0f} s", flush=True)
     _print_table(_read(results), modes)
 
 
@@ -271,7 +271,7 @@ def _run(places, name, seed):
         run_fields["init_from"] = start
     settings = {"base_learning_rate": 1e-3, "seed": seed, "segment_labels": True} | settings | mode.train
     run = _config(places, mode, pattern, num_classes=num_classes, run=run_fields, **settings)
-    began = time.monotonic()
+    began = time.process_time()
     if mode.rounds:
         self_train(
             run, source=source, holdout=holdout, unlabelled=Source(tuple(list_files(unlabelled))), train_dir=folder,
@@ -280,7 +280,7 @@ def _run(places, name, seed):
     else:
         train(run, source=source, holdout=holdout, train_dir=folder)
     score = _score(places, mode, folder, test)
-    return {"mode": name, "seed": seed, "score": score, "seconds": time.monotonic() - began}
+    return {"mode": name, "seed": seed, "score": score, "cpu_seconds": time.process_time() - began}
 
 
 def _score(places, mode, folder, test):
@@ -311,7 +311,7 @@ def _print_table(entries, modes):
     scores = {}
     for entry in entries:
         scores.setdefault(entry["mode"], {})[entry["seed"]] = entry
-    print("| mode | test MAP | compared with | difference | spread over seeds | better in | time |")
+    print("| mode | test MAP | compared with | difference | spread over seeds | better in | processor time |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, mode in modes.items():
         if name not in scores or mode.base not in scores:
@@ -320,7 +320,8 @@ def _print_table(entries, modes):
         own, base = ([scores[which][seed] for seed in shared] for which in (name, mode.base))
         values = np.array([entry["score"] for entry in own])
         differences = values - [entry["score"] for entry in base]
-        times = sum(entry["seconds"] for entry in own) / sum(entry["seconds"] for entry in base)
+        timed = [(one["cpu_seconds"], other["cpu_seconds"]) for one, other in zip(own, base)]
+        times = sum(one for one, _ in timed) / sum(other for _, other in timed)
         spread = differences.std(ddof=1) if len(shared) > 1 else float("nan")
         print(
             f"| {name} | {values.mean():.4f} | {mode.base if name != mode.base else ''} | {differences.mean():+.4f} | "

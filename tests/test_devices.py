@@ -87,6 +87,7 @@ def test_two_jax_devices_train_as_one(demo_data, single, single_jax, tmp_path):
     assert_same_training(tmp_path, single_jax, atol=1e-5)
 
 
+@pytest.mark.slow
 @needs_jax
 def test_two_processes_train_as_one(demo_data, single, single_jax, tmp_path):
     with socket.socket() as probe:

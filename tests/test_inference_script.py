@@ -97,6 +97,7 @@ def test_an_interrupted_run_keeps_its_parts(job):
     assert 0 < len(list(parts.glob("part-*.npz"))) < FILES and not output.exists()
 
 
+@pytest.mark.slow
 def test_a_cluster_that_loses_a_machine_writes_the_same_bytes(job, whole):
     from ray.cluster_utils import Cluster
 

@@ -116,6 +116,7 @@ def test_the_job_end_to_end(finetuned, demo_data, tmp_path):
     assert header == "VideoId,LabelConfidencePairs" and len(first.split(",")[1].split()) == 6
 
 
+@pytest.mark.slow
 def test_views_and_filters_at_inference(finetuned, demo_data, tmp_path):
     """What is printed is MAP@K of the file, and of that without filters."""
     common = (
@@ -133,6 +134,7 @@ def test_views_and_filters_at_inference(finetuned, demo_data, tmp_path):
     assert f"MAP@100000 is {scores[0]:.4f} with the filters, {scores[1]:.4f} without" in said and scores[0] != scores[1]
 
 
+@pytest.mark.slow
 def test_a_model_of_the_whole_video_is_trained_and_ranks(demo_data, tmp_path):
     small = {"num_layers": 1, "num_heads": 2, "feed_forward_size": 8, "hidden_size": 8}
     settings = {"segment_model": "moe", "context_config": small, "context_size": 4, "num_mixtures": 1}

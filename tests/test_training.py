@@ -100,7 +100,7 @@ AUGMENT = AugmentConfig(
     [
         (interrupt_in_step, {"evaluate_steps": 3}),
         pytest.param(interrupt_in_step, {"augment": AUGMENT}, marks=pytest.mark.slow),
-        (interrupt_in_evaluation, {"evaluate_steps": None}),
+        pytest.param(interrupt_in_evaluation, {"evaluate_steps": None}, marks=pytest.mark.slow),
     ],
     ids=["in step", "augmented", "in evaluation"],
 )

@@ -134,7 +134,7 @@ def main():
 def _rank_segments(model, source, config, **options):
     from yt8m.evaluation import evaluate_lists
     from yt8m.prediction import predict_segments
-    from yt8m.submission import SubmissionWriter
+    from yt8m.submission import write_lists
 
     class_ids = run_flags.class_ids_from_flags(config.num_classes)
     options |= {"class_ids": class_ids, "top_n": FLAGS.segment_max_pred, "top_k": FLAGS.top_k}
@@ -143,10 +143,8 @@ def _rank_segments(model, source, config, **options):
     # The ranking without the filter is made only to compare with.
     filters = [segment_filter, None] if segment_filter and labels else [segment_filter]
     tops = predict_segments(model, source, config, filters=filters, **options)
-    with SubmissionWriter(FLAGS.output_file) as writer:
-        for class_id, segments, scores in tops[0]:
-            # What a filter has put behind has a score below 0.
-            writer.write(class_id, segments, scores=scores.clip(min=0))
+    # What a filter has put behind has a score below 0.
+    write_lists(FLAGS.output_file, ((class_id, listed, scores.clip(min=0)) for class_id, listed, scores in tops[0]))
     if labels:
         after, *before = (evaluate_lists(top, labels, top_n=FLAGS.segment_max_pred).map_at_k for top in tops)
         compared = f" with the filters, {before[0]:.4f} without" if before else ""

@@ -286,25 +286,18 @@ def _run(places, name, seed):
 def _score(places, mode, folder, test):
     from yt8m.checkpoints import load_model
     from yt8m.data.labels import read_rated_labels
-    from yt8m.evaluation import RatedLabels, evaluate_submission
+    from yt8m.evaluation import RatedLabels, evaluate_lists
     from yt8m.filters import SegmentFilter
     from yt8m.prediction import predict_segments
-    from yt8m.submission import SubmissionWriter
-    from yt8m.types import Segment
 
     model, run = load_model(folder)
     if places["data"] == "desed":
-        rated = zip(*read_rated_labels(list(test.files), run.data))
-        labels = RatedLabels(*zip(*(entry for entry in rated if test.keep(Segment.parse(entry[0]).video_id))))
+        labels = RatedLabels(*read_rated_labels(list(test.files), run.data, keep=test.keep))
     else:
         labels = RatedLabels.from_csv(os.path.join(places["folder"], "data", "test_labels.csv"))
     options = {"filters": [SegmentFilter(**mode.filters)]} if mode.filters else {}
     top = predict_segments(model, test, run.data, class_ids=labels.classes, views=mode.views, batch_size=256, **options)
-    path = os.path.join(folder, "test.csv")
-    with SubmissionWriter(path) as writer:
-        for class_id, segments, scores in top[0] if options else top:
-            writer.write(class_id, segments, scores=scores)
-    return evaluate_submission(path, labels).map_at_k
+    return evaluate_lists(top[0] if options else top, labels).map_at_k
 
 
 def _print_table(entries, modes):

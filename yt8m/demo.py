@@ -225,14 +225,12 @@ class _Demo:
     def _predict(self, run_folder, part, shifts, name):
         from yt8m.checkpoints import load_model
         from yt8m.prediction import predict_segments
-        from yt8m.submission import SubmissionWriter
+        from yt8m.submission import write_lists
 
         model, run = load_model(run_folder)
         source, _ = self._source(part)
         top = predict_segments(model, source, run.data, class_ids=self.class_ids, views=shifts, batch_size=256)
-        with SubmissionWriter(self._submission(name)) as writer:
-            for class_id, segments, scores in top:
-                writer.write(class_id, segments, scores=scores)
+        write_lists(self._submission(name), top)
         return self._submission(name)
 
     def _submission(self, name):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from yt8m.files import atomic_path
+from yt8m.files import atomic_path, import_pyarrow
 from yt8m.types import InputError, Segment
 
 BLOCK_ROWS = 4096
@@ -93,7 +93,7 @@ class EmbeddingWriter:
         if not self._is_parquet:
             self._write_header()
             return
-        pyarrow, parquet = _pyarrow()
+        pyarrow, parquet = import_pyarrow()
         types = {"id": pyarrow.string(), "start_time": pyarrow.int32()}
         vector = ("vector", pyarrow.list_(pyarrow.float32(), self.size))
         self._schema = pyarrow.schema([*((name, types[name]) for name in _columns(self._segments)), vector])
@@ -104,7 +104,7 @@ class EmbeddingWriter:
         np.lib.format.write_array_header_1_0(self._vectors, header)
 
     def _write_parquet(self, rows, vectors):
-        pyarrow, _ = _pyarrow()
+        pyarrow, _ = import_pyarrow()
         flat = pyarrow.array(vectors.reshape(-1))
         columns = [pyarrow.array(rows.ids, pyarrow.string())]
         columns += [pyarrow.array(rows.starts.astype(np.int32))] if self._segments else []
@@ -165,7 +165,7 @@ class EmbeddingFile:
         self.segments = len(header) == 2
 
     def _open_parquet(self):
-        pyarrow, parquet = _pyarrow()
+        pyarrow, parquet = import_pyarrow()
         with parquet.ParquetFile(self.path) as file:
             schema, self.num_rows = file.schema_arrow, file.metadata.num_rows
         missing = {"id", "vector"} - set(schema.names)
@@ -204,7 +204,7 @@ class EmbeddingFile:
                 yield list(columns[0]), starts
 
     def _parquet_pieces(self):
-        with _pyarrow()[1].ParquetFile(self.path) as file:
+        with import_pyarrow()[1].ParquetFile(self.path) as file:
             for batch in file.iter_batches(BLOCK_ROWS, columns=[*_columns(self.segments), "vector"]):
                 vectors = batch["vector"].flatten().to_numpy(zero_copy_only=False).reshape(-1, self.size)
                 starts = batch["start_time"].to_numpy() if self.segments else None
@@ -227,7 +227,7 @@ def form_of(path):
     if form not in ("npy", "parquet"):
         raise InputError(f"{path}: embeddings are files that end in .npy or .parquet")
     if form == "parquet":
-        _pyarrow()
+        import_pyarrow()
     return form
 
 
@@ -246,12 +246,3 @@ def _joined(parts):
     ids = [video_id for rows in parts for video_id in rows.ids]
     starts = None if parts[0].starts is None else np.concatenate([rows.starts for rows in parts])
     return Rows(ids, starts, np.concatenate([rows.vectors for rows in parts]))
-
-
-def _pyarrow():
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise InputError("the parquet form needs pyarrow: pip install 'yt8m[parquet]'") from None
-    return pyarrow, pyarrow.parquet

@@ -66,15 +66,14 @@ def evaluate_model(
     return tally.result() | {"loss": loss / examples}
 
 
-def evaluate_masked_frames(learner, source, config, *, segment_labels, batch_size):
-    """How well the model of ``learner`` (a Learner) guesses hidden frames: ``masked_frames_quality`` and ``loss``.
+def evaluate_masked_frames(scorer, source, config, *, segment_labels, batch_size):
+    """How well the model of ``scorer`` (a MaskedFramesScorer) guesses hidden frames: ``masked_frames_quality`` and ``loss``.
 
     Other arguments as in evaluate_model. The same frames are hidden each time.
     """
-    scorer = _MaskedFramesScorer(learner)
     windows = "rated" if segment_labels else "video"
     dataset = make_dataset(list(source.files), config, windows=windows, batch_size=batch_size, keep=source.keep)
-    random = learner.masked_frames.seed_generator.state
+    random = scorer.learner.masked_frames.seed_generator.state
     earlier = np.array(random)
     random.assign(np.zeros_like(earlier))
     sums, examples = np.zeros(2), 0
@@ -90,7 +89,9 @@ def evaluate_masked_frames(learner, source, config, *, segment_labels, batch_siz
     return {"masked_frames_quality": quality, "loss": loss}
 
 
-class _MaskedFramesScorer(keras.Model):
+class MaskedFramesScorer(keras.Model):
+    """Gives [[loss, quality]] of the guesses of hidden frames that the model of a Learner makes in a batch."""
+
     def __init__(self, learner):
         super().__init__(name="masked_frames_scorer")
         self.learner = learner

@@ -9,6 +9,7 @@ train_dir/
   config.json, best.keras     of the best student, so that the folder is that of a run
 """
 
+import collections
 import json
 import os
 import pathlib
@@ -19,12 +20,13 @@ from yt8m.data.labels import read_rated_labels
 from yt8m.data.splits import Source
 from yt8m.files import atomic_path, write_text
 from yt8m.holdout import evaluate_model, headline
+from yt8m.metrics import POSITIVE
 from yt8m.parts import PartsFolder
 from yt8m.prediction import Scorer, predict_segments
 from yt8m.pseudo_labels import best_f1_thresholds, choose_segments, write_pseudo_labels
-from yt8m.submission import SubmissionWriter
+from yt8m.submission import write_lists
 from yt8m.training import train
-from yt8m.types import InputError, Segment
+from yt8m.types import InputError
 
 
 def self_train(
@@ -110,11 +112,8 @@ def _publish(train_dir, results):
 
 def _class_counts(source, config):
     """Dict of class id to its rated positives among the videos to train on."""
-    segments, class_ids, scores = read_rated_labels(list(source.files), config)
-    counts = {}
-    for segment, class_id, score in zip(segments, class_ids.tolist(), scores.tolist()):
-        if score >= 0.5 and (source.keep is None or source.keep(Segment.parse(segment).video_id)):
-            counts[class_id] = counts.get(class_id, 0) + 1
+    _, class_ids, scores = read_rated_labels(list(source.files), config, keep=source.keep)
+    counts = dict(collections.Counter(class_ids[scores >= POSITIVE].tolist()))
     if not counts:
         raise InputError(f"the training files hold no rated positives: {source.files[0]} and {len(source.files) - 1} more")
     return counts
@@ -149,9 +148,7 @@ def _predict(teacher, unlabelled, run, path, *, class_ids, views):
     model, _ = checkpoints.load_model(teacher)
     parts = PartsFolder(f"{path}.parts", identity=checkpoints.model_path(teacher))
     top = predict_segments(model, unlabelled, run.data, class_ids=class_ids, views=views, folder=parts)
-    with SubmissionWriter(path) as writer:
-        for class_id, segments, scores in top:
-            writer.write(class_id, segments, scores=scores)
+    write_lists(path, top)
     parts.remove()
 
 

@@ -16,7 +16,7 @@ import zlib
 
 import numpy as np
 
-from yt8m.files import atomic_path
+from yt8m.files import atomic_path, import_pyarrow
 from yt8m.segment_lists import SegmentList
 from yt8m.types import InputError
 
@@ -157,7 +157,7 @@ class Submission(collections.abc.Mapping):
     def _opened(self):
         if self._file is None:
             path = self._unpacked or self.path
-            self._file = _parquet().ParquetFile(path) if self._is_parquet else open(path, "rb")
+            self._file = import_pyarrow()[1].ParquetFile(path) if self._is_parquet else open(path, "rb")
         return self._file
 
     def _unpack(self):
@@ -205,7 +205,7 @@ class SubmissionWriter:
         with contextlib.ExitStack() as stack:
             temporary = stack.enter_context(atomic_path(self.path))
             if self.path.endswith(".parquet"):
-                parquet = _parquet()
+                parquet = import_pyarrow()[1]
                 self._file = stack.enter_context(parquet.ParquetWriter(temporary, _parquet_schema()))
                 self._write = self._write_parquet
             else:
@@ -272,9 +272,15 @@ def write_submission(path, rankings, *, scores=None):
     rankings: dict of class id to segments (SegmentList, or Segment or str, best first).
     scores: dict of class id to (N,) floats, for the parquet form.
     """
+    scores = scores or {}
+    write_lists(path, ((class_id, rankings[class_id], scores.get(class_id)) for class_id in sorted(rankings)))
+
+
+def write_lists(path, lists):
+    """Writes a submission of an iterable of (class id, segments, scores or None), classes ascending, as TopSegments is."""
     with SubmissionWriter(path) as writer:
-        for class_id in sorted(rankings):
-            writer.write(class_id, rankings[class_id], scores=None if scores is None else scores[class_id])
+        for class_id, segments, scores in lists:
+            writer.write(class_id, segments, scores=scores)
 
 
 def _text_index(file, path):
@@ -331,14 +337,6 @@ def _parse_line(file, path, number, start, end):
 
 def _depth_bytes(depth):
     return depth * 24 + 4096
-
-
-def _parquet():
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        raise InputError("the parquet form needs pyarrow: pip install 'yt8m[parquet]'") from None
-    return pyarrow.parquet
 
 
 def _parquet_schema():

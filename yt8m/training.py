@@ -16,7 +16,7 @@ from yt8m.data.doctor import explain_errors
 from yt8m.data.splits import open_source
 from yt8m.devices import Placement, default_jit_compile
 from yt8m.finishing import batch_norm_layers, finish_run
-from yt8m.holdout import ModelScorer, evaluate_masked_frames, evaluate_model, headline
+from yt8m.holdout import MaskedFramesScorer, ModelScorer, evaluate_masked_frames, evaluate_model, headline
 from yt8m.interrupts import handling_signals
 from yt8m.learner import Learner
 from yt8m.losses import make_loss
@@ -69,6 +69,7 @@ def train(run, *, source, holdout=None, train_dir, cache_dir="", histograms=Fals
         )
     if run.pseudo_data_pattern and run.data.video_frames:
         raise InputError("pseudo-labelled segments come without their videos: they are not for a model of video_frames")
+    pseudo, unlabelled = map(open_source, (run.pseudo_data_pattern, run.unlabelled_data_pattern))
     os.makedirs(train_dir, exist_ok=True)
     checkpoints.check_same_run(train_dir, run)
     keras.utils.set_random_seed(run.train.seed)
@@ -96,8 +97,8 @@ def train(run, *, source, holdout=None, train_dir, cache_dir="", histograms=Fals
     data = TrainingData(
         run=run,
         source=source,
-        pseudo=open_source(run.pseudo_data_pattern),
-        unlabelled=open_source(run.unlabelled_data_pattern),
+        pseudo=pseudo,
+        unlabelled=unlabelled,
         cache=_open_cache(cache_dir, run, source, holdout),
         placement=placement,
     )
@@ -167,6 +168,7 @@ class _Session:
         self.model = model
         self.placement = data.placement
         self.scorer = ModelScorer(model, batch_size=self.config.batch_size, placement=self.placement)
+        self.frames_scorer = MaskedFramesScorer(learner) if not self.config.label_weight else None
         self.state = state
         self.holdout = holdout
         self.train_dir = train_dir
@@ -235,7 +237,7 @@ class _Session:
         segment_labels = self.config.segment_labels
         if not self.config.label_weight:
             options = {"segment_labels": segment_labels, "batch_size": self.config.batch_size}
-            return evaluate_masked_frames(self.learner, self.holdout, self.run_config.data, **options)
+            return evaluate_masked_frames(self.frames_scorer, self.holdout, self.run_config.data, **options)
         with self.scorer as scorer:
             return self._score_with(scorer)
 
@@ -253,9 +255,16 @@ class _Session:
     def _finish(self):
         if self.placement.is_chief and self.state.step:
             with self.placement.alone():
-                score = self.holdout and (lambda model: headline(self._score_with(Scorer(model, batch_size=self.config.batch_size))))
-                best = finish_run(self.run_config, self.train_dir, best=self.state.best, score=score, say=self.progress.message)
-                self.state.best = best
+                self.state.best = finish_run(
+                    self.run_config,
+                    self.train_dir,
+                    best=self.state.best,
+                    score=self._score_of if self.holdout else None,
+                    say=self.progress.message,
+                )
+
+    def _score_of(self, model):
+        return headline(self._score_with(Scorer(model, batch_size=self.config.batch_size)))
 
     def _save_best(self):
         self._synchronize()

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from yt8m.data.examples import unpack_examples
+from yt8m.metrics import POSITIVE
 
 _BLOCK = 256
 
@@ -21,7 +22,7 @@ def repeat_segments(segments, factors, *, seed, cache=None):
             factor = tf.gather(by_segment, batch)
         else:
             unpacked = unpack_examples(batch)
-            of_pairs = tf.where(unpacked["scores"] >= 0.5, tf.gather(by_class, unpacked["classes"]), 1.0)
+            of_pairs = tf.where(unpacked["scores"] >= POSITIVE, tf.gather(by_class, unpacked["classes"]), 1.0)
             factor = tf.reduce_max(of_pairs, axis=1)
         draw = tf.random.stateless_uniform(tf.shape(factor), tf.stack([seed, tf.cast(number, tf.int32)]))
         times = tf.cast(tf.floor(factor + draw), tf.int32)

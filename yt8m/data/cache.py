@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from yt8m.data import doctor, examples, tfrecord
 from yt8m.data.packed import PackedBlock, read_packed, write_packed
+from yt8m.metrics import POSITIVE
 from yt8m.progress import Progress
 from yt8m.types import InputError, SEGMENT_SECONDS
 
@@ -112,7 +113,7 @@ class SegmentCache:
     def largest(self, factors):
         """(N,) float32: of each segment the largest of the ``factors`` (C,) of the classes it has, at least 1."""
         index = self._index
-        of_pairs = np.where(index["scores"] >= 0.5, np.concatenate([[1], factors])[index["classes"]], 1)
+        of_pairs = np.where(index["scores"] >= POSITIVE, np.concatenate([[1], factors])[index["classes"]], 1)
         starts = np.concatenate([[0], index["class_ends"][:-1]]).astype(np.int64)
         return np.maximum.reduceat(of_pairs, starts).astype(np.float32) if len(self) else np.ones(0, np.float32)
 

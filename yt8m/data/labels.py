@@ -6,6 +6,7 @@ import tensorflow as tf
 from yt8m.data import doctor, tfrecord
 from yt8m.data.examples import check_ratings, class_columns
 from yt8m.data.pipeline import parallel_map, read_blocks
+from yt8m.metrics import POSITIVE
 from yt8m.types import InputError, Segment
 
 
@@ -33,14 +34,10 @@ def repeat_factors(source, config, *, threshold):
     Repeat factor sampling (Gupta et al. 2019, LVIS, section 5.1), see yt8m.data.balance.
 
     f: the share of the rated segments of ``source``, a Source, in which the class is; config: DataConfig. Reads all
-    ratings once. A class that is in none has 1.
+    ratings once, and raises InputError where nothing is rated. A class that is in none has 1.
     """
-    segments, class_ids, scores = read_rated_labels(list(source.files), config)
-    if source.keep is not None:
-        kept = np.array([source.keep(Segment.parse(segment).video_id) for segment in segments], bool)
-        segments = [segment for segment, wanted in zip(segments, kept.tolist()) if wanted]
-        class_ids, scores = class_ids[kept], scores[kept]
-    share = np.bincount(class_ids[scores >= 0.5], minlength=config.num_classes) / max(1, len(set(segments)))
+    segments, class_ids, scores = read_rated_labels(list(source.files), config, keep=source.keep)
+    share = np.bincount(class_ids[scores >= POSITIVE], minlength=config.num_classes) / max(1, len(set(segments)))
     return np.sqrt(np.maximum(1, threshold / np.where(share > 0, share, threshold))).astype(np.float32)
 
 

@@ -81,10 +81,10 @@ def test_train_config_is_checked():
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"shift": -1}, "shift is -1; it must be 0 or more"),
-        ({"mixup": -0.1}, "mixup is -0.1; it must be 0 or more"),
-        ({"frame_masking": 1.5}, "frame_masking is 1.5; a probability lies between 0 and 1"),
-        ({"modality_dropout": -1}, "modality_dropout is -1; a probability lies"),
+        ({"shift": -1}, "shift is -1; it must be at least 0"),
+        ({"mixup": -0.1}, "mixup is -0.1; it must be at least 0"),
+        ({"frame_masking": 1.5}, "frame_masking is 1.5; it must lie from 0 to 1"),
+        ({"modality_dropout": -1}, "modality_dropout is -1; it must lie"),
     ],
 )
 def test_augment_config_is_checked(changes, message):

@@ -84,7 +84,7 @@ def test_pairs_that_are_right_already_wait():
     learner.steps.assign(4)
     p = np.asarray(model(x))
     right = y["labels"] * p + (1 - y["labels"]) * (1 - p)
-    loss = learner.compute_loss(x=x, y=y, y_pred={"outputs": p})
+    loss = learner.compute_loss(x=x, y=y, y_pred={"label": p})
     wanted = model.rated_loss(y | {"rated": (right <= 0.7).astype(np.float32)}, p)
     assert 0 < (right <= 0.7).sum() < right.size
     np.testing.assert_allclose(loss, wanted, rtol=1e-6)
@@ -107,6 +107,8 @@ def test_guessing_hidden_frames_is_learned(method, cross_modal):
     assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
     for variable, before in zip(model.head.variables, head):
         np.testing.assert_array_equal(variable, before)
+    trained = {variable.path for variable in learner.trainable_variables}
+    assert trained and not trained & {variable.path for variable in model.head.variables}
 
 
 def test_a_saved_learner_is_the_same(tmp_path):

@@ -173,12 +173,9 @@ class AugmentConfig(Config):
     mixup: float = 0.0
 
     def __post_init__(self):
-        for field in ("shift", "mixup"):
-            if getattr(self, field) < 0:
-                raise InputError(f"{field} is {getattr(self, field)}; it must be 0 or more")
+        self._check_at_least_zero("shift", "mixup")
         for field in ("frame_masking", "frame_dropping", "modality_dropout"):
-            if not 0 <= getattr(self, field) <= 1:
-                raise InputError(f"{field} is {getattr(self, field)}; a probability lies between 0 and 1")
+            self._check_within(field, 0, 1, inclusive=True)
 
     @property
     def of_segments(self):

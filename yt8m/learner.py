@@ -15,7 +15,8 @@ from yt8m.types import InputError
 class Learner(keras.Model):
     """A VideoModel together with what it learns besides labels; what training fits and checkpoints hold.
 
-    model: the VideoModel. label_weight: of the loss of its labels, 0 for none.
+    model: the VideoModel. label_weight: of the loss of its labels; at 0 they are not looked at, and where nothing else
+        teaches what comes after the encoder, that stays as it is and costs nothing.
     masked_frames: MaskedFramesConfig; its weight, unless 0, has the model's encoder guess hidden frames, which takes a
         model that can encode given features (frame_bert).
     consistency: ConsistencyConfig; its weight, unless 0, has the model say of an augmented segment what it says of the
@@ -39,13 +40,22 @@ class Learner(keras.Model):
                 fraction=self.masked_frames_config.fraction,
                 dtype=model.dtype_policy,
             )
+            if not label_weight and not self.consistency.weight:
+                model.pooling.trainable = model.head.trainable = False
         self.steps = self.add_weight(name="steps", shape=(), initializer="zeros", dtype="int32", trainable=False)
         self.parts = {name: keras.metrics.Mean(name=f"{name}_loss") for name in self._part_names()}
         self.build()
 
     def _part_names(self):
-        extra = (("masked_frames", self.masked_frames), ("consistency", self.consistency.weight))
-        return ["label", *(name for name, present in extra if present)]
+        weights = self._weights()
+        return [name for name in weights if weights[name]]
+
+    def _weights(self):
+        return {
+            "label": self.label_weight,
+            "masked_frames": self.masked_frames_config.weight,
+            "consistency": self.consistency.weight,
+        }
 
     def build(self, input_shape=None):
         """Builds what is not built yet; any given shape is ignored."""
@@ -54,13 +64,14 @@ class Learner(keras.Model):
         self.built = True
 
     def call(self, inputs, training=None):
-        """What the model gives; in training a dict of that, as "outputs", and of the other losses."""
+        """What the model gives; in training a dict of that, as "label", and of the other losses: the parts in use."""
         labelled = {name: values for name, values in inputs.items() if name != "unlabelled"}
-        outputs = self.model(labelled, training=training)
         if not training:
-            return outputs
+            return self.model(labelled, training=training)
         self.steps.assign_add(1)
-        results = {"outputs": outputs}
+        results = {}
+        if self.label_weight:
+            results["label"] = self.model(labelled, training=True)
         if self.masked_frames is not None:
             results["masked_frames"] = self.masked_frames_scores(labelled, training=True)[0]
         if self.consistency.weight:
@@ -88,26 +99,24 @@ class Learner(keras.Model):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Weighted sum of what is learned; y: targets, see yt8m.targets."""
-        if not isinstance(y_pred, dict) or "outputs" not in y_pred:
+        if not isinstance(y_pred, dict) or set(y_pred) != set(self.parts):
             return self.model.compute_loss(x, y, y_pred, sample_weight, training)
-        outputs = y_pred["outputs"]
-        targets = dense_targets(y, num_classes=self.model.num_classes)
-        if self.consistency.annealing != "none":
-            targets = self._annealed(targets, _predictions(outputs))
-        losses = {"label": self.model.rated_loss(targets, outputs)} | {
-            name: ops.cast(y_pred[name], "float32") for name in self.parts if name != "label"
-        }
+        losses = {name: ops.cast(value, "float32") for name, value in y_pred.items() if name != "label"}
+        if "label" in y_pred:
+            losses["label"] = self._label_loss(y, y_pred["label"])
         for name, metric in self.parts.items():
             metric.update_state(losses[name])
-        weights = {
-            "label": self.label_weight,
-            "masked_frames": self.masked_frames_config.weight,
-            "consistency": self.consistency.weight,
-        }
-        loss = sum(weights[name] * value for name, value in losses.items())
+        weights = self._weights()
+        loss = sum(weights[name] * losses[name] for name in self.parts)
         for extra in self.losses:
             loss = loss + ops.cast(extra, loss.dtype)
         return loss / replicas_in_sync()
+
+    def _label_loss(self, y, outputs):
+        targets = dense_targets(y, num_classes=self.model.num_classes)
+        if self.consistency.annealing != "none":
+            targets = self._annealed(targets, _predictions(outputs))
+        return self.model.rated_loss(targets, outputs)
 
     def _annealed(self, targets, predictions):
         config = self.consistency

@@ -6,7 +6,8 @@
 A seed decides initial weights, order and which videos are held out; every mode is trained with every seed. The best
 epoch is chosen on the holdout, and the score is MAP@K on videos that nothing was chosen by: the demo's test set, or half
 of DESED's held-out clips. Prints a Markdown table of means, of differences from the plain run of the same seed with their
-standard deviation over seeds, and of the processor time from pre-trained weights to the score against the plain run's. Results are kept in --output_dir, where the same command goes on.
+standard deviation over seeds, and of the processor time from pre-trained weights to the score against the plain run's.
+Results are kept in --output_dir, where the same command goes on.
 """
 
 import concurrent.futures
@@ -98,7 +99,9 @@ def _modes():
         "balance 0.1": Mode(train={"balance_threshold": 0.1}),
         "AdamW 0.01": Mode(train={"weight_decay": 0.01}),
         "rectified Adam": Mode(train={"optimizer": "rectified_adam"}),
+        "rectified Adam, 5 times the rate": Mode(train={"optimizer": "rectified_adam", "base_learning_rate": 5e-3}),
         "Lamb": Mode(train={"optimizer": "lamb"}),
+        "Lamb, 10 times the rate": Mode(train={"optimizer": "lamb", "base_learning_rate": 1e-2}),
         "Lookahead": Mode(train={"lookahead": True}),
         "EMA 0.99": Mode(train={"averaging": "ema", "ema_momentum": 0.99}),
         "SWA": Mode(train={"averaging": "swa", "swa_start_step": 40, "swa_period": 10}),

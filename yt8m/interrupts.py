@@ -1,5 +1,6 @@
 """Signals that end long work without losing it."""
 
+import concurrent.futures
 import contextlib
 import signal
 import threading
@@ -17,3 +18,28 @@ def handling_signals(handler):
     finally:
         for number, former in earlier.items():
             signal.signal(number, former)
+
+
+@contextlib.contextmanager
+def stopping_at_interrupt(stop):
+    """Context in which the first Ctrl-C or SIGTERM calls ``stop``, whereupon the work shall end in CancelledError.
+
+    That becomes KeyboardInterrupt, which a second signal raises at once. Raised wherever the program happens to be, as
+    Python does by itself, it is lost in callbacks of libraries that let no exception out.
+    """
+    asked = False
+
+    def handle(number, frame):
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        stop()
+
+    with handling_signals(handle):
+        try:
+            yield
+        except concurrent.futures.CancelledError:
+            if asked:
+                raise KeyboardInterrupt from None
+            raise

@@ -6,6 +6,7 @@ and several machines share one, to the same bytes.
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import os
 import threading
@@ -24,6 +25,7 @@ from yt8m.data.segments import view_length
 from yt8m.data.tfrecord import file_size
 from yt8m.devices import default_jit_compile
 from yt8m.filters import SegmentFilter, put_behind, whole_videos
+from yt8m.interrupts import stopping_at_interrupt
 from yt8m.parts import cut_into_parts
 from yt8m.progress import Progress
 from yt8m.timelines import Timeline
@@ -223,13 +225,13 @@ class _PartScorer:
     """Task for map_in_order: (files of a part, hint) -> dict of plain arrays, as the job's ``collect`` makes them.
 
     Calls from several threads share the model, which scores a batch at a time: while one part is opened, read or
-    merged, the model has another to score. on_batch: called with the number of examples of every batch.
+    merged, the model has another to score. on_batch: attribute, called with the number of examples of every batch.
     """
 
-    def __init__(self, model, job, *, on_batch=lambda count: None):
+    def __init__(self, model, job):
         self.model = model
         self.job = job
-        self._on_batch = on_batch
+        self.on_batch = lambda count: None
         self._lock = threading.Lock()
         self._scorer = None
         self._stopped = False
@@ -257,7 +259,7 @@ class _PartScorer:
                 if self._stopped:
                     raise concurrent.futures.CancelledError
                 scores = self._load()(features)
-                self._on_batch(len(scores))
+                self.on_batch(len(scores))
             yield scores, info
 
     def _load(self):
@@ -281,25 +283,27 @@ def part_results(model, source, job, *, folder, ray, hint=lambda: None):
     with Progress("predicting", total=total, unit=unit) as progress:
         finished = _opened(folder, plan, progress)
         items = ((files, hint()) for number, files in enumerate(parts) if number not in finished)
+        task, interruptible = _PartScorer(model, job), contextlib.nullcontext()
         if ray:
             computed = cluster.map_in_order(
-                _PartScorer(model, job), items, address=ray, threads=_PARTS_AT_A_TIME,
-                environment={"KERAS_BACKEND": keras.backend.backend()},
-            )  # fmt: skip
+                task, items, address=ray, threads=_PARTS_AT_A_TIME, environment={"KERAS_BACKEND": keras.backend.backend()}
+            )
         else:
-            task = _PartScorer(model, job, on_batch=progress.update)
+            task.on_batch = progress.update
             computed = parallel.map_in_threads(task, items, threads=_PARTS_AT_A_TIME, stop=task.stop)
+            interruptible = stopping_at_interrupt(task.stop)
         try:
-            for number in range(len(parts)):
-                if number in finished:
-                    arrays = folder.load(number)
-                    progress.skip(int(arrays["num_examples"]))
-                else:
-                    arrays = next(computed)
-                    progress.update(int(arrays["num_examples"]) if ray else 0)
-                    if folder is not None:
-                        folder.save(number, arrays)
-                yield arrays
+            with interruptible:
+                for number in range(len(parts)):
+                    if number in finished:
+                        arrays = folder.load(number)
+                        progress.skip(int(arrays["num_examples"]))
+                    else:
+                        arrays = next(computed)
+                        progress.update(int(arrays["num_examples"]) if ray else 0)
+                        if folder is not None:
+                            folder.save(number, arrays)
+                    yield arrays
         finally:
             computed.close()
             if folder is not None and not folder.finished:

@@ -50,7 +50,7 @@ def test_rated_pairs():
 def test_the_loss_of_sparse_targets_is_that_of_dense_ones(policy, name):
     targets, rated = CASES[policy]
     data = DataConfig(feature_names=("rgb", "audio"), feature_sizes=(12, 6), num_classes=NUM_CLASSES)
-    small = {"num_clusters": 3, "groups": 2, "hidden_size": 4} if name == "mix_nextvlad" else {}
+    small = {"num_clusters": 4, "groups": 2, "hidden_size": 4} if name == "mix_nextvlad" else {}
     model = build_model(ModelConfig(name=name, hyperparameters=small), data)
     random = np.random.default_rng(0)
     features = {key: random.integers(0, 256, (3, 5, size), np.uint8) for key, size in data.features.items()}

@@ -28,6 +28,7 @@ flags.DEFINE_string(
     None,
     "What is searched: JSON or a file of it, as in "
     "'{\"train.base_learning_rate\": {\"min\": 1e-5, \"max\": 1e-2, \"log\": true}, \"model.dropout\": [0.1, 0.3]}'. "
+    "Names are model.FIELD, train.FIELD and, of what has fields itself, train.augment.mixup or train.consistency.weight. "
     "Default: the model's own space.",
 )
 

@@ -67,8 +67,12 @@ def test_a_proposal_changes_what_it_names():
     changed = proposed(run, {"model.num_mixtures": 3, "train.base_learning_rate": 0.01, "tuner/epochs": 4})
     assert changed.model.hyperparameters == {"dropout": 0.1, "num_mixtures": 3}
     assert (changed.train.base_learning_rate, changed.train.num_epochs) == (0.01, 4)
-    with pytest.raises(InputError, match="setting of training that does not exist"):
-        proposed(run, {"train.learning_rat": 1})
+    nested = {"train.augment.mixup": 0.2, "train.augment.shift": 1, "train.consistency.weight": 0.5, "train.seed": 3}
+    train = proposed(run, nested).train
+    assert (train.augment.mixup, train.augment.shift, train.consistency.weight, train.seed) == (0.2, 1, 0.5, 3)
+    for unknown in ("train.learning_rat", "train.augment.mixin", "train.augmen.mixup", "train.seed.mixup"):
+        with pytest.raises(InputError, match="setting of training that does not exist"):
+            proposed(run, {unknown: 1})
 
 
 @pytest.mark.parametrize(

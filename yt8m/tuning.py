@@ -41,12 +41,16 @@ SPACES = {
         "model.dropout": {"min": 0.0, "max": 0.5},
         "model.num_mixtures": [2, 3, 5, 8],
     },
+    "video_context": {"model.context_size": [64, 128, 256, 512], "model.num_mixtures": [2, 3, 5, 8]},
 }
 """What is searched for each model by default, "*" for all: a list of choices or a range, by section and field."""
 
 
 def default_space(model_name):
-    """The space of ``model_name``: dict of "model.FIELD" or "train.FIELD" to a list or a dict of min, max, log."""
+    """The space of ``model_name``: dict of "model.FIELD" or "train.FIELD" to a list or a dict of min, max, log.
+
+    A field of training that has fields itself is gone into by a further dot: "train.augment.mixup".
+    """
     return SPACES["*"] | SPACES.get(model_name, {})
 
 
@@ -148,20 +152,34 @@ class _Tuner(base_tuner.BaseTuner):
 
 
 def proposed(run, values):
-    """``run`` with the settings of a proposal, dict of "model.FIELD" or "train.FIELD" to value."""
-    model, changes = dict(run.model.hyperparameters), {}
+    """``run`` with the settings of a proposal, dict of "model.FIELD", "train.FIELD" or "train.PART.FIELD" to value."""
+    model, train = dict(run.model.hyperparameters), {}
     for name, value in _settings(values).items():
         section, _, field = name.partition(".")
         if section == "model":
             model[field] = value
-        else:
-            changes[field] = value
+            continue
+        *parts, field = field.split(".")
+        changes = train
+        for part in parts:
+            changes = changes.setdefault(part, {})
+        changes[field] = value
     if values.get("tuner/epochs"):
-        changes["num_epochs"] = values["tuner/epochs"]
+        train["num_epochs"] = values["tuner/epochs"]
     try:
-        return run.replace(model=run.model.replace(hyperparameters=model), train=run.train.replace(**changes))
-    except TypeError as error:
+        return run.replace(model=run.model.replace(hyperparameters=model), train=_changed(run.train, train))
+    except (TypeError, AttributeError) as error:
         raise InputError(f"the space names a setting of training that does not exist: {error}") from error
+
+
+def _changed(config, changes):
+    """A Config with other values in its fields; where these are configs too, dicts say which of theirs change."""
+    return config.replace(
+        **{
+            name: _changed(getattr(config, name), value) if isinstance(value, dict) else value
+            for name, value in changes.items()
+        }
+    )
 
 
 def _settings(values):

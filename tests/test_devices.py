@@ -13,6 +13,7 @@ import pytest
 
 from tests.helpers import ROOT
 from yt8m.devices import place
+from yt8m.learner import Learner
 from yt8m.models import MODELS
 from yt8m.types import InputError
 
@@ -40,7 +41,7 @@ def losses(folder):
 
 def weights(folder):
     state = json.loads((folder / "state.json").read_text())
-    assert len(MODELS)
+    assert len(MODELS) and Learner  # Loading finds what has been imported.
     model = keras.saving.load_model(folder / state["checkpoint"], safe_mode=True, compile=False)
     return [np.asarray(variable) for variable in model.trainable_variables]
 
@@ -71,6 +72,16 @@ def single_jax(demo_data, single, tmp_path_factory):
 def test_two_mirrored_devices_train_as_one(demo_data, single, tmp_path):
     finish(start(demo_data, tmp_path, "--num_devices=2"))
     assert_same_training(tmp_path, single, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=needs_jax)])
+def test_consistency_on_two_devices_is_that_on_one(demo_data, single, tmp_path, backend):
+    options = (f"--backend={backend}", f"--init_from={single}", f"--unlabelled_data_pattern={demo_data}/train/*.tfrecord")
+    options += ("--uda_weight=0.5", "--uda_confidence=0.5", "--mixup=0.2")
+    finish(start(demo_data, tmp_path / "one", *options))
+    finish(start(demo_data, tmp_path / "two", *options, "--num_devices=2"))
+    assert_same_training(tmp_path / "one", tmp_path / "two", atol=1e-5)
 
 
 @needs_jax

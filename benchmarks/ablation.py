@@ -5,9 +5,9 @@
 
 A seed decides initial weights, order and which videos are held out; every mode is trained with every seed. The best
 epoch is chosen on the holdout, and the score is MAP@K on videos that nothing was chosen by: the demo's test set, or half
-of DESED's held-out clips. Prints a Markdown table of means, of differences from the plain run of the same seed with their
-standard deviation over seeds, and of the processor time from pre-trained weights to the score against the plain run's.
-Results are kept in --output_dir, where the same command goes on.
+of DESED's held-out clips. Prints a Markdown table of means and of differences from the plain run of the same seed, both
+with their standard deviation over seeds, and of the processor time from pre-trained weights to the score against the
+plain run's. Results are kept in --output_dir, where the same command goes on.
 """
 
 import concurrent.futures
@@ -307,8 +307,8 @@ def _print_table(entries, modes):
     scores = {}
     for entry in entries:
         scores.setdefault(entry["mode"], {})[entry["seed"]] = entry
-    print("| mode | test MAP | compared with | difference | spread over seeds | better in | processor time |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print("| mode | test MAP | against | difference | better in | processor time |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for name, mode in modes.items():
         if name not in scores or mode.base not in scores:
             continue
@@ -318,11 +318,14 @@ def _print_table(entries, modes):
         differences = values - [entry["score"] for entry in base]
         timed = [(one["cpu_seconds"], other["cpu_seconds"]) for one, other in zip(own, base)]
         times = sum(one for one, _ in timed) / sum(other for _, other in timed)
-        spread = differences.std(ddof=1) if len(shared) > 1 else float("nan")
-        print(
-            f"| {name} | {values.mean():.4f} | {mode.base if name != mode.base else ''} | {differences.mean():+.4f} | "
-            f"{spread:.4f} | {int((differences > 0).sum())} of {len(shared)} | {times:.2f} |"
-        )
+        compared = [_mean_and_spread(values, "")]
+        compared += [mode.base, _mean_and_spread(differences, "+"), f"{int((differences > 0).sum())} of {len(shared)}"]
+        print(f"| {name} | {' | '.join(compared if name != mode.base else [compared[0], '', '', ''])} | {times:.2f} |")
+
+
+def _mean_and_spread(values, sign):
+    spread = f" ± {values.std(ddof=1):.4f}" if len(values) > 1 else ""
+    return f"{values.mean():{sign}.4f}{spread}"
 
 
 if __name__ == "__main__":

@@ -316,11 +316,12 @@ def _print_table(entries, modes):
         own, base = ([scores[which][seed] for seed in shared] for which in (name, mode.base))
         values = np.array([entry["score"] for entry in own])
         differences = values - [entry["score"] for entry in base]
-        timed = [(one["cpu_seconds"], other["cpu_seconds"]) for one, other in zip(own, base)]
-        times = sum(one for one, _ in timed) / sum(other for _, other in timed)
-        compared = [_mean_and_spread(values, "")]
-        compared += [mode.base, _mean_and_spread(differences, "+"), f"{int((differences > 0).sum())} of {len(shared)}"]
-        print(f"| {name} | {' | '.join(compared if name != mode.base else [compared[0], '', '', ''])} | {times:.2f} |")
+        times = sum(entry["cpu_seconds"] for entry in own) / sum(entry["cpu_seconds"] for entry in base)
+        compared = ["", "", ""]
+        if name != mode.base:
+            better = f"{int((differences > 0).sum())} of {len(shared)}"
+            compared = [mode.base, _mean_and_spread(differences, "+"), better]
+        print(f"| {' | '.join([name, _mean_and_spread(values, ''), *compared, f'{times:.2f}'])} |")
 
 
 def _mean_and_spread(values, sign):

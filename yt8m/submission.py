@@ -272,8 +272,8 @@ def write_submission(path, rankings, *, scores=None):
     rankings: dict of class id to segments (SegmentList, or Segment or str, best first).
     scores: dict of class id to (N,) floats, for the parquet form.
     """
-    scores = scores or {}
-    write_lists(path, ((class_id, rankings[class_id], scores.get(class_id)) for class_id in sorted(rankings)))
+    class_ids = sorted(rankings)
+    write_lists(path, ((class_id, rankings[class_id], scores and scores[class_id]) for class_id in class_ids))
 
 
 def write_lists(path, lists):

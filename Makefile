@@ -16,7 +16,7 @@ setup: .venv/installed
 	touch $@
 
 demo: setup
-	.venv/bin/python -m yt8m.demo --output_dir=$(DEMO_DIR)
+	.venv/bin/yt8m-demo --output_dir=$(DEMO_DIR)
 
 test: setup
 	.venv/bin/python -m pytest

@@ -123,7 +123,7 @@ def main(_):
     folder = pathlib.Path(FLAGS.output_dir, FLAGS.data)
     folder.mkdir(parents=True, exist_ok=True)
     if FLAGS.data == "demo" and not (folder / "data" / "manifest.json").exists():
-        from yt8m.data.demo import write_demo
+        from yt8m.data.making.synthetic import write_demo
 
         write_demo(str(folder / "data"))
     results = folder / "results.jsonl"
@@ -184,7 +184,7 @@ def _quietly():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf
 
-    from yt8m import progress
+    from yt8m.runtime import progress
 
     # May have been set by an earlier task of this process.
     if tf.config.threading.get_intra_op_parallelism_threads() != 1:
@@ -198,7 +198,7 @@ def _pretrain(places, start, seed):
 
     from yt8m.data.splits import Source
     from yt8m.data.tfrecord import list_files
-    from yt8m.training import train
+    from yt8m.training.train import train
 
     keras.backend.clear_session()
     mode = _modes()[start]
@@ -249,8 +249,8 @@ def _run(places, name, seed):
 
     from yt8m.data.splits import Source, split_sources
     from yt8m.data.tfrecord import list_files
-    from yt8m.selftraining import self_train
-    from yt8m.training import train
+    from yt8m.training.selftraining import self_train
+    from yt8m.training.train import train
 
     keras.backend.clear_session()
     mode = _modes()[name]
@@ -287,11 +287,11 @@ def _run(places, name, seed):
 
 
 def _score(places, mode, folder, test):
-    from yt8m.checkpoints import load_model
     from yt8m.data.labels import read_rated_labels
-    from yt8m.evaluation import RatedLabels, evaluate_lists
-    from yt8m.filters import SegmentFilter
-    from yt8m.prediction import predict_segments
+    from yt8m.inference.prediction import predict_segments
+    from yt8m.models.checkpoints import load_model
+    from yt8m.ranking.evaluation import RatedLabels, evaluate_lists
+    from yt8m.ranking.filters import SegmentFilter
 
     model, run = load_model(folder)
     if places["data"] == "desed":

@@ -16,7 +16,8 @@ from absl import app, flags
 # Its flags and random records are used here too.
 from benchmarks import reader
 from yt8m.config import DataConfig
-from yt8m.data import pipeline, survey, tfrecord
+from yt8m.data import pipeline, tfrecord
+from yt8m.data.survey import survey
 
 FLAGS = flags.FLAGS
 

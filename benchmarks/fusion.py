@@ -16,7 +16,7 @@ import time
 from absl import app, flags
 
 from benchmarks import lists, plain
-from yt8m.ensembling import Fusion, fuse
+from yt8m.ensemble.fusion import Fusion, fuse
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("files", 9, "Submission files.")

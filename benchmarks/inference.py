@@ -17,12 +17,12 @@ import time
 import numpy as np
 from absl import app, flags
 
-from yt8m.checkpoints import write_run_config
 from yt8m.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from yt8m.data.tfrecord import FrameRecord, write_records
+from yt8m.inference.prediction import Scorer
 from yt8m.models.base import build_model
-from yt8m.prediction import Scorer
-from yt8m.top_segments import TopSegments
+from yt8m.models.checkpoints import write_run_config
+from yt8m.ranking.top_segments import TopSegments
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("measure", "shifts", ("shifts", "merging", "memory"), "What to measure.")
@@ -65,11 +65,11 @@ def measure_shifts(folder):
 
 def measure_merging(folder):
     """Processor time of merging and writing beside that of the whole, in one process."""
-    from yt8m import prediction
-    from yt8m.checkpoints import load_model
     from yt8m.data.splits import Source
     from yt8m.data.tfrecord import list_files
-    from yt8m.submission import SubmissionWriter
+    from yt8m.inference import prediction
+    from yt8m.models.checkpoints import load_model
+    from yt8m.ranking.submission import SubmissionWriter
 
     spent = {}
 
@@ -169,7 +169,7 @@ def run(folder, *arguments, data="data"):
 
 def time_model(folder):
     """(seconds, processor seconds) of the compiled model alone on all segments under four shifts, from memory."""
-    from yt8m.checkpoints import load_model
+    from yt8m.models.checkpoints import load_model
 
     log = open(os.path.join(folder, "log"), encoding="utf-8").read()
     segments = int(re.findall(r"predicting: ([\d,]+)", log)[-1].replace(",", ""))

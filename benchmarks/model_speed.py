@@ -67,7 +67,7 @@ def _measure(*, preset, mode, dtype, plain):
     import tensorflow as tf
 
     from yt8m.config import TrainConfig
-    from yt8m.optimizers import make_optimizer
+    from yt8m.training.optimizers import make_optimizer
     from yt8m.types import SEGMENT_SECONDS
 
     preset = PRESETS[preset]

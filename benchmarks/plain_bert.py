@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-from yt8m.losses import rated_binary_crossentropy
+from yt8m.models.losses import rated_binary_crossentropy
 
 
 class PlainBert(keras.Model):

@@ -16,9 +16,9 @@ import numpy as np
 from absl import app, flags
 
 from benchmarks import lists
-from yt8m.ensembling import Fusion, fuse
-from yt8m.evaluation import RatedLabels, evaluate_submission
-from yt8m.rank_objective import RankObjective
+from yt8m.ensemble.fusion import Fusion, fuse
+from yt8m.ensemble.rank_objective import RankObjective
+from yt8m.ranking.evaluation import RatedLabels, evaluate_submission
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("files", 9, "Submission files.")

@@ -14,7 +14,7 @@ import sys
 
 from absl import flags
 
-from yt8m import command_line
+from yt8m.commands import command_line
 
 FLAGS = flags.FLAGS
 BACKBONES = {
@@ -37,8 +37,8 @@ def main():
     """Writes the features of each video."""
     import numpy as np
 
-    from yt8m.files import atomic_path
-    from yt8m.progress import Progress
+    from yt8m.runtime.files import atomic_path
+    from yt8m.runtime.progress import Progress
     from yt8m.types import InputError
 
     paths = sorted(glob.glob(FLAGS.input_data_pattern))

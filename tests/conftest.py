@@ -24,8 +24,21 @@ def forget_graphs():
 @pytest.fixture(scope="session")
 def demo_data(tmp_path_factory):
     """Folder of a tiny synthetic YouTube-8M: train/, validate/, test/, CSV files."""
-    from yt8m.data.demo import write_demo
+    from yt8m.data.making.synthetic import write_demo
 
     folder = tmp_path_factory.mktemp("demo")
     write_demo(folder, size="tiny")
     return folder
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Function that writes records to a file of a name and returns its path."""
+    from yt8m.data.tfrecord import write_records
+
+    def write_file(name, *records):
+        path = str(tmp_path / name)
+        write_records(path, records)
+        return path
+
+    return write_file

@@ -1,4 +1,4 @@
-"""The import direction and habits of DESIGN, read off the source."""
+"""The rooms of the house, their import direction, and the habits that can be read off the source."""
 
 import ast
 import subprocess
@@ -10,20 +10,21 @@ from tests.helpers import ROOT
 
 PACKAGE = ROOT / "yt8m"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-SCRIPTS_LAYER = {"command_line.py", "run_flags.py", "train_flags.py", "demo.py", "cache_command.py", "doctor_command.py",
-                 "pack_command.py", "similarity_command.py"}
-LAYERS = [
-    {"types", "config", "registry", "files", "progress", "vocabulary", "devices", "fused", "memory", "parallel", "parts", "cluster", "interrupts"},
-    {"data", "layers", "losses", "metrics", "submission", "segment_lists", "rated_labels", "optimizers", "schedules",
-     "targets", "video_predictions", "embedding_files"},
-    {"models", "evaluation", "ensembling", "submission_checks", "rank_objective", "weight_search", "weights_file",
-     "diagnosis", "timelines", "timeline_text", "similarity"},
-    {"calibration", "checkpoints", "learner", "training", "training_data", "finishing", "pseudo_labels", "selftraining",
-     "tuning", "prediction", "export", "top_segments", "holdout", "report", "filters", "embeddings", "board"},
-    {"command_line", "run_flags", "train_flags", "demo", "cache_command", "doctor_command", "pack_command",
-     "similarity_command"},
+FLOORS = [
+    {"commands"},
+    {"training"},
+    {"inference", "report"},
+    {"models", "ensemble", "similarity"},
+    {"data", "ranking"},
+    {"layers", "runtime"},
+    {"config", "registry", "vocabulary"},
+    {"types"},
 ]
-RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+"""Rooms, top floor first. A room imports from its own floor and from those below it, and no two import each other."""
+
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+WITHOUT_TENSORFLOW = ("ranking", "ensemble", "similarity", "report")
+RULE = "imports point down: " + " -> ".join(", ".join(sorted(rooms)) for rooms in FLOORS)
 
 
 def imports(path):
@@ -36,20 +37,30 @@ def imports(path):
             yield from (f"{node.module}.{alias.name}" for alias in node.names if node.module == "yt8m")
 
 
-def part(path):
+def room_of(path):
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def test_every_module_has_its_place():
-    assert {part(path) for path in SOURCES} - {"__init__"} == set(RANK)
+def rooms_imported(path):
+    names = [name.split(".") for name in imports(path)]
+    return {parts[1] for parts in names if parts[0] == "yt8m" and len(parts) > 1}
+
+
+def test_every_module_has_its_room():
+    assert {room_of(path) for path in SOURCES} - {"__init__"} == set(FLOOR), RULE
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_point_down(path):
-    for name in imports(path):
-        parts = name.split(".")
-        if parts[0] == "yt8m" and len(parts) > 1 and part(path) in RANK:
-            assert RANK[parts[1]] <= RANK[part(path)], f"{path.name} imports {name}"
+    if path.parent == PACKAGE and path.stem == "__init__":
+        return
+    for room in rooms_imported(path):
+        assert FLOOR[room_of(path)] <= FLOOR[room], f"{path.relative_to(ROOT)} imports yt8m.{room}, and {RULE}"
+
+
+def test_no_two_rooms_import_each_other():
+    pairs = {(room_of(path), room) for path in SOURCES for room in rooms_imported(path) if room != room_of(path)}
+    assert {pair for pair in pairs if pair[::-1] in pairs} == set(), RULE
 
 
 def top_level_names(folder):
@@ -57,19 +68,20 @@ def top_level_names(folder):
     return {name.split(".")[0] for path in paths for name in imports(path)}
 
 
-@pytest.mark.parametrize("folder", ["layers", "models", "losses.py", "targets.py", "optimizers.py", "schedules.py"])
+@pytest.mark.parametrize("folder", ["layers", "models", "training/optimizers.py"])
 def test_what_computes_runs_on_every_backend(folder):
     assert not {"tensorflow", "jax", "torch"} & top_level_names(folder)
 
 
-def test_flags_are_read_in_the_scripts_alone():
-    readers = {path.name for path in SOURCES if "absl" in {name.split(".")[0] for name in imports(path)}}
-    assert readers <= SCRIPTS_LAYER
+def test_flags_are_read_in_commands_alone():
+    readers = {room_of(path) for path in SOURCES if "absl" in {name.split(".")[0] for name in imports(path)}}
+    assert readers == {"commands"}
 
 
 def test_ranked_files_need_no_tensorflow():
-    modules = sorted(LAYERS[2] - {"models"} | {"metrics", "submission", "report"})
-    code = "".join(f"import yt8m.{name}\n" for name in modules)
+    paths = [path for room in WITHOUT_TENSORFLOW for path in (PACKAGE / room).rglob("*.py")]
+    modules = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in paths]
+    code = "".join(f"import {name}\n" for name in modules)
     code += "import sys; assert not {'tensorflow', 'keras'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 

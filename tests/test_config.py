@@ -14,7 +14,7 @@ from yt8m.config import (
     RunConfig,
     TrainConfig,
 )
-from yt8m.schedules import multigrid_factor
+from yt8m.training.schedules import multigrid_factor
 from yt8m.types import InputError
 
 EXAMPLES = [

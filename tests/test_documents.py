@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from tests.documents import console_scripts, run_document
 from tests.helpers import ROOT, SHARED, shared_path
+from tests.helpers.documents import console_scripts, run_document
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-COMMAND = re.compile(r"(?:(\w+)\.py|(yt8m-\w+)|-m (yt8m\.\w+_command|benchmarks\.\w+|examples\.\w+))((?: .*)?)$")
+COMMAND = re.compile(r"(?:(\w+)\.py|(\S*yt8m-\w+)|-m (benchmarks\.\w+|examples\.\w+))((?: .*)?)$")
 
 
 def typed(document):
@@ -21,7 +21,9 @@ def typed(document):
         for line in re.split(r"\n|;|&&", block.replace("\\\n", " ")):
             if found := COMMAND.search(line.partition(" #")[0]):
                 script, installed, module, arguments = found.groups()
-                module = module or console_scripts().get(installed) or script
+                if installed:
+                    assert installed.startswith(".venv/bin/"), f"{document}: {line}"
+                module = module or console_scripts().get((installed or "").removeprefix(".venv/bin/")) or script
                 yield from ((module, flag) for flag in re.findall(r"(?<=\s)--(\w+)", re.sub(r"'[^']*'|\"[^\"]*\"", "", arguments)))
 
 

@@ -5,7 +5,7 @@ import json
 import types
 import typing
 
-from yt8m.types import InputError, MAX_FRAMES
+from yt8m.types import MAX_FRAMES, InputError
 
 LEVELS = ("frame", "video")
 SAMPLINGS = ("sequence", "random", "uniform")
@@ -92,7 +92,7 @@ class DataConfig(Config):
     unrated: weight of (segment, class) pairs without a rating: "masked" 0; "negative" 1 with label 0, as the
         authors' program has it; "video_negative" 0.5 with label 0 where the class is in neither the video's nor
         the segment's labels, else 0.
-    border: what a view of a segment, such as a shifted one, holds beyond the ends of its video, see yt8m.data.segments.
+    border: what a view of a segment, such as a shifted one, holds beyond the ends of its video, see yt8m.data.views.
     video_frames: frames of the whole video, evenly spaced, that go beside every example, for models that take such; 0
         is none. video_radius: takes them from within that many frames of a segment; None from the whole video.
     skip_corrupt: count corrupt records and go on, instead of stopping at the first.
@@ -158,7 +158,7 @@ class AugmentConfig(Config):
     """How training examples are changed at random, anew in every epoch; nothing by default. See yt8m.data.augment.
 
     shift, dilute, enlarge: each segment is seen under one of the views that these allow, the shifts of up to ``shift``
-        frames either way among them, all alike likely; see yt8m.data.segments.
+        frames either way among them, all alike likely; see yt8m.data.views.
     frame_masking, frame_dropping: probability of each frame to be blanked, and to be taken out.
     modality_dropout: probability of an example to have one of its features blanked.
     mixup: alpha of the Beta distribution that shares of a mixture of two examples are drawn from; 0 mixes none.
@@ -207,7 +207,7 @@ class MaskedFramesConfig(Config):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConsistencyConfig(Config):
-    """Consistency of predictions on unlabelled segments and their augmented views (UDA), see yt8m.learner.
+    """Consistency of predictions on unlabelled segments and their augmented views (UDA), see yt8m.models.learner.
 
     weight: of its loss, 0 is off. ratio: unlabelled segments for each labelled one. temperature: below 1 sharpens what
     is said of a segment before the view has to say it too. confidence: pairs (segment, class) count whose yes or no
@@ -237,13 +237,13 @@ class TrainConfig(Config):
     optimizer: "adam" (with weight_decay, AdamW), "rectified_adam", "lamb" or "sgd" (momentum 0.9); lookahead: around it.
     averaging: which weights are scored, kept as the best and used: "none", those of the moment; "ema", a moving average
         of ema_momentum a step; "swa", the mean over every swa_period-th step from swa_start_step on.
-    loss: "cross_entropy", "focal" or "asymmetric", see yt8m.losses; label_smoothing: e makes labels (1 - e) y + e / 2.
+    loss: "cross_entropy", "focal" or "asymmetric", see yt8m.models.losses; label_smoothing: e makes labels (1 - e) y + e / 2.
     augment: how examples are changed at random.
     label_weight: of the loss of labels, 0 for pre-training on masked_frames alone.
     masked_frames, consistency: what else is learned. pseudo_ratio: pseudo-labelled segments for each rated one.
     balance_threshold: classes that are in less than this share of the rated segments are repeated, see
         yt8m.data.balance; 0 repeats none.
-    multigrid: more and shorter examples a step in the first two thirds of training, see yt8m.schedules.
+    multigrid: more and shorter examples a step in the first two thirds of training, see yt8m.training.schedules.
     num_epochs, max_steps: whichever comes first ends training; None is no limit.
     evaluate_steps: steps between evaluations on the holdout; None is once an epoch.
     average_checkpoints: the mean of so many last evaluated models is scored at the end, and kept if it is the best.
@@ -324,7 +324,7 @@ class RunConfig(Config):
         held out, see yt8m.data.splits.
     preset: name of the preset that the run started from, "" for none.
     init_from: folder of the run whose weights it started from, "" for none.
-    pseudo_data_pattern: files of pseudo-labelled segments to train on too, see yt8m.pseudo_labels.
+    pseudo_data_pattern: files of pseudo-labelled segments to train on too, see yt8m.training.pseudo_labels.
     unlabelled_data_pattern: files whose segments train.consistency is learned on.
     adapt_bn: files on which the best model's batch norm statistics are estimated anew at the end.
     tta: first and last temporal shift that inference uses where none is given.

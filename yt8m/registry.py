@@ -31,7 +31,7 @@ class Registry:
         return decorate
 
     def __getitem__(self, name):
-        self._load()
+        self.load()
         if name not in self._objects:
             near = difflib.get_close_matches(name, self._objects, cutoff=0.4)
             hint = f"did you mean {' or '.join(near)}? " if near else ""
@@ -39,17 +39,18 @@ class Registry:
         return self._objects[name]
 
     def __iter__(self):
-        self._load()
+        self.load()
         return iter(sorted(self._objects))
 
     def __len__(self):
-        self._load()
+        self.load()
         return len(self._objects)
 
     def __contains__(self, name):
-        self._load()
+        self.load()
         return name in self._objects
 
-    def _load(self):
+    def load(self):
+        """Imports the modules that register objects."""
         for module in self._modules:
             importlib.import_module(module)

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.data.conftest import CONFIG, make_video
-from tests.data.test_pipeline import read
-from tests.data.test_segments import window_twin
+from tests.helpers.reading import read
+from tests.helpers.records import CONFIG, make_video
+from tests.helpers.twins import window_twin
 from yt8m.config import BORDERS, AugmentConfig
 from yt8m.data.augment import allowed_views, augment_batch, margin_of, mix_batch, take_view, with_place
 from yt8m.data.cache import open_cache
 from yt8m.data.pipeline import make_dataset
 from yt8m.data.tfrecord import VideoRecord, write_records
-from yt8m.losses import rated_binary_crossentropy
-from yt8m.targets import dense_targets
+from yt8m.models.losses import rated_binary_crossentropy
+from yt8m.models.targets import dense_targets
 from yt8m.types import InputError
 
 LENGTHS = (1, 3, 5, 6, 8, 12, 23)
@@ -33,7 +33,7 @@ def files(write):
 
 
 def shown(features, row):
-    """Frames, by their numbers, that an example of tests.data.conftest.make_video shows."""
+    """Frames, by their numbers, that an example of tests.helpers.records.make_video shows."""
     count = features["num_frames"][row]
     np.testing.assert_array_equal(features["rgb"][row, :count, 0] + 99, features["audio"][row, :count, 0])
     assert not features["rgb"][row, count:].any() and not features["audio"][row, count:].any()

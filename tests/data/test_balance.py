@@ -3,7 +3,7 @@ import collections
 import numpy as np
 import pytest
 
-from tests.data.conftest import CONFIG, make_video
+from tests.helpers.records import CONFIG, make_video
 from yt8m.data.cache import open_cache
 from yt8m.data.labels import repeat_factors
 from yt8m.data.pipeline import make_dataset

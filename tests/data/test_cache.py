@@ -8,10 +8,10 @@ import pathlib
 import numpy as np
 import pytest
 
-from tests.data.conftest import CONFIG, make_video
+from tests.helpers.records import CONFIG, make_video
 from yt8m.data import cache as cache_module
 from yt8m.data.cache import open_cache
-from yt8m.data.packed import read_packed
+from yt8m.data.cache_file import read_packed
 from yt8m.data.pipeline import make_dataset
 from yt8m.data.splits import IdSplit
 from yt8m.types import InputError
@@ -201,9 +201,9 @@ def test_nothing_is_pickled(files, tmp_path):
     assert json.dumps(read_packed(path).header["settings"]) == json.dumps(cache_module._settings(CONFIG))
     index = {"start_time": np.array([object()])}
     with pytest.raises(ValueError, match="allow_pickle=False"):
-        from yt8m.data import packed
+        from yt8m.data import cache_file
 
-        packed._from_bytes(packed._to_bytes(index))
+        cache_file._from_bytes(cache_file._to_bytes(index))
 
 
 def test_a_folder_that_cannot_be_written(files, tmp_path):

@@ -1,18 +1,17 @@
 """make_dataset against slow NumPy twins, on records whose frame t is filled with t + 1."""
 
-import collections
 
 import numpy as np
 import pytest
 
-from tests.data.conftest import CONFIG, make_video
-from tests.data.test_segments import window_twin
+from tests.helpers.reading import read
+from tests.helpers.records import CONFIG, make_video
+from tests.helpers.twins import window_twin
 from yt8m.config import BORDERS
 from yt8m.data.labels import count_records, read_rated_labels, read_video_labels
 from yt8m.data.pipeline import estimate_examples, make_dataset
 from yt8m.data.splits import IdSplit, Source
 from yt8m.data.tfrecord import VideoRecord, write_records
-from yt8m.targets import dense_targets
 from yt8m.types import InputError
 
 RATED = (
@@ -20,23 +19,6 @@ RATED = (
     make_video("b", frames=9, labels=(), segments=()),
     make_video("c:0", frames=6, labels=(0,), segments=((5, 1, 0.0), (5, 1, 1.0))),
 )
-
-
-def read(files, config=CONFIG, **options):
-    """All batches as one: a tuple of dicts of arrays, with dense targets."""
-
-    def items(part):
-        return (dense_targets(part, num_classes=config.num_classes) if "classes" in part else part).items()
-
-    batches = [tuple(map(items, element)) for element in make_dataset(files, config, **options)]
-    parts = []
-    for position in range(len(batches[0])):
-        arrays = collections.defaultdict(list)
-        for element in batches:
-            for name, value in element[position]:
-                arrays[name].append(value.numpy())
-        parts.append({name: np.concatenate(values) for name, values in arrays.items()})
-    return tuple(parts)
 
 
 def check_frames(features, row, frames):
@@ -162,7 +144,7 @@ def test_video_level(tmp_path):
 
 
 def test_the_shorter_feature_counts_and_is_warned_of_once(write, capfd, monkeypatch):
-    monkeypatch.setattr("yt8m.data.doctor._said", set())
+    monkeypatch.setattr("yt8m.data.record_checks._said", set())
     files = [write("a.tfrecord", make_video("a", frames=7, audio_frames=6), make_video("b", frames=7, audio_frames=9))]
     for _ in range(2):
         features, _ = read(files, windows="video", batch_size=2)

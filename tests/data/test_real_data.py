@@ -5,9 +5,9 @@ import tensorflow as tf
 
 from tests.helpers import shared_path
 from yt8m.config import DataConfig
-from yt8m.data.doctor import diagnose
 from yt8m.data.labels import count_records, read_rated_labels, read_video_labels
 from yt8m.data.pipeline import make_dataset
+from yt8m.data.record_checks import diagnose
 from yt8m.data.tfrecord import list_files, probe
 
 AUDIO = DataConfig(feature_names=("audio",), feature_sizes=(128,), num_classes=527, num_frames=10)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.data.conftest import make_video
+from tests.helpers.records import make_video
 from yt8m.data.splits import IdSplit, check_disjoint, split_files, split_sources
 from yt8m.types import InputError
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.data.conftest import make_video
+from tests.helpers.records import make_video
 from yt8m.data import tfrecord
 from yt8m.types import InputError
 

@@ -12,7 +12,7 @@ from yt8m.layers.mixture_of_experts import MixtureOfExperts
 from yt8m.layers.netvlad import NetVLAD
 from yt8m.layers.nextvlad import NeXtVLAD
 from yt8m.layers.transformer_encoder import TransformerEncoder, TransformerLayer
-from yt8m.losses import rated_binary_crossentropy
+from yt8m.models.losses import rated_binary_crossentropy
 
 COUNTS = (5, 3, 1)
 BN = 1 / np.sqrt(1 + 1e-3)  # A batch norm as it starts: mean 0, variance 1, epsilon 1e-3.

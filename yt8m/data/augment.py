@@ -6,8 +6,8 @@ a byte of 127 dequantises to about 0, and a mixture of bytes to the mixture of w
 
 import tensorflow as tf
 
-from yt8m.data.segments import NAMED_VIEWS, View, as_view, view_frames, view_length
-from yt8m.types import InputError, SEGMENT_SECONDS
+from yt8m.data.views import NAMED_VIEWS, View, as_view, view_frames, view_length
+from yt8m.types import SEGMENT_SECONDS, InputError
 
 _BLANK = 127
 """The byte that stands for about 0: 127 * 4 / 255 + 4 / 512 - 2 = -0.00003."""
@@ -22,7 +22,7 @@ def margin_of(config):
 
 
 def allowed_views(config):
-    """The views that an AugmentConfig draws from: list of int and str, see yt8m.data.segments."""
+    """The views that an AugmentConfig draws from: list of int and str, see yt8m.data.views."""
     return [*range(-config.shift, config.shift + 1), *(name for name in NAMED_VIEWS if getattr(config, name))]
 
 
@@ -103,7 +103,7 @@ def mix_batch(features, targets, *, alpha, seed):
     """Each example mixed with the one before it in the batch (Zhang et al. 2018, mixup): (features, targets).
 
     An example's share is drawn from Beta(alpha, alpha); the mixture has as many frames as the shorter one. targets:
-    sparse; get "share" (B, 1) float32 and "partner", see yt8m.targets. seed: (2,) ints or int tensor.
+    sparse; get "share" (B, 1) float32 and "partner", see yt8m.models.targets. seed: (2,) ints or int tensor.
     """
     count = tf.shape(targets["unrated"])[0]
     draws = tf.random.stateless_gamma([2, count, 1], seed, alpha, dtype=tf.float64)

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from yt8m.data.examples import unpack_examples
-from yt8m.metrics import POSITIVE
+from yt8m.ranking.metrics import POSITIVE
 
 _BLOCK = 256
 

@@ -13,11 +13,11 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from yt8m.data import doctor, examples, tfrecord
-from yt8m.data.packed import PackedBlock, read_packed, write_packed
-from yt8m.metrics import POSITIVE
-from yt8m.progress import Progress
-from yt8m.types import InputError, SEGMENT_SECONDS
+from yt8m.data import examples, record_checks, tfrecord
+from yt8m.data.cache_file import PackedBlock, read_packed, write_packed
+from yt8m.ranking.metrics import POSITIVE
+from yt8m.runtime.progress import Progress
+from yt8m.types import SEGMENT_SECONDS, InputError
 
 _VERSION = 1
 _FIELDS = ("feature_names", "feature_sizes", "level", "num_classes", "max_frames", "skip_corrupt")
@@ -216,7 +216,7 @@ def _read(path, header):
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        doctor.warn_once(path, f"{path} is packed anew: {error}")
+        record_checks.warn_once(path, f"{path} is packed anew: {error}")
         return None
     return packed
 
@@ -236,7 +236,7 @@ def _pack(files, config, *, headers, paths, margin):
 
     left = dict.fromkeys(range(len(files)))
     with (
-        doctor.explain_errors(files, config, windows="rated"),
+        record_checks.explain_errors(files, config, windows="rated"),
         Progress("packing rated segments", total=len(files), unit="files") as progress,
     ):
         for position, group in itertools.groupby(elements.prefetch(2), key=lambda element: int(element[0])):
@@ -252,7 +252,7 @@ def _numbered_blocks(files, config):
     if config.skip_corrupt:
 
         def blocks():
-            records = doctor.good_records(files, config, windows="rated")
+            records = record_checks.good_records(files, config, windows="rated")
             for position, group in itertools.groupby(records, key=lambda record: record[0]):
                 while block := [serialized for _, serialized in itertools.islice(group, tfrecord.BLOCK)]:
                     yield position, block

@@ -7,9 +7,9 @@ wanted. From then on they are uint8; the models dequantise.
 import numpy as np
 import tensorflow as tf
 
-from yt8m.data import doctor, tfrecord
+from yt8m.data import record_checks, tfrecord
 from yt8m.data.sampling import sample_frames, surrounding_frames
-from yt8m.data.segments import all_windows, margin_view, window_frames
+from yt8m.data.views import all_windows, margin_view, window_frames
 from yt8m.types import SEGMENT_SECONDS
 
 WIDTHS = [2**power for power in range(5, 21)]
@@ -61,7 +61,7 @@ def parse_rated(serialized, *, config, margin=0):
     "classes", a RaggedTensor (N, None) like that of the segments.
     """
     with_labels = config.unrated == "video_negative"
-    lists = doctor.SEGMENT_LISTS + (("labels",) if with_labels else ())
+    lists = record_checks.SEGMENT_LISTS + (("labels",) if with_labels else ())
     ids, context, frames, num_frames = _parse_frames(serialized, config, lists=lists, float_lists=("segment_scores",))
     check_ratings(context)
     columns = class_columns(context["segment_labels"], "segment_labels", config)
@@ -194,7 +194,7 @@ def _cut_frames(ids, frames, lengths, shortest, uneven):
     def warn(video_id, found):
         found = " and ".join(f"{length} frames of {name}" for name, length in zip(names, found))
         video_id = video_id.decode(errors="replace")
-        doctor.warn_once("lengths", f"video {video_id} has {found}: the shorter counts, here as in others")
+        record_checks.warn_once("lengths", f"video {video_id} has {found}: the shorter counts, here as in others")
         return np.int32(0)
 
     tf.numpy_function(warn, [tf.boolean_mask(ids, uneven)[0], tf.boolean_mask(lengths, uneven, axis=1)[:, 0]], tf.int32)

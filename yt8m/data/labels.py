@@ -3,10 +3,10 @@
 import numpy as np
 import tensorflow as tf
 
-from yt8m.data import doctor, tfrecord
+from yt8m.data import record_checks, tfrecord
 from yt8m.data.examples import check_ratings, class_columns
 from yt8m.data.pipeline import parallel_map, read_blocks
-from yt8m.metrics import POSITIVE
+from yt8m.ranking.metrics import POSITIVE
 from yt8m.types import InputError, Segment
 
 
@@ -55,7 +55,7 @@ def read_video_labels(files, config):
 
 def count_records(files, config):
     """Number of records in ``files``; bad ones raise InputError, or are left out with config.skip_corrupt."""
-    with doctor.explain_errors(files, config):
+    with record_checks.explain_errors(files, config):
         blocks = read_blocks(files, config, windows=None)
         return int(blocks.reduce(np.int64(0), lambda count, block: count + tf.size(block, tf.int64)))
 
@@ -67,7 +67,7 @@ def _contexts(files, config, *, windows, keep=None):
     def parse(serialized):
         ids, context = tfrecord.parse_context(
             serialized,
-            lists=doctor.SEGMENT_LISTS if rated else ("labels",),
+            lists=record_checks.SEGMENT_LISTS if rated else ("labels",),
             float_lists=("segment_scores",) if rated else (),
         )
         if rated:
@@ -76,7 +76,7 @@ def _contexts(files, config, *, windows, keep=None):
         class_columns(context[field], field, config)
         return ids, context
 
-    with doctor.explain_errors(files, config, windows=windows):
+    with record_checks.explain_errors(files, config, windows=windows):
         for ids, context in parallel_map(read_blocks(files, config, windows=windows, keep=keep), parse):
             yield ids.numpy(), context
 

@@ -3,7 +3,7 @@
 import itertools
 
 from yt8m.data.splits import Source, video_ids
-from yt8m.progress import Progress
+from yt8m.runtime.progress import Progress
 from yt8m.types import InputError
 
 _MANY_FILES = 20

@@ -6,13 +6,11 @@ import numpy as np
 import tensorflow as tf
 
 from yt8m.config import AugmentConfig
-from yt8m.data import doctor, examples, tfrecord
-from yt8m.data.augment import (
-    augment_batch, check_augment, margin_of, mix_batch, original_and_augmented, with_place,
-)  # fmt: skip
+from yt8m.data import examples, record_checks, tfrecord
+from yt8m.data.augment import augment_batch, check_augment, margin_of, mix_batch, original_and_augmented, with_place
 from yt8m.data.balance import repeat_segments
-from yt8m.memory import reuse_freed_memory
-from yt8m.types import InputError, SEGMENT_SECONDS
+from yt8m.runtime.memory import reuse_freed_memory
+from yt8m.types import SEGMENT_SECONDS, InputError
 
 WINDOWS = ("video", "rated", "all", "unlabelled")
 _OPEN_FILES = 8
@@ -53,13 +51,13 @@ def make_dataset(
       score of its rating clipped to [0, 1], the highest if a class is rated twice; pairs without rating count as
       config.unrated says. Segments that start behind config.max_frames are left out.
     - "all": every segment, starts 0, 5, 10, ... Elements (features, info), with each segment under each of S ``views``,
-      see yt8m.data.segments: (B, S, T, size) uint8 and "num_frames" (B, S) int32, T of the longest view. The files need
+      see yt8m.data.views: (B, S, T, size) uint8 and "num_frames" (B, S) int32, T of the longest view. The files need
       no labels.
     - "unlabelled": every segment, for training without its labels. Elements (features, info), with two versions of each
       segment, itself and as ``augment`` changes it, but for mixup: (B, 2, T, size) uint8 and "num_frames" (B, 2) int32.
 
     Frames behind num_frames are zeros. With config.video_frames V, features are also "video_" and name, (B, V, size)
-    uint8, and "num_video_frames" (B,) int32: frames of the whole video. targets: sparse, see yt8m.targets. info: "id"
+    uint8, and "num_video_frames" (B,) int32: frames of the whole video. targets: sparse, see yt8m.models.targets. info: "id"
     (B,) string, "start_time" and, for "all", "end_time" (B,) int32, seconds (0 for whole videos); the third part of an
     element for "video" and "rated" where ``with_info``.
 
@@ -222,7 +220,7 @@ def read_blocks(files, config, *, windows, interleaved=False, keep=None):
     interleaved: blocks of several files in turn, instead of file after file.
     """
     if config.skip_corrupt:
-        blocks = doctor.good_dataset(files, config, windows=windows).batch(tfrecord.BLOCK)
+        blocks = record_checks.good_dataset(files, config, windows=windows).batch(tfrecord.BLOCK)
     else:
         blocks = tfrecord.interleave_blocks(
             tf.data.Dataset.from_tensor_slices(files),

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from yt8m.data.doctor import explain_errors, good_dataset
+from yt8m.data.record_checks import explain_errors, good_dataset
 from yt8m.data.tfrecord import list_files, parse_context, record_dataset
-from yt8m.progress import Progress
+from yt8m.runtime.progress import Progress
 from yt8m.types import InputError
 
 

@@ -16,8 +16,8 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from yt8m.files import atomic_path
-from yt8m.types import InputError, QUANTIZED_OFFSET, QUANTIZED_SCALE, SEGMENT_SECONDS
+from yt8m.runtime.files import atomic_path
+from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, SEGMENT_SECONDS, InputError
 
 ID_KEYS = ("id", "video_id")
 BLOCK = 32

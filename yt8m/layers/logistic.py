@@ -6,7 +6,6 @@ from keras import ops
 
 from yt8m.layers.base import Layer
 
-
 PRIOR_LOGIT = -4.6
 """Bias that heads start from, a prior probability of 0.01: labels are rare, and from a bias of 0 learning that alone
 takes Adam thousands of steps (Lin et al. 2017, focal loss, section 3.3)."""

@@ -6,14 +6,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from yt8m.devices import replicas_in_sync
 from yt8m.layers.logistic import Logistic
 from yt8m.layers.masking import masked_mean
 from yt8m.layers.mixture_of_experts import MixtureOfExperts
-from yt8m.losses import rated_binary_crossentropy
 from yt8m.models import MODELS
-from yt8m.targets import dense_targets
-from yt8m.types import InputError, QUANTIZED_OFFSET, QUANTIZED_SCALE, SEGMENT_SECONDS
+from yt8m.models.losses import rated_binary_crossentropy
+from yt8m.models.targets import dense_targets
+from yt8m.runtime.devices import replicas_in_sync
+from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, SEGMENT_SECONDS, InputError
 
 HEADS = ("moe", "logistic")
 
@@ -32,7 +32,7 @@ class VideoModel(keras.Model):
 
     levels = ("frame",)
     pair_loss = staticmethod(rated_binary_crossentropy)
-    """Loss of pairs (example, class), a function of labels, probabilities and weights, see yt8m.losses."""
+    """Loss of pairs (example, class), a function of labels, probabilities and weights, see yt8m.models.losses."""
 
     fixed_frames = None
     """Frames that an example must have; None for any number."""
@@ -130,7 +130,7 @@ class VideoModel(keras.Model):
         raise InputError(f"head is {head!r}; valid: {', '.join(HEADS)}")
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Rated cross-entropy where ``y`` is a dict of targets, see yt8m.targets; otherwise what compile() was given."""
+        """Rated cross-entropy where ``y`` is a dict of targets, see yt8m.models.targets; otherwise what compile() was given."""
         if not isinstance(y, dict):
             return super().compute_loss(x, y, y_pred, sample_weight, training)
         loss = self.rated_loss(dense_targets(y, num_classes=self.num_classes), y_pred)
@@ -140,7 +140,7 @@ class VideoModel(keras.Model):
         return loss / replicas_in_sync()
 
     def rated_loss(self, targets, outputs):
-        """Loss of the outputs of ``call``, a float32 scalar; targets: dense, see yt8m.targets."""
+        """Loss of the outputs of ``call``, a float32 scalar; targets: dense, see yt8m.models.targets."""
         return self.pair_loss(targets["labels"], outputs, targets["rated"])
 
     def _dequantized(self, frames, frame_mask):

@@ -7,7 +7,7 @@ from yt8m.layers.frame_pooling import FramePooling
 from yt8m.layers.transformer_encoder import TransformerEncoder
 from yt8m.models import MODELS
 from yt8m.models.base import VideoModel
-from yt8m.types import InputError, SEGMENT_SECONDS
+from yt8m.types import SEGMENT_SECONDS, InputError
 
 
 @MODELS.register("frame_bert")

@@ -5,9 +5,9 @@ from keras import ops
 
 from yt8m.layers.logistic import Logistic
 from yt8m.layers.masking import masked_mean
-from yt8m.losses import distillation
 from yt8m.models import MODELS
 from yt8m.models.base import VideoModel
+from yt8m.models.losses import distillation
 from yt8m.models.nextvlad import NeXtVLADEncoder
 
 

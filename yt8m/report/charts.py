@@ -34,7 +34,7 @@ def line_chart(title, series, *, x_label, y_label, x_range=None, y_range=None):
 def reliability_chart(title, bins):
     """A figure of a reliability diagram: bars of the share of positives, dots of the mean score, counts below.
 
-    bins: as yt8m.diagnosis.calibration gives them.
+    bins: as yt8m.ranking.diagnosis.calibration gives them.
     """
     rows = _axes((0, 1), (0, 1), "mean score of the bin", "share rated positive")
     xs, ys = _xs(), _ys()

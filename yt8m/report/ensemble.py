@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from yt8m.ensembling import rank_overlap
+from yt8m.ensemble.fusion import rank_overlap
 from yt8m.report.charts import bars, heat_map, line_chart
 from yt8m.report.page import paragraph, section, write_page
 
@@ -12,7 +12,7 @@ from yt8m.report.page import paragraph, section, write_page
 def write_ensemble_report(path, submissions, *, search=None, depth=1000, class_range=None):
     """Writes the page.
 
-    submissions: paths of the submission files; search: the dict of a weights file (see yt8m.weights_file) or None;
+    submissions: paths of the submission files; search: the dict of a weights file (see yt8m.ensemble.weights_file) or None;
     depth: how many best segments of a class are compared between files; class_range: (first, end) of class ids.
     """
     parts = ensemble_parts(submissions, search=search, depth=depth, class_range=class_range)

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from yt8m import diagnosis
+from yt8m.ranking import diagnosis
+from yt8m.ranking.timelines import class_name
 from yt8m.report.charts import line_chart, reliability_chart
 from yt8m.report.page import cards, embed_json, paragraph, section, table, write_page
 from yt8m.report.timelines import timeline_part
-from yt8m.timelines import class_name
 
 _SHOWN = {
     "num_classes": "classes with positives", "num_rated": "rated pairs", "num_positive": "positives",

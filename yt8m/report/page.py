@@ -6,8 +6,8 @@ What comes from data goes through ``escape`` or ``embed_json``, and the script o
 import html
 import json
 
-from yt8m.files import write_text
 from yt8m.report.assets import SCRIPT, STYLE
+from yt8m.runtime.files import write_text
 
 
 def escape(text):

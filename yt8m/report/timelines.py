@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from yt8m.diagnosis import FALSE_ALARM, MISS
-from yt8m.evaluation import UNLISTED
+from yt8m.ranking.diagnosis import FALSE_ALARM, MISS
+from yt8m.ranking.evaluation import UNLISTED
+from yt8m.ranking.timelines import class_name
 from yt8m.report.page import escape
-from yt8m.timelines import class_name
 from yt8m.types import SEGMENT_SECONDS
 
 _LEVELS = 9
@@ -15,7 +15,7 @@ _MISTAKES = {FALSE_ALARM: ", a false alarm", MISS: ", a miss"}
 
 def timeline_part(timeline, ratings, *, note, class_names):
     """HTML of one video. timeline: a Timeline; ratings: dict of (class id, start) to (positive, mistake), see
-    yt8m.diagnosis.video_ratings; note: text behind the video's id; class_names: dict of class id to name.
+    yt8m.ranking.diagnosis.video_ratings; note: text behind the video's id; class_names: dict of class id to name.
     """
     chosen = timeline.take(_chosen_rows(timeline, ratings))
     end = max([timeline.end, *(start + SEGMENT_SECONDS for _, start in ratings if start >= timeline.end)])

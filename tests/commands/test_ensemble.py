@@ -1,0 +1,113 @@
+"""ensemble.py as a user runs it."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from benchmarks import plain
+from tests.helpers import ROOT
+from tests.helpers.submissions import write_case
+
+
+def run(folder, *arguments, status=0):
+    """(standard output, standard error) of ensemble.py; a status other than expected fails."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "ensemble.py"), *map(str, arguments)], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout, done.stderr
+
+
+@pytest.fixture
+def case(tmp_path):
+    paths, labels = write_case(tmp_path)
+    return tmp_path, ",".join(path.rpartition("/")[2] for path in paths), labels.name
+
+
+def test_fuses(case):
+    folder, names, _ = case
+    weights = ["--weights=1,2,0.5,1", "--w0=6.06"]
+    out, err = run(folder, f"--submissions={names}", *weights, "--output_file=o.csv", "--workers=1")
+    plain.fuse([folder / name for name in names.split(",")], folder / "slow.csv", weights=(1, 2, 0.5, 1), w0=6.06)
+    assert (folder / "o.csv").read_bytes() == (folder / "slow.csv").read_bytes()
+    assert json.loads(out)["num_classes"] == 5
+    assert "note: model1.csv lacks 1 of 5 classes: 3" in err
+
+
+def test_class_ranges_merge_to_the_whole(case):
+    folder, names, _ = case
+    common = [f"--submissions={names}", "--workers=1"]
+    run(folder, *common, "--output_file=whole.csv")
+    run(folder, *common, "--output_file=0.csv", "--classes=0:3")
+    run(folder, *common, "--output_file=1.csv", "--classes=3:250")
+    run(folder, "--merge", "1.csv", "0.csv", "--output_file=merged.csv")
+    assert (folder / "merged.csv").read_bytes() == (folder / "whole.csv").read_bytes()
+
+
+def test_searches_then_applies(case):
+    folder, names, labels = case
+    search = ["--search", f"--submissions={names}", f"--labels={labels}", "--search_method=greedy", "--workers=1"]
+    out, _ = run(folder, *search, "--num_folds=2", "--weights_file=w.json", "--output_file=o.csv", "--report=r.html")
+    found, fused = map(json.loads, out.splitlines())
+    assert fused["output_file"] == "o.csv"
+    value, _ = plain.score_rankings(plain.read(folder / "o.csv"), plain.read_labels(folder / labels))
+    assert found["map_at_k"] == pytest.approx(value, abs=1e-12)
+    assert found["cross_validation"]["folds"]
+    run(folder, f"--submissions={names}", "--weights_file=w.json", "--output_file=later.csv", "--workers=1")
+    assert (folder / "later.csv").read_bytes() == (folder / "o.csv").read_bytes()
+    text = (folder / "r.html").read_text()
+    assert text.count('role="img"') == 3 and "model0.csv" in text
+    _, err = run(folder, *search, "--seed=3", "--weights_file=w.json", status=2)
+    assert "choose another --weights_file" in err
+
+
+def test_checks(case):
+    folder, names, _ = case
+    out, _ = run(folder, "--check", *names.split(","))
+    assert out == "4 files, 0 errors\n"
+    (folder / "bad.csv").write_text("Class,Segments\n1,a:3\n")
+    out, _ = run(folder, "--check", "bad.csv", "model0.csv", status=1)
+    assert "bad.csv, line 2, class 1: error: segment 1, 'a:3': no multiple of 5 s" in out
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        ([], "--submissions=A.csv,B.csv must be given"),
+        (["--submissions=model0.csv"], "--output_file must be given"),
+        (["--submissions=model0.csv,model1.csv", "--weights=1", "--output_file=o.csv"], "1 weights for 2 submissions"),
+        (["--submissions=model0.csv", "--weights=x", "--output_file=o.csv"], "--weights=x: expected numbers"),
+        (["--submissions=model0.csv", "--w0=0", "--output_file=o.csv"], "w0 must be over 0"),
+        (["--submissions=nope.csv", "--output_file=o.csv"], "cannot read nope.csv: No such file"),
+        (["--submissions=labels.csv", "--output_file=o.csv"], "labels.csv, line 1: expected class_id"),
+        (["--submissions=model0.csv", "--output_file=model0.csv/o.csv"], "cannot write model0.csv/o.csv"),
+        (["--submissions=model0.csv", "--classes=5", "--output_file=o.csv"], "expected FIRST:END"),
+        (["--submissions=model0.csv", "--method=median", "--output_file=o.csv"], "value should be one of"),
+        (["--submissions=model0.csv", "--method=mean", "--output_file=o.csv"], "model0.csv has no scores"),
+        (["--submissions=model0.csv", "--search"], "--search needs --labels"),
+        (["--submissions=model0.csv", "--search", "--labels=labels.csv"], "or what it finds is lost"),
+        (["--submissions=model0.csv", "model1.csv", "--output_file=o.csv"], "unexpected argument 'model1.csv'"),
+        (["--check"], "give either --check or --merge"),
+        (["--merge", "model0.csv"], "--output_file must be given"),
+        (["--merge", "model0.csv", "model1.csv", "--output_file=o.csv"], "has no scores to merge by"),
+    ],
+)
+def test_bad_commands(case, arguments, sentence):
+    folder, _, _ = case
+    _, err = run(folder, *arguments, status=2)
+    assert sentence in err
+    assert len(err.strip().splitlines()[-1]) < 300
+    assert not (folder / "o.csv").exists()
+
+
+def test_help_is_quick(tmp_path):
+    start = time.monotonic()
+    done = subprocess.run([sys.executable, str(ROOT / "ensemble.py"), "--help"], capture_output=True, text=True)
+    assert time.monotonic() - start < 3
+    assert "--submissions" in done.stdout
+    imported = "import sys, ensemble; assert not {'numpy', 'tensorflow', 'bayes_opt'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", imported], cwd=ROOT, check=True)

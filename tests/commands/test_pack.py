@@ -1,0 +1,60 @@
+"""yt8m-pack as it is typed."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.helpers import ROOT
+from yt8m.data.tfrecord import list_files, probe
+
+
+def command(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "yt8m.commands.pack", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
+    )
+
+
+@pytest.fixture
+def arrays(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b", "c"):
+        np.savez(tmp_path / "in" / f"{name}.npz", clip=rng.normal(0, 9, (8, 4)), sound=np.zeros((8, 2), np.uint8))
+    (tmp_path / "labels.csv").write_text("video_id,class\na,Cat\nb,0\nzz,0\n")
+    (tmp_path / "names.csv").write_text("Index,Name\n0,Car\n1,Cat\n")
+    return tmp_path
+
+
+def test_records_come_out(arrays):
+    result = command(
+        f"--input_data_pattern={arrays}/in/*.npz", f"--output_dir={arrays}/out", f"--labels_csv={arrays}/labels.csv",
+        f"--vocabulary={arrays}/names.csv", "--pca=clip:3", "--prefix=train",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    found = probe(list_files(f"{arrays}/out/train*.tfrecord"))
+    assert found.features == {"clip": 3, "sound": 2} and found.has_labels
+    assert "packed 3 videos with 0 ratings into 1 file(s)" in result.stdout and "1 of 3 videos are not in" in result.stdout
+    assert "labels.csv has 1 videos without files, the first zz" in result.stderr
+    assert (arrays / "out" / "clip.projection.npz").exists()
+
+
+def test_much_that_is_cut_is_said(arrays):
+    result = command(f"--features=clip:{arrays}/in/*.npz", f"--output_dir={arrays}/out")
+    assert result.returncode == 0 and "of the values of clip were outside [-2, 2]" in result.stderr
+    assert "--standardize=clip or --pca scales them" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "flag, sentence",
+    [
+        ("--pca=clip:many", "--pca=clip:many is not understood: give NAME:VALUE, as in rgb:1024"),
+        ("--pca=clap:2", "there is no feature clap; there are clip, sound"),
+        ("--features=x:y", "give either --features, once for each, or --input_data_pattern"),
+        ("--rate_the_rest", "--rate_the_rest needs --intervals_csv"),
+    ],
+)
+def test_flags_that_make_no_sense(arrays, flag, sentence):
+    result = command(f"--input_data_pattern={arrays}/in/*.npz", f"--output_dir={arrays}/out", flag)
+    assert result.returncode == 2 and result.stderr.splitlines()[-1].endswith(sentence)

@@ -1,0 +1,267 @@
+"""The scripts as a user types them: the job end to end, and what they say to bad input."""
+
+import collections
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.helpers import ROOT
+from yt8m.config import DataConfig
+from yt8m.data.labels import read_rated_labels
+from yt8m.data.splits import split_files
+from yt8m.data.tfrecord import list_files
+from yt8m.ranking.evaluation import evaluate_submission
+from yt8m.ranking.rated_labels import RatedLabels
+from yt8m.ranking.submission import write_submission
+
+SCRIPTS = ("train", "eval", "inference", "ensemble", "export", "tune", "selftrain")
+
+
+def script(name, *arguments):
+    return subprocess.run(
+        [sys.executable, str(ROOT / f"{name}.py"), *map(str, arguments)], capture_output=True, text=True, timeout=300
+    )
+
+
+def passed(name, *arguments):
+    result = script(name, *arguments)
+    assert result.returncode == 0, result.stderr
+    return result
+
+
+def refused(name, *arguments):
+    """The one sentence that a script refuses its input with."""
+    result = script(name, *arguments)
+    assert result.returncode == 2, result.stderr
+    *_, sentence = result.stderr.strip().splitlines()
+    assert sentence.startswith(f"{name}.py: error: ") and "Traceback" not in result.stderr
+    return sentence
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_help_is_quick_and_whole(name):
+    code = (
+        f"import sys, runpy; sys.argv = ['{name}.py', '--help']\n"
+        f"try: runpy.run_path('{name}.py', run_name='__main__')\n"
+        "except SystemExit as stop: assert not stop.code, stop.code\n"
+        "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules\n"
+    )
+    start = time.monotonic()
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert time.monotonic() - start < 10
+    flags = [line for line in result.stdout.splitlines() if line.startswith("  --")]
+    assert len(flags) > 5
+    assert all(line.partition(":")[2].strip() for line in flags)
+
+
+@pytest.fixture(scope="module")
+def finetuned(demo_data, tmp_path_factory):
+    """Folder of a run: pre-trained, then fine-tuned from that."""
+    root = tmp_path_factory.mktemp("runs")
+    num_classes = json.loads((demo_data / "manifest.json").read_text())["num_classes"]
+    passed(
+        "train",
+        "--model=gated_netvlad",
+        '--model_config={"num_clusters": 2, "hidden_size": 16, "num_mixtures": 1}',
+        f"--train_data_pattern={demo_data}/train/*.tfrecord",
+        f"--num_classes={num_classes}",
+        "--num_frames=10",
+        "--num_epochs=1",
+        f"--train_dir={root}/pretrained",
+    )
+    passed(
+        "train",
+        f"--init_from={root}/pretrained",
+        "--segment_labels",
+        f"--train_data_pattern={demo_data}/validate/*.tfrecord",
+        "--holdout_files=1",
+        "--num_epochs=1",
+        "--batch_size=16",
+        f"--train_dir={root}/finetuned",
+    )
+    return root / "finetuned"
+
+
+def test_the_job_end_to_end(finetuned, demo_data, tmp_path):
+    features = ("--feature_names=rgb,audio", "--feature_sizes=1024,128")
+    table = f"--per_class_csv={tmp_path}/classes.csv"
+    scored = json.loads(passed("eval", f"--train_dir={finetuned}", table, *features).stdout)
+    assert 0 < scored["map_at_k"] <= 1 and (tmp_path / "classes.csv").exists()
+    common = (
+        f"--train_dir={finetuned}",
+        f"--input_data_pattern={demo_data}/test/*.tfrecord",
+        f"--segment_label_ids_file={demo_data}/segment_label_ids.csv",
+    )
+    passed("inference", *common, "--tta=-1,1", f"--output_file={tmp_path}/a.csv")
+    passed("inference", *common, "--shift=1", "--border=reflect", f"--output_file={tmp_path}/b.csv.gz")
+    labels = f"--labels={demo_data}/test_labels.csv"
+    submissions = f"--submissions={tmp_path}/a.csv,{tmp_path}/b.csv.gz"
+    passed("ensemble", submissions, "--weights=1,2", f"--output_file={tmp_path}/fused.csv")
+    fused = json.loads(passed("eval", f"--submission={tmp_path}/fused.csv", labels).stdout)
+    searched = passed(
+        "ensemble", "--search", submissions, labels, "--search_steps=5", "--num_folds=0",
+        f"--weights_file={tmp_path}/w.json", f"--output_file={tmp_path}/best.csv",
+    )  # fmt: skip
+    found = json.loads(searched.stdout.splitlines()[0])
+    best = json.loads(passed("eval", f"--submission={tmp_path}/best.csv", labels).stdout)
+    assert best["map_at_k"] == pytest.approx(found["map_at_k"], abs=1e-9)
+    assert 0 < fused["map_at_k"] <= best["map_at_k"] + 1e-9
+    passed("inference", *common, "--nosegment_labels", "--top_k=3", f"--output_file={tmp_path}/videos.csv")
+    header, first, *_ = (tmp_path / "videos.csv").read_text().splitlines()
+    assert header == "VideoId,LabelConfidencePairs" and len(first.split(",")[1].split()) == 6
+
+
+@pytest.mark.slow
+def test_views_and_filters_at_inference(finetuned, demo_data, tmp_path):
+    """What is printed is MAP@K of the file, and of that without filters."""
+    common = (
+        f"--train_dir={finetuned}",
+        f"--input_data_pattern={demo_data}/test/*.tfrecord",
+        f"--segment_label_ids_file={demo_data}/segment_label_ids.csv",
+        "--tta_views=dilute,enlarge",
+    )
+    passed("inference", *common, f"--output_file={tmp_path}/plain.csv")
+    filters = ("--video_filter_top_n=4", "--video_filter_pooling=mean", "--skip_first_segments=1")
+    labels = f"--labels={demo_data}/test_labels.csv"
+    said = passed("inference", *common, *filters, labels, f"--output_file={tmp_path}/filtered.csv").stdout
+    rated = RatedLabels.from_csv(demo_data / "test_labels.csv")
+    scores = [evaluate_submission(tmp_path / f"{name}.csv", rated).map_at_k for name in ("filtered", "plain")]
+    assert f"MAP@100000 is {scores[0]:.4f} with the filters, {scores[1]:.4f} without" in said and scores[0] != scores[1]
+
+
+@pytest.mark.slow
+def test_a_model_of_the_whole_video_is_trained_and_ranks(demo_data, tmp_path):
+    small = {"num_layers": 1, "num_heads": 2, "feed_forward_size": 8, "hidden_size": 8}
+    settings = {"segment_model": "moe", "context_config": small, "context_size": 4, "num_mixtures": 1}
+    passed(
+        "train", "--model=video_context", f"--model_config={json.dumps(settings)}", "--segment_labels", "--num_epochs=1",
+        f"--train_data_pattern={demo_data}/validate/*.tfrecord", "--holdout_files=2", f"--train_dir={tmp_path}/run",
+        "--num_classes=30", "--augment_shift=1", "--augment_enlarge", "--frame_dropping=0.1", "--mixup=0.2",
+    )  # fmt: skip
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["data"]["video_frames"] == 30 and config["data"]["video_radius"] is None
+    augment = {name: value for name, value in config["train"]["augment"].items() if value}
+    assert augment == {"shift": 1, "enlarge": True, "frame_dropping": 0.1, "mixup": 0.2}
+    common = (f"--train_dir={tmp_path}/run", f"--input_data_pattern={demo_data}/test/*.tfrecord", "--tta=-1,1")
+    passed("inference", *common, f"--output_file={tmp_path}/a.csv")
+    assert len((tmp_path / "a.csv").read_text().splitlines()) == 31
+def test_a_submission_is_scored_on_the_side_of_the_split_that_it_ranks(demo_data, tmp_path):
+    files = list_files(f"{demo_data}/validate/*.tfrecord")
+    config = DataConfig(num_classes=30)
+    rankings, positives = {}, collections.Counter()
+    for segment, class_id, score in zip(*read_rated_labels(split_files(files, holdout_files=3, seed=4)[1], config)):
+        rankings.setdefault(int(class_id), []).append((-score, segment))
+    for _, class_id, score in zip(*read_rated_labels(files, config)):
+        positives[int(class_id)] += score
+    listed = {class_id: sum(score < 0 for score, _ in entries) for class_id, entries in rankings.items()}
+    write_submission(tmp_path / "s.csv", {c: [s for _, s in sorted(entries)] for c, entries in rankings.items()})
+    shares = [listed.get(class_id, 0) / count for class_id, count in positives.items() if count]
+    common = (f"--labels={demo_data}/validate/*.tfrecord", "--holdout_files=3", "--seed=4")
+    whole = evaluate_submission(tmp_path / "s.csv", RatedLabels(*read_rated_labels(files, config))).summary()
+    assert whole["map_at_k"] == pytest.approx(sum(shares) / len(shares)) and whole["map_at_k"] < 0.8
+    side = json.loads(passed("eval", f"--submission={tmp_path}/s.csv", *common, "--split=holdout").stdout)
+    assert side["map_at_k"] == 1 and side["num_positive"] == sum(listed.values()) < whole["num_positive"]
+    search = ("--search", "--search_method=greedy", "--num_folds=0", f"--weights_file={tmp_path}/w.json")
+    found = passed("ensemble", f"--submissions={tmp_path}/s.csv,{tmp_path}/s.csv", *search, *common, "--split=holdout")
+    assert json.loads(found.stdout.splitlines()[0])["map_at_k"] == 1
+    said = refused("eval", f"--submission={tmp_path}/s.csv", f"--labels={demo_data}/test_labels.csv", "--split=holdout")
+    assert "--split=holdout is for --labels that are TFRecord files" in said
+
+
+def test_reports_hold_what_eval_prints(finetuned, demo_data, tmp_path):
+    report = tmp_path / "r.html"
+    common = (f"--train_dir={finetuned}", f"--report={report}")
+    printed = json.loads(passed("eval", *common, f"--vocabulary={demo_data}/vocabulary.csv").stdout)
+    page = report.read_text()
+    assert json.loads(page.partition('id="results">')[2].partition("</script>")[0]) == printed
+    assert {"map_at_k", "interval", "loss"} <= set(printed)
+    assert "Holdout MAP@K" in page and page.count('class="video"') > 0
+    assert page.count('data-name="') > 0 and 'data-name="class ' not in page
+    printed = json.loads(passed("eval", *common, "--nosegment_labels").stdout)
+    assert "GAP@20" in report.read_text() and f"{printed['gap_at_20']:.5f}" in report.read_text()
+    said = refused("eval", "--submission=a.csv", f"--labels={demo_data}/test_labels.csv", "--calibrate=platt")
+    assert "--calibrate is for a model" in said
+
+
+@pytest.mark.parametrize(
+    "flags, sentence",
+    [
+        (("--tta=1,-2",), "--tta=1,-2: the first shift must not be greater"),
+        (("--tta=1,-2,3",), "--tta=1,-2,3 is not a range of shifts"),
+        (("--tta=-1,1", "--shift=0"), "--shift and --tta contradict"),
+        (("--format=parquet",), "--format=parquet contradicts --output_file"),
+        (("--feature_names=rgb", "--model=gated_netvlad"), "--feature_names=rgb contradicts the run, which was trained"),
+        (("--split=holdout",), "--split=holdout needs --holdout_files"),
+        (("--tta_views=mirror",), "--tta_views=mirror: give some of dilute, enlarge"),
+        (("--video_predictions=a.csv",), "--video_predictions needs --video_filter_top_n"),
+        (("--input_data_pattern=/nowhere/*",), "/nowhere/*"),
+    ],
+)
+def test_inference_refuses(finetuned, demo_data, tmp_path, flags, sentence):
+    common = {
+        "--train_dir": finetuned,
+        "--input_data_pattern": f"{demo_data}/test/*.tfrecord",
+        "--output_file": tmp_path / "out.csv",
+    }
+    given = {flag.partition("=")[0] for flag in flags}
+    said = refused("inference", *(f"{k}={v}" for k, v in common.items() if k not in given), *flags)
+    assert sentence in said
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_truncated_record_is_named_or_skipped(finetuned, demo_data, tmp_path):
+    whole = list_files(f"{demo_data}/test/*.tfrecord")[0]
+    cut = tmp_path / "cut.tfrecord"
+    with open(whole, "rb") as file:
+        cut.write_bytes(file.read()[:-100])
+    common = (f"--train_dir={finetuned}", f"--input_data_pattern={cut}", f"--output_file={tmp_path}/out.csv")
+    said = refused("inference", *common)
+    assert str(cut) in said and "record" in said and not (tmp_path / "out.csv").exists()
+    skipped = passed("inference", *common, "--skip_corrupt")
+    assert "1 corrupt" in skipped.stderr and (tmp_path / "out.csv").exists()
+
+
+def test_broken_checkpoints_are_named(finetuned, tmp_path):
+    said = refused("eval", f"--train_dir={tmp_path}")
+    assert "not the folder of a training run" in said
+    (tmp_path / "config.json").write_bytes((finetuned / "config.json").read_bytes())
+    (tmp_path / "best.keras").write_bytes(b"not a model")
+    assert "best.keras cannot be loaded" in refused("eval", f"--train_dir={tmp_path}")
+
+
+@pytest.mark.parametrize(
+    "flags, sentence",
+    [
+        (("--model=frame_bart",), "did you mean frame_bert"),
+        (("--preset=BERT",), "BERT_L2h12"),
+        (("--model=moe", "--model_config={"), "--model_config is not JSON"),
+        (("--model=moe", '--model_config={"mixtures": 2}'), "no hyperparameter mixtures; known: num_mixtures"),
+        (("--model=moe", "--feature_names=rgb,audio", "--feature_sizes=1000,128"), "rgb"),
+        (("--model=moe", "--num_classes=3"), "outside [0, 3)"),
+        (("--model=moe", "--batch_size=0"), "batch_size is 0"),
+        (("--model=moe", "--learning_rate=1"), "learning_rate"),
+        (("--model=moe", "--augment_shift=1"), "are views of segments: set segment_labels"),
+        ((), "no model is named"),
+    ],
+)
+def test_train_refuses(demo_data, tmp_path, flags, sentence):
+    said = refused(
+        "train", f"--train_data_pattern={demo_data}/train/*.tfrecord", f"--train_dir={tmp_path}/run", *flags
+    )
+    assert sentence in said
+
+
+def test_an_unwritable_output_is_found_before_the_work(finetuned, demo_data, tmp_path):
+    (tmp_path / "file").write_text("")
+    said = refused(
+        "inference",
+        f"--train_dir={finetuned}",
+        f"--input_data_pattern={demo_data}/test/*.tfrecord",
+        f"--output_file={tmp_path}/file/out.csv",
+    )
+    assert "cannot write" in said

@@ -1,0 +1,115 @@
+"""The synthetic set: what the real set's readers see in it."""
+
+import csv
+import hashlib
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from yt8m.config import DataConfig
+from yt8m.data.labels import read_rated_labels, read_video_labels
+from yt8m.data.making import synthetic
+from yt8m.data.pipeline import make_dataset
+from yt8m.data.tfrecord import dequantize, list_files, probe
+from yt8m.models.targets import rated_pairs
+from yt8m.types import InputError, Segment
+from yt8m.vocabulary import read_class_names, read_segment_class_ids
+
+CONFIG = DataConfig(num_classes=len(synthetic.NAMES), num_frames=60)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("demo")
+    synthetic.write_demo(path, seed=1, size="tiny")
+    return path
+
+
+def files(folder, split):
+    return list_files(f"{folder}/{split}/*.tfrecord")
+
+
+def digests(folder):
+    paths = sorted(path for path in pathlib.Path(folder).rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def test_the_same_seed_gives_the_same_files(folder, tmp_path):
+    synthetic.write_demo(tmp_path, seed=1, size="tiny")
+    assert digests(tmp_path) == digests(folder)
+    synthetic.write_demo(tmp_path, seed=2, size="tiny")
+    assert digests(tmp_path)["train/train0000.tfrecord"] != digests(folder)["train/train0000.tfrecord"]
+
+
+def test_splits_show_what_they_should(folder):
+    for split, labels, ratings in (("train", True, False), ("validate", True, True), ("test", False, False)):
+        found = probe(files(folder, split))
+        assert found.features == {"audio": 128, "rgb": 1024} and found.id_key == "id"
+        assert (found.has_labels, found.has_segment_labels) == (labels, ratings)
+
+
+def test_manifest_counts(folder):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert [manifest[split]["videos"] for split in ("train", "validate", "test")] == [32, 24, 16]
+    assert manifest["validate"]["files"] == len(files(folder, "validate")) == 8
+    assert manifest["validate"]["ratings"] == len(read_rated_labels(files(folder, "validate"), CONFIG)[0])
+    lengths = [
+        n for features, _ in make_dataset(files(folder, "train"), CONFIG, windows="video", batch_size=8)
+        for n in features["num_frames"].numpy()
+    ]
+    assert sum(lengths) == manifest["train"]["frames"] and min(lengths) >= 20 and max(lengths) <= 60
+
+
+def test_ratings_are_of_segments_of_labelled_videos(folder):
+    segments, classes, scores = read_rated_labels(files(folder, "validate"), CONFIG)
+    labels = dict(zip(*read_video_labels(files(folder, "validate"), CONFIG)))
+    for name, label in zip(segments, classes):
+        segment = Segment.parse(name)
+        assert segment.start_time % 5 == 0 and label in labels[segment.video_id] and label in synthetic.SEGMENT_CLASSES
+    assert len(set(zip(segments, classes))) == len(segments) and set(scores) == {0.0, 1.0}
+
+
+def test_test_labels_name_segments_of_the_test_files(folder):
+    batches = make_dataset(files(folder, "test"), CONFIG, windows="all", batch_size=64)
+    present = {
+        f"{name.decode()}:{start}"
+        for _, info in batches
+        for name, start in zip(info["id"].numpy(), info["start_time"].numpy())
+    }
+    rows = list(csv.reader((folder / "test_labels.csv").read_text().splitlines()))
+    assert len(rows) > 30 and {segment for segment, _, _ in rows} <= present
+    assert {score for _, _, score in rows} == {"0", "1"}
+
+
+def test_vocabulary_files(folder):
+    assert read_class_names(folder / "vocabulary.csv") == dict(enumerate(synthetic.NAMES))
+    ids = read_segment_class_ids(folder / "segment_label_ids.csv", num_classes=len(synthetic.NAMES))
+    assert ids == synthetic.SEGMENT_CLASSES and len(ids) == 20
+
+
+def test_pairs_look_alike_and_sound_different():
+    world = synthetic._World(np.random.default_rng(0))
+    for name, low, high in (("rgb", 0.75, 1.0), ("audio", -0.4, 0.4)):
+        action = world.action[name]
+        cosine = [a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a, b in zip(action[::2], action[1::2])]
+        assert low < np.mean(cosine) < high
+
+
+def test_activity_can_be_seen_in_the_frames(folder):
+    """The direction of a class separates its positive from its negative segments, though far from perfectly."""
+    world = synthetic._World(np.random.default_rng([1, 0]))
+    direction = np.concatenate([world.action[name] @ world.basis[name] for name in ("rgb", "audio")], axis=1)
+    gaps = []
+    for features, targets in make_dataset(files(folder, "validate"), CONFIG, windows="rated", batch_size=256):
+        frames = np.concatenate([dequantize(features[name].numpy()) for name in ("rgb", "audio")], axis=2)
+        scores = (frames.mean(axis=1) @ direction.T) / np.linalg.norm(direction, axis=1)
+        rows, classes, labels = rated_pairs({name: values.numpy() for name, values in targets.items()})
+        gaps.append(scores[rows, classes][labels > 0.5].mean() - scores[rows, classes][labels <= 0.5].mean())
+    assert np.mean(gaps) > 0.5
+
+
+def test_unknown_size(tmp_path):
+    with pytest.raises(InputError, match="no demo of size 'huge'; valid: tiny, small"):
+        synthetic.write_demo(tmp_path, size="huge")

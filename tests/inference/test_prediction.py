@@ -1,0 +1,308 @@
+import json
+
+import numpy as np
+import pytest
+
+from tests.helpers.twins import window_twin
+from yt8m.config import DataConfig, ModelConfig
+from yt8m.data.splits import Source
+from yt8m.data.tfrecord import FrameRecord, write_records
+from yt8m.inference import prediction
+from yt8m.inference.model_evaluation import evaluate_model
+from yt8m.inference.prediction import Scorer, predict_segments, predict_videos
+from yt8m.models import MODELS
+from yt8m.models.base import build_model
+from yt8m.ranking.evaluation import evaluate_submission
+from yt8m.ranking.filters import SegmentFilter
+from yt8m.ranking.metrics import gap, hit_at_one
+from yt8m.ranking.rated_labels import RatedLabels
+from yt8m.ranking.submission import SubmissionWriter
+from yt8m.ranking.video_predictions import write_video_predictions
+from yt8m.runtime.parts import PartsFolder
+from yt8m.types import InputError
+
+CONFIG = DataConfig(feature_names=("rgb",), feature_sizes=(6,), num_classes=4, num_frames=30)
+CLASS_IDS = (3, 1)
+LENGTHS = {"short": 3, "even": 10, "ragged": 23, "one": 1, "a:b": 17}
+
+
+@pytest.fixture(scope="module")
+def videos():
+    random = np.random.default_rng(0)
+    return {name: random.integers(0, 256, (length, 6), dtype=np.uint8) for name, length in LENGTHS.items()}
+
+
+@pytest.fixture(scope="module")
+def source(videos, tmp_path_factory):
+    path = tmp_path_factory.mktemp("videos") / "a.tfrecord"
+    records = [
+        FrameRecord(
+            video_id=name,
+            features={"rgb": frames},
+            labels=(i % 4,),
+            segments=tuple((start, c, float((start + c + i) % 2)) for start in range(0, len(frames), 5) for c in (1, 3)),
+        )
+        for i, (name, frames) in enumerate(videos.items())
+    ]
+    write_records(path, records)
+    return Source((str(path),))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build_model(ModelConfig(name="moe", hyperparameters={"num_mixtures": 2}), CONFIG)
+
+
+def slow_scores(model, videos, views):
+    """Segment -> scores, a window at a time, clamped at the borders, averaged over the views."""
+    scores = {}
+    for name, frames in videos.items():
+        for start in range(0, len(frames), 5):
+            found = []
+            for view in views:
+                window = frames[window_twin(start, len(frames), view, "clamp")]
+                batch = {"rgb": window[None], "num_frames": np.array([len(window)], np.int32)}
+                found.append(np.asarray(model(batch))[0])
+            scores[f"{name}:{start}"] = np.mean(found, axis=0)
+    return scores
+
+
+@pytest.mark.parametrize("views", [(0,), (1,), (-2, -1, 0, 1), (0, "dilute", "enlarge")])
+@pytest.mark.parametrize("batch_size", [1, 4, 64])
+def test_segments_equal_a_window_at_a_time(model, videos, source, views, batch_size):
+    expected = slow_scores(model, videos, views)
+    top = predict_segments(model, source, CONFIG, class_ids=CLASS_IDS, views=views, batch_size=batch_size)
+    found = {class_id: dict(zip(segments.texts(), scores)) for class_id, segments, scores in top}
+    assert list(found) == [1, 3]
+    for class_id, segments in found.items():
+        assert set(segments) == set(expected)
+        assert list(segments.values()) == sorted(segments.values(), reverse=True)
+        for segment, score in segments.items():
+            assert score == pytest.approx(expected[segment][class_id], abs=1e-5)
+
+
+def test_a_model_of_five_frames_takes_no_longer_view(source):
+    bert = {"num_layers": 1, "num_heads": 2, "feed_forward_size": 8, "pooling": "concat"}
+    model = build_model(ModelConfig(name="frame_bert", hyperparameters=bert), CONFIG)
+    with pytest.raises(InputError, match="^this frame_bert takes segments of 5 frames, and the view enlarge has 9: leave"):
+        predict_segments(model, source, CONFIG, class_ids=CLASS_IDS, views=(0, "enlarge"))
+    predict_segments(model, source, CONFIG, class_ids=CLASS_IDS, views=(0, "dilute"))
+
+
+def test_all_views_are_seen_beside_the_same_whole_video(videos, source):
+    config = CONFIG.replace(video_frames=4)
+    settings = {"segment_model": "moe", "context_model": "moe", "num_mixtures": 2, "context_size": 3}
+    model = build_model(ModelConfig(name="video_context", hyperparameters=settings), config)
+    top = predict_segments(model, source, config, class_ids=CLASS_IDS, views=(-1, "enlarge"), batch_size=4)
+    found = {class_id: dict(zip(segments.texts(), scores)) for class_id, segments, scores in top}
+    for name, frames in videos.items():
+        count = min(4, len(frames))
+        beside = frames[[int((slot + 0.5) * len(frames) / count) for slot in range(count)]]
+        for start in range(0, len(frames), 5):
+            scores = []
+            for view in (-1, "enlarge"):
+                window = frames[window_twin(start, len(frames), view, "clamp")]
+                batch = {"rgb": window[None], "num_frames": np.array([len(window)], np.int32)}
+                batch |= {"video_rgb": beside[None], "num_video_frames": np.array([count], np.int32)}
+                scores.append(np.asarray(model(batch))[0])
+            for class_id in CLASS_IDS:
+                expected = np.mean(scores, axis=0)[class_id]
+                assert found[class_id][f"{name}:{start}"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_top_n_and_top_k_cut(model, videos, source):
+    expected = slow_scores(model, videos, (0,))
+    top = predict_segments(model, source, CONFIG, class_ids=(0, 1, 2, 3), top_n=3, top_k=2, batch_size=4)
+    for class_id, segments, _ in top:
+        allowed = [s for s, row in expected.items() if class_id in np.argsort(-row, kind="stable")[:2]]
+        assert segments.texts() == sorted(allowed, key=lambda s: -expected[s][class_id])[:3]
+
+
+def test_nothing_is_compiled_twice(model, source):
+    calls = []
+
+    class Counting(type(model)):
+        def call(self, inputs, training=None):
+            calls.append(1)
+            return super().call(inputs, training=training)
+
+    counting = Counting(feature_sizes=CONFIG.features, num_classes=4, num_mixtures=2)
+    counting.build()
+    scorer = Scorer(counting, batch_size=4)
+    batch = {"rgb": np.zeros((4, 5, 6), np.uint8), "num_frames": np.full(4, 5, np.int32)}
+    scorer(batch)
+    warm = len(calls)
+    for rows in (4, 1, 3):
+        assert scorer({name: values[:rows] for name, values in batch.items()}).shape == (rows, 4)
+    assert len(calls) == warm
+
+
+def test_video_predictions_and_their_file(model, source, tmp_path):
+    predictions = list(predict_videos(model, source, CONFIG, top_k=2, batch_size=2))
+    assert [video_id for video_id, _, _ in predictions] == list(LENGTHS)
+    for _, classes, confidences in predictions:
+        assert len(classes) == 2 and confidences[0] >= confidences[1]
+    assert write_video_predictions(tmp_path / "v.csv", predictions) == 5
+    header, first, *_ = (tmp_path / "v.csv").read_text().splitlines()
+    assert header == "VideoId,LabelConfidencePairs"
+    _, classes, confidences = predictions[0]
+    assert first == f"short,{classes[0]} {confidences[0]:.6f} {classes[1]} {confidences[1]:.6f}"
+
+
+@pytest.fixture
+def parts(videos, tmp_path, monkeypatch):
+    """Source of a file a video, each of them a part with a batch of two or more."""
+    monkeypatch.setattr(prediction, "_BATCHES_PER_PART", 1)
+    files = [str(tmp_path / f"{place}.tfrecord") for place in range(6)]
+    for place, (path, (name, frames)) in enumerate(zip(files, [*videos.items(), ("last", videos["ragged"][::-1])])):
+        write_records(path, [FrameRecord(video_id=name, features={"rgb": frames}, labels=(place % 4,))])
+    return Source(tuple(files))
+
+
+def listed(top):
+    return [(class_id, segments.texts(), scores.tolist()) for class_id, segments, scores in top]
+
+
+def segments_of(model, source, **options):
+    options = {"class_ids": CLASS_IDS, "views": (-1, 0), "batch_size": 2} | options
+    return listed(predict_segments(model, source, CONFIG, **options))
+
+
+def videos_of(model, source, **options):
+    rows = predict_videos(model, source, CONFIG.replace(max_frames=5), top_k=2, batch_size=1, **options)
+    return [(video_id, classes.tolist(), scores.tolist()) for video_id, classes, scores in rows]
+
+
+def counted(monkeypatch, *, most=None):
+    """List that grows by the rows of each batch that is scored; batch number ``most`` fails."""
+    batches = []
+    score = Scorer.__call__
+
+    def scored(self, features):
+        if len(batches) == most:
+            raise InputError("stopped")
+        batches.append(len(features["rgb"]))
+        return score(self, features)
+
+    monkeypatch.setattr(Scorer, "__call__", scored)
+    return batches
+
+
+@pytest.mark.parametrize("predicted", [segments_of, videos_of])
+def test_finished_parts_are_not_done_again(model, parts, tmp_path, monkeypatch, capsys, predicted):
+    expected = predicted(model, parts)
+    monkeypatch.setattr(prediction, "_PARTS_AT_A_TIME", 1)
+    folder = PartsFolder(tmp_path / "parts", identity=0)
+    with monkeypatch.context() as patched, pytest.raises(InputError, match="stopped"):
+        counted(patched, most=4)
+        predicted(model, parts, folder=folder)
+    finished = sorted(folder.finished)
+    assert finished and finished == list(range(len(finished)))
+    everything = counted(monkeypatch)
+    assert predicted(model, parts) == expected
+    whole = sum(everything)
+    everything.clear()
+    assert predicted(model, parts, folder=PartsFolder(tmp_path / "parts", identity=0)) == expected
+    skipped = sum(int(folder.load(number)["num_examples"]) for number in finished)
+    assert sum(everything) == whole - skipped < whole
+    total = len(list(folder.path.glob("part-*.npz")))
+    assert f"{len(finished)} of {total} parts are done: going on" in capsys.readouterr().err
+
+
+def test_parts_of_another_job_are_not_used(model, parts, tmp_path, capsys):
+    few = Source(parts.files[:2])
+    folder = PartsFolder(tmp_path / "parts", identity=0)
+    segments_of(model, few, folder=folder)
+    for change in ({"views": (0,)}, {"top_k": 1}):
+        assert segments_of(model, few, folder=folder, **change) == segments_of(model, few, **change)
+        assert "holds parts of another job: starting anew" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wanted", [SegmentFilter(top_n=1), SegmentFilter(skip_first=1, skip_last=1)], ids=["top", "ends"])
+def test_filters_rank_behind_whatever_the_batches_and_parts(model, parts, videos, tmp_path, wanted):
+    """Beside the ranking without a filter, and again from finished parts; each list has what is kept first."""
+    predicted = {}
+    for batch_size in (2, 64):
+        folder = PartsFolder(tmp_path / "parts", identity=0)
+        options = {"class_ids": CLASS_IDS, "batch_size": batch_size, "filters": [wanted, None], "folder": folder}
+        tops = predict_segments(model, parts, CONFIG, **options)
+        predicted[batch_size] = [[row[:2] for row in listed(top)] for top in tops]
+        again = predict_segments(model, parts, CONFIG, **options)
+        assert [listed(top) for top in again] == [listed(top) for top in tops]
+    assert predicted[2] == predicted[64]
+    scores = slow_scores(model, videos | {"last": videos["ragged"][::-1]}, (0,))
+    of_video = {}
+    for segment, row in scores.items():
+        of_video.setdefault(segment.rpartition(":")[0], {})[segment] = row
+    for column, (class_id, segments) in enumerate(predicted[2][0]):
+        kept = set()
+        for rows in of_video.values():
+            best = max(CLASS_IDS, key=lambda label: max(row[label] for row in rows.values()))
+            names = list(rows)[wanted.skip_first : len(rows) - wanted.skip_last]
+            kept |= set(names) if wanted.top_n is None or best == class_id else set()
+        expected = sorted(scores, key=lambda name: (name not in kept, -scores[name][class_id]))
+        assert segments == expected and 0 < len(kept) < len(expected)
+        assert sorted(predicted[2][1][column][1]) == sorted(segments) != predicted[2][1][column][1]
+
+
+def test_a_job_that_fails_at_once_leaves_no_folder(model, parts, tmp_path, monkeypatch):
+    counted(monkeypatch, most=0)
+    with pytest.raises(InputError, match="stopped"):
+        segments_of(model, parts, folder=PartsFolder(tmp_path / "parts", identity=0))
+    assert not (tmp_path / "parts").exists()
+
+
+def test_parts_share_one_shape_and_one_trace(parts, monkeypatch):
+    calls = []
+
+    class Traced(MODELS["moe"]):
+        def call(self, inputs, training=None):
+            calls.append(inputs["rgb"].shape)
+            return super().call(inputs, training=training)
+
+    model = Traced(feature_sizes=CONFIG.features, num_classes=4, num_mixtures=2)
+    model.build()
+    calls.clear()
+    monkeypatch.setattr(prediction, "_BATCHES_PER_PART", 1000)
+    whole = segments_of(model, parts, batch_size=64)
+    once = len(calls)
+    monkeypatch.setattr(prediction, "_BATCHES_PER_PART", 1)
+    calls.clear()
+    assert [row[1] for row in segments_of(model, parts, batch_size=3)] == [row[1] for row in whole]
+    assert len(calls) == once
+    assert {shape[0] for shape in calls if shape[0] is not None} == {3 * 2}
+
+
+def test_holdout_score_is_that_of_the_submission(model, videos, source, tmp_path):
+    results = evaluate_model(Scorer(model, batch_size=4), source, CONFIG, segment_labels=True)
+    with SubmissionWriter(tmp_path / "s.csv") as writer:
+        for class_id, segments, scores in predict_segments(model, source, CONFIG, class_ids=CLASS_IDS, batch_size=4):
+            writer.write(class_id, segments, scores=scores)
+    rows = [
+        (f"{name}:{start}", c, (start + c + i) % 2)
+        for i, (name, frames) in enumerate(videos.items())
+        for start in range(0, len(frames), 5)
+        for c in (1, 3)
+    ]
+    evaluation = evaluate_submission(tmp_path / "s.csv", RatedLabels(*zip(*rows)))
+    assert results["map_at_k"] == pytest.approx(evaluation.map_at_k, abs=1e-9)
+    assert results["num_rated"] == len(rows)
+
+
+def test_video_scores_are_the_metrics_on_all_videos(model, source):
+    results = evaluate_model(Scorer(model, batch_size=2), source, CONFIG, segment_labels=False, top_k=4)
+    scores = np.zeros((5, 4))
+    for i, (_, classes, confidences) in enumerate(predict_videos(model, source, CONFIG, top_k=4, batch_size=8)):
+        scores[i, classes] = confidences
+    labels = np.eye(4)[[0, 1, 2, 3, 0]]
+    assert results["gap_at_4"] == pytest.approx(gap(scores, labels, top_k=4), abs=1e-6)
+    assert results["hit_at_one"] == pytest.approx(hit_at_one(scores, labels))
+    json.dumps(results)
+
+
+def test_videos_without_labels_have_no_score(model, tmp_path):
+    write_records(tmp_path / "a.tfrecord", [FrameRecord(video_id="v", features={"rgb": np.zeros((9, 6), np.uint8)})])
+    with pytest.raises(InputError, match="have no labels"):
+        evaluate_model(
+            Scorer(model, batch_size=2), Source((str(tmp_path / "a.tfrecord"),)), CONFIG, segment_labels=False
+        )

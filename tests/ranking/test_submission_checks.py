@@ -1,0 +1,93 @@
+"""Every kind of fault is found, with its line and class; parts merge to what one run writes."""
+
+import random
+
+import numpy as np
+import pytest
+
+from yt8m.ranking.submission import Submission, write_submission
+from yt8m.ranking.submission_checks import check_submission, merge_submissions
+from yt8m.types import InputError
+
+
+def findings(path, **options):
+    return [str(finding).removeprefix(f"{path}").lstrip(", :") for finding in check_submission(path, **options)]
+
+
+def test_a_good_file_has_no_findings(tmp_path):
+    write_submission(tmp_path / "s.csv", {1: ["a:0", "b:5"], 7: ["a:295"]})
+    assert findings(tmp_path / "s.csv", expected_classes=(1, 7)) == []
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("1,a:0\n", ["line 1: warning: no header Class,Segments"]),
+        ("Class,Segments\n1,a:0 b:7 c:3\n",
+         ["line 2, class 1: error: segment 2, 'b:7': no multiple of 5 s, and 1 more off"]),
+        ("Class,Segments\n1,a:0 b:5 a:0\n", ["line 2, class 1: error: segment 3, 'a:0': listed before in this class"]),
+        ("Class,Segments\n1,a:0 b\n",
+         ["line 2, class 1: error: segment 2, 'b': not video_id:start_time with a start in seconds"]),
+        ("Class,Segments\n1,\n", ["line 2, class 1: warning: no segments"]),
+        ("Class,Segments\n\n1,a:0\n\r\n", ["line 2: warning: blank line", "line 4: warning: blank line"]),
+        ("Class,Segments\n1,a:0", ["warning: no line end at the end: the file may have been cut"]),
+        ("Class,Segments\n1," + " ".join(f"a:{5 * i}" for i in range(6)) + "\n",
+         ["line 2, class 1: error: 6 segments, more than 5"]),
+        ("Class,Segments\n1,a:0 b\0:5\n", None),
+    ],
+)
+def test_faults(tmp_path, text, expected):
+    (tmp_path / "s.csv").write_text(text)
+    found = findings(tmp_path / "s.csv", top_n=5)
+    if expected is None:
+        assert len(found) == 1 and "byte 0x00" in found[0] and "line 2" in found[0]
+    else:
+        assert found == expected
+
+
+def test_expected_classes(tmp_path):
+    write_submission(tmp_path / "s.csv", {1: ["a:0"], 3: ["a:0"]})
+    assert findings(tmp_path / "s.csv", expected_classes=(1, 2, 5)) == [
+        "line 3, class 3: error: this class is not expected", "error: 2 expected classes are missing: 2, 5"
+    ]
+
+
+def test_unreadable(tmp_path):
+    (found,) = check_submission(tmp_path / "none.csv")
+    assert found.is_error and "No such file" in found.message
+    write_submission(tmp_path / "s.parquet", {1: ["a:0"]}, scores={1: [np.nan]})
+    assert findings(tmp_path / "s.parquet") == ["class 1: error: a score is not a finite number"]
+
+
+def test_parts_by_class_merge_to_the_whole(tmp_path):
+    whole = {c: [f"v{i}:{5 * c}" for i in range(c + 2)] for c in range(5)}
+    write_submission(tmp_path / "whole.csv", whole)
+    write_submission(tmp_path / "a.csv", {c: whole[c] for c in (1, 4)})
+    write_submission(tmp_path / "b.csv.gz", {c: whole[c] for c in (0, 2, 3)})
+    assert merge_submissions([tmp_path / "a.csv", tmp_path / "b.csv.gz"], tmp_path / "merged.csv") == 5
+    assert (tmp_path / "merged.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+def test_parts_by_video_merge_by_score(tmp_path):
+    generator = random.Random(0)
+    scores = {f"v{i}:{5 * j}": np.float32(generator.randrange(20) / 8) for i in range(30) for j in range(3)}
+    parts = []
+    for part in range(3):
+        names = [name for name in scores if int(name[1:].split(":")[0]) % 3 == part]
+        names = sorted(names, key=lambda name: -scores[name])[:20]
+        parts.append(tmp_path / f"{part}.parquet")
+        write_submission(parts[-1], {4: names}, scores={4: [scores[name] for name in names]})
+    merge_submissions(parts, tmp_path / "merged.parquet", top_n=20)
+    listed = {text for path in parts for text in Submission(path)[4].texts()}
+    expected = sorted(listed, key=lambda n: (-scores[n], n.split(":")[0], int(n.split(":")[1])))[:20]
+    with Submission(tmp_path / "merged.parquet") as merged:
+        assert merged[4].texts() == expected
+        np.testing.assert_array_equal(merged[4].scores, [scores[name] for name in expected])
+
+
+def test_parts_without_scores_do_not_merge(tmp_path):
+    for name in ("a.csv", "b.csv"):
+        write_submission(tmp_path / name, {1: ["a:0"]})
+    with pytest.raises(InputError, match=r"a.csv, line 2 \(class 1\): this class is in 2 of the files"):
+        merge_submissions([tmp_path / "a.csv", tmp_path / "b.csv"], tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()

@@ -1,0 +1,128 @@
+"""Training on several devices and in several processes, each run a command of its own."""
+
+import importlib.util
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from tests.helpers import ROOT
+from yt8m.models import MODELS
+from yt8m.models.learner import Learner
+from yt8m.runtime.devices import place
+from yt8m.types import InputError
+
+needs_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed (extra [jax])")
+MODEL = {"num_layers": 1, "num_heads": 2, "hidden_size": 8, "feed_forward_size": 16, "num_mixtures": 1, "dropout": 0.0}
+
+
+def start(demo_data, folder, *options, environment=()):
+    command = [sys.executable, str(ROOT / "train.py"), "--model=frame_bert", f"--model_config={json.dumps(MODEL)}"]
+    command += ["--segment_labels", f"--train_data_pattern={demo_data}/validate/*.tfrecord", "--num_classes=30"]
+    command += ["--holdout_files=1", "--batch_size=16", "--max_steps=6", "--evaluate_steps=3", f"--train_dir={folder}"]
+    environment = os.environ | {"JAX_PLATFORMS": "cpu"} | dict(environment)
+    return subprocess.Popen([*command, *options], env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def finish(*processes):
+    for process in processes:
+        _, errors = process.communicate(timeout=240)
+        assert process.returncode == 0, errors
+
+
+def losses(folder):
+    return [json.loads(line)["loss"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def weights(folder):
+    state = json.loads((folder / "state.json").read_text())
+    assert len(MODELS) and Learner  # Loading finds what has been imported.
+    model = keras.saving.load_model(folder / state["checkpoint"], safe_mode=True, compile=False)
+    return [np.asarray(variable) for variable in model.trainable_variables]
+
+
+def assert_same_training(one, other, *, atol):
+    assert len(losses(one)) == 2
+    np.testing.assert_allclose(losses(one), losses(other), rtol=1e-4)
+    for value, expected in zip(weights(one), weights(other), strict=True):
+        np.testing.assert_allclose(value, expected, atol=atol)
+
+
+@pytest.fixture(scope="module")
+def single(demo_data, tmp_path_factory):
+    """A run on one device with TensorFlow."""
+    folder = tmp_path_factory.mktemp("single")
+    finish(start(demo_data, folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def single_jax(demo_data, single, tmp_path_factory):
+    """A run on one device with JAX, from the weights of the run with TensorFlow: the backends draw different ones."""
+    folder = tmp_path_factory.mktemp("single_jax")
+    finish(start(demo_data, folder, "--backend=jax", f"--init_from={single}"))
+    return folder
+
+
+def test_two_mirrored_devices_train_as_one(demo_data, single, tmp_path):
+    finish(start(demo_data, tmp_path, "--num_devices=2"))
+    assert_same_training(tmp_path, single, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=needs_jax)])
+def test_consistency_on_two_devices_is_that_on_one(demo_data, single, tmp_path, backend):
+    options = (f"--backend={backend}", f"--init_from={single}", f"--unlabelled_data_pattern={demo_data}/train/*.tfrecord")
+    options += ("--uda_weight=0.5", "--uda_confidence=0.5", "--mixup=0.2")
+    finish(start(demo_data, tmp_path / "one", *options))
+    finish(start(demo_data, tmp_path / "two", *options, "--num_devices=2"))
+    assert_same_training(tmp_path / "one", tmp_path / "two", atol=1e-5)
+
+
+@needs_jax
+@pytest.mark.slow
+def test_backends_train_alike(demo_data, single, single_jax, tmp_path):
+    finish(start(demo_data, tmp_path, f"--init_from={single}"))
+    assert_same_training(tmp_path, single_jax, atol=1e-5)
+
+
+@needs_jax
+@pytest.mark.slow
+def test_two_jax_devices_train_as_one(demo_data, single, single_jax, tmp_path):
+    finish(start(demo_data, tmp_path, "--backend=jax", f"--init_from={single}", "--num_devices=2"))
+    assert_same_training(tmp_path, single_jax, atol=1e-5)
+
+
+@pytest.mark.slow
+@needs_jax
+def test_two_processes_train_as_one(demo_data, single, single_jax, tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        coordinator = f"127.0.0.1:{probe.getsockname()[1]}"
+    shared = ("--backend=jax", f"--init_from={single}", "--num_processes=2", f"--coordinator={coordinator}")
+    finish(*(start(demo_data, tmp_path, *shared, f"--process_id={process}") for process in range(2)))
+    assert_same_training(tmp_path, single_jax, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"num_processes": 2, "coordinator": "127.0.0.1:1"}, "several processes train with the JAX backend"),
+        ({"process_id": 1}, "--process_id is 1; it must be from 0 to 0"),
+    ],
+)
+def test_what_a_backend_does_not_have_is_named(options, message):
+    with pytest.raises(InputError, match=message):
+        place(**options)
+
+
+def test_a_batch_that_devices_cannot_share_is_refused(demo_data, tmp_path):
+    process = start(demo_data, tmp_path, "--num_devices=3")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2 and "batch_size is 16, which 3 devices cannot share evenly" in errors
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,125 @@
+
+import keras
+import numpy as np
+import pytest
+
+from tests.helpers import ROOT
+from yt8m.config import TrainConfig
+from yt8m.training.optimizers import (
+    Adam,
+    ExponentialMovingAverage,
+    Lookahead,
+    RectifiedAdam,
+    StochasticWeightAveraging,
+    make_optimizer,
+)
+
+SHAPES = ((4, 3), (3,))
+
+
+def trajectory(optimizer, *, steps=5, scale=1.0):
+    """The variables after every step of an optimizer on given gradients."""
+    random = np.random.default_rng(0)
+    variables = [keras.Variable(random.normal(size=shape).astype(np.float32)) for shape in SHAPES]
+    optimizer.build(variables)
+    values = []
+    for _ in range(steps):
+        gradients = [keras.ops.convert_to_tensor((scale * random.normal(size=s)).astype(np.float32)) for s in SHAPES]
+        optimizer.apply(gradients, variables)
+        values += [np.array(variable) for variable in variables]
+    return np.concatenate([value.ravel() for value in values])
+
+
+@pytest.mark.parametrize("scale", [0.01, 10.0])
+@pytest.mark.parametrize("weight_decay", [None, 0.1])
+def test_adam_steps_as_that_of_keras(scale, weight_decay):
+    ours = trajectory(Adam(0.1, clip_variable_norm=1.0, weight_decay=weight_decay), scale=scale)
+    theirs = trajectory(keras.optimizers.Adam(0.1, clipnorm=1.0, weight_decay=weight_decay), scale=scale)
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=5e-6)
+    assert not np.allclose(ours, trajectory(Adam(0.1, weight_decay=weight_decay), scale=scale)) or scale < 1
+
+
+def test_one_adam_step_by_hand():
+    variable = keras.Variable(np.array([1.0, 2.0], np.float32))
+    optimizer = Adam(0.5, clip_variable_norm=5.0, epsilon=1e-7)
+    optimizer.build([variable])
+    optimizer.apply([keras.ops.convert_to_tensor(np.array([6.0, -8.0], np.float32))], [variable])
+    # The first step is the learning rate against the sign, whatever the size of the gradient.
+    np.testing.assert_allclose(variable, [0.5, 2.5], atol=1e-6)
+    np.testing.assert_allclose(optimizer._momentums[0], [0.3, -0.4], atol=1e-6)
+    np.testing.assert_allclose(optimizer._velocities[0], [0.009, 0.016], atol=1e-6)
+
+
+def test_settings_survive_saving():
+    config = TrainConfig(weight_decay=0.1, clip_gradient_norm=2.0)
+    optimizer = make_optimizer(config)
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert type(again) is Adam and again.clip_variable_norm == 2.0 and again.weight_decay == 0.1
+    assert float(again.learning_rate) == pytest.approx(1e-4)
+
+
+GOLDEN = ROOT / "tests" / "oracle" / "optimizers.npz"
+ORACLES = {
+    "radam": lambda: RectifiedAdam(0.05),
+    "radam.weight_decay": lambda: RectifiedAdam(0.05, weight_decay=0.1),
+    "radam.betas": lambda: RectifiedAdam(0.01, beta_1=0.8, beta_2=0.99, epsilon=1e-3),
+    "lookahead.sgd": lambda: Lookahead(keras.optimizers.SGD(0.1), sync_period=6, slow_step_size=0.5),
+    "lookahead.radam": lambda: Lookahead(RectifiedAdam(0.05), sync_period=4, slow_step_size=0.3),
+    "swa.sgd": lambda: StochasticWeightAveraging(keras.optimizers.SGD(0.1), start_averaging=5, average_period=3),
+    "swa.adam": lambda: StochasticWeightAveraging(keras.optimizers.Adam(0.05), start_averaging=0, average_period=10),
+}
+
+
+def flat(variables):
+    return np.concatenate([np.asarray(variable).ravel() for variable in variables])
+
+
+@pytest.mark.parametrize("name", ORACLES)
+def test_steps_are_those_of_tensorflow_addons(name):
+    golden = np.load(GOLDEN, allow_pickle=False)
+    variables = [keras.Variable(golden[f"start.{i}"]) for i in range(2)]
+    optimizer = ORACLES[name]()
+    # Its inner Adam is Keras's, which rounds differently.
+    atol = 1e-5 if name == "swa.adam" else 1e-6
+    optimizer.build(variables)
+    for step, expected in enumerate(golden[name]):
+        optimizer.apply([keras.ops.convert_to_tensor(golden[f"gradient.{i}"][step]) for i in range(2)], variables)
+        np.testing.assert_allclose(flat(variables), expected, atol=atol, rtol=1e-5, err_msg=f"step {step}")
+        if f"{name}.average" in golden and optimizer.iterations > optimizer.start_averaging:
+            np.testing.assert_allclose(flat(optimizer.averages), golden[f"{name}.average"][step], atol=atol, rtol=1e-5)
+
+
+def test_moving_average_is_that_of_the_definition():
+    variable = keras.Variable(np.array([1.0], np.float32))
+    optimizer = ExponentialMovingAverage(keras.optimizers.SGD(1.0), momentum=0.5)
+    optimizer.build([variable])
+    average, value = 1.0, 1.0
+    for step in range(1, 5):
+        optimizer.apply([keras.ops.convert_to_tensor(np.array([0.25], np.float32))], [variable])
+        value -= 0.25
+        kept = min(0.5, step / (step + 9))
+        average = kept * average + (1 - kept) * value
+        np.testing.assert_allclose([float(variable[0]), float(optimizer.averages[0][0])], [value, average], rtol=1e-6)
+    optimizer.swap()
+    np.testing.assert_allclose([float(variable[0]), float(optimizer.averages[0][0])], [average, value], rtol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "rectified_adam", "lamb", "sgd"])
+@pytest.mark.parametrize("averaging", ["none", "ema", "swa"])
+def test_every_combination_trains_and_is_saved(optimizer, averaging, tmp_path):
+    config = TrainConfig(
+        optimizer=optimizer, averaging=averaging, lookahead=True, base_learning_rate=0.01, swa_period=2, weight_decay=0.01
+    )
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model.compile(optimizer=make_optimizer(config), loss="mse")
+    features, targets = np.ones((4, 3), np.float32), np.zeros((4, 2), np.float32)
+    losses = [float(model.train_on_batch(features, targets)) for _ in range(20)]
+    assert losses[-1] < losses[0]
+    path = str(tmp_path / "model.keras")
+    model.save(path)
+    again = keras.saving.load_model(path, safe_mode=True)
+    kept = [np.asarray(variable) for variable in model.optimizer.variables]
+    restored = [np.asarray(variable) for variable in again.optimizer.variables]
+    for one, other in zip(kept, restored, strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_allclose(again.train_on_batch(features, targets), model.train_on_batch(features, targets), rtol=1e-5)

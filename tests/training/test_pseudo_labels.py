@@ -1,0 +1,100 @@
+import json
+
+import numpy as np
+import pytest
+
+from tests.helpers.records import CONFIG, make_video
+from yt8m.data.pipeline import make_dataset
+from yt8m.data.splits import Source
+from yt8m.data.tfrecord import list_files, write_records
+from yt8m.ranking.submission import write_submission
+from yt8m.training.pseudo_labels import Choice, best_f1_thresholds, choose_segments, write_pseudo_labels
+from yt8m.types import InputError, Segment
+
+
+@pytest.fixture
+def predictions(tmp_path):
+    """Classes 1 and 2 list a:0 to a:9; class 5 is rated nowhere."""
+    pytest.importorskip("pyarrow")
+    path = str(tmp_path / "teacher.parquet")
+    names = [f"a:{5 * i}" for i in range(10)]
+    scores = {
+        1: np.linspace(0.99, 0.54, 10),
+        2: np.linspace(0.96, 0.06, 10),
+        5: np.linspace(0.999, 0.99, 10),
+    }
+    rankings = {1: names, 2: names[::-1], 5: names}
+    write_submission(path, rankings, scores={c: s.astype(np.float32) for c, s in scores.items()})
+    return path
+
+
+def test_sure_segments_are_resampled_to_the_rated_distribution(predictions):
+    choice = choose_segments(predictions, thresholds={1: 0.8, 2: 0.9}, class_counts={1: 30, 2: 60})
+    # Class 1 is sure of five (0.99 .. 0.79 in steps of 0.05), class 2 of one; a third and two thirds of six.
+    assert choice.sure == {1: 4, 2: 1}
+    # Of five in all class 1 has its share of two, class 2 three, so that its only segment comes three times.
+    assert {segment: times for segment, (times, _) in choice.segments.items()} == {
+        Segment("a", 0): 1,
+        Segment("a", 5): 1,
+        Segment("a", 45): 3,
+    }
+    assert choice.chosen == {1: 2, 2: 3}
+    times, labels = choice.segments[Segment("a", 45)]
+    assert labels == pytest.approx({1: 0.54, 2: 0.96, 5: 0.99}, abs=1e-6)
+    few = choose_segments(predictions, thresholds={1: 0.8, 2: 0.9}, class_counts={1: 1, 2: 1}, most=2)
+    assert {segment: times for segment, (times, _) in few.segments.items()} == {Segment("a", 0): 1, Segment("a", 45): 1}
+
+
+def test_a_file_without_scores_is_refused(tmp_path):
+    path = str(tmp_path / "teacher.csv")
+    write_submission(path, {1: ["a:0"]})
+    with pytest.raises(InputError, match="teacher.csv holds no scores"):
+        choose_segments(path, thresholds={1: 0.5}, class_counts={1: 1})
+
+
+def test_thresholds_of_best_f1():
+    class_ids = np.array([1] * 5 + [2] * 3 + [3] * 2 + [4] * 4)
+    positive = np.array([1, 1, 0, 1, 0, 1, 1, 1, 0, 0, 1, 0, 1, 0], bool)
+    scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.3, 0.2, 0.1, 0.9, 0.8, 0.6, 0.6, 0.2, 0.1], np.float32)
+    thresholds = best_f1_thresholds(class_ids, positive, scores, otherwise=0.95)
+    # F1 of class 1 from the top: 1/2, 4/5, 2/3, 6/7, 3/4; of class 4, whose best two are tied: 1/2, 4/5, 2/3.
+    assert thresholds == pytest.approx({1: 0.6, 2: 0.95, 3: 0.95, 4: 0.2}, abs=1e-6)
+
+
+def test_records_give_the_frames_and_soft_labels_of_their_segments(tmp_path):
+    source = str(tmp_path / "unlabelled.tfrecord")
+    write_records(source, [make_video("a", frames=23), make_video("b", frames=40), make_video("c", frames=12)])
+    choice = Choice(
+        {
+            Segment("a", 0): (1, {1: 0.96, 4: 0.25}),
+            Segment("a", 20): (2, {2: 0.99}),
+            Segment("c", 5): (1, {3: 0.97}),
+        },
+        sure={1: 1, 2: 1, 3: 1},
+        chosen={1: 1, 2: 2, 3: 1},
+    )
+    pattern = write_pseudo_labels(str(tmp_path / "pseudo"), choice, Source((source,)), CONFIG, details={"note": 1})
+    summary = json.loads((tmp_path / "pseudo" / "pseudo.json").read_text())
+    assert summary == {
+        "records": 4,
+        "sure": {"1": 1, "2": 1, "3": 1},
+        "chosen": {"1": 1, "2": 2, "3": 1},
+        "note": 1,
+    }
+    dataset = make_dataset(list_files(pattern), CONFIG, windows="rated", batch_size=8, with_info=True)
+    (features, targets, info), = dataset.as_numpy_iterator()
+    assert info["id"].tolist() == [b"a", b"a", b"a", b"c"]
+    # Frame t of a video is filled with t + 1.
+    wanted = [[1, 2, 3, 4, 5], [21, 22, 23, 0, 0], [21, 22, 23, 0, 0], [6, 7, 8, 9, 10]]
+    assert features["rgb"][:, :, 0].tolist() == wanted and features["num_frames"].tolist() == [5, 3, 3, 5]
+    assert targets["classes"][0, :3].tolist() == [2, 5, 0]
+    np.testing.assert_allclose(targets["scores"][0, :2], [0.96, 0.25], rtol=1e-6)
+
+
+def test_segments_that_are_not_there_are_an_error(tmp_path):
+    source = str(tmp_path / "unlabelled.tfrecord")
+    write_records(source, [make_video("a", frames=12)])
+    for segment, message in ((Segment("z", 0), "lists 1 segments that"), (Segment("a", 15), "lists a:15, and that video has 12")):
+        choice = Choice({segment: (1, {1: 0.9})}, sure={1: 1}, chosen={1: 1})
+        with pytest.raises(InputError, match=message):
+            write_pseudo_labels(str(tmp_path / "pseudo"), choice, Source((source,)), CONFIG)

@@ -1,0 +1,88 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from yt8m.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from yt8m.data.splits import Source, split_sources
+from yt8m.data.tfrecord import list_files
+from yt8m.models import checkpoints
+from yt8m.training import selftraining
+from yt8m.training.selftraining import self_train
+from yt8m.types import InputError
+
+
+@pytest.fixture
+def job(demo_data, tmp_path):
+    """Function that runs self-training in a folder."""
+    pytest.importorskip("pyarrow")
+    num_classes = json.loads((demo_data / "manifest.json").read_text())["num_classes"]
+    pattern = str(demo_data / "validate" / "*.tfrecord")
+    source, holdout = split_sources(train_data_pattern=pattern, holdout_fraction=0.4)
+    run = RunConfig(
+        data=DataConfig(num_classes=num_classes, num_frames=5),
+        model=ModelConfig(name="logistic"),
+        train=TrainConfig(segment_labels=True, batch_size=16, base_learning_rate=0.05, num_epochs=3, pseudo_ratio=1.0),
+        train_data_pattern=pattern,
+        holdout_fraction=0.4,
+    )
+    unlabelled = Source(tuple(list_files(str(demo_data / "train" / "*.tfrecord"))))
+
+    def start(folder, **options):
+        options = {"source": source, "holdout": holdout, "unlabelled": unlabelled, "threshold": 0.3, "iterations": 1} | options
+        return self_train(run, train_dir=str(tmp_path / folder), **options)
+
+    return start
+
+
+def test_rounds_and_going_on(job, tmp_path, monkeypatch):
+    results = job("straight")
+    assert [result["round"] for result in results] == [0, 1]
+    assert json.loads((tmp_path / "straight" / "rounds.json").read_text()) == json.loads(json.dumps(results))
+    made = json.loads((tmp_path / "straight" / "round-1" / "pseudo" / "pseudo.json").read_text())
+    assert made["records"] == results[1]["records"] > 0 and set(made["thresholds"].values()) == {0.3}
+    student = checkpoints.read_run_config(str(tmp_path / "straight" / "round-1" / "student"))
+    assert student.pseudo_data_pattern.endswith("round-1/pseudo/pseudo-*.tfrecord")
+    best = max(results, key=lambda result: result["holdout"])
+    # The folder is that of a run, the best one's.
+    one, other = (checkpoints.load_model(str(folder))[0] for folder in (tmp_path / "straight", best["run"]))
+    for variable, same in zip(one.variables, other.variables, strict=True):
+        np.testing.assert_array_equal(variable, same)
+    # Stopped before its student is trained, it goes on with the labels that are there.
+    with monkeypatch.context() as patch:
+        patch.setattr(selftraining, "write_pseudo_labels", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            job("stopped")
+    with monkeypatch.context() as patch:
+        patch.setattr(selftraining, "predict_segments", _interrupt)
+        again = job("stopped")
+    keys = ("round", "holdout", "records", "sure", "chosen")
+    assert [[result.get(key) for key in keys] for result in again] == [[r.get(key) for key in keys] for r in results]
+
+
+def _interrupt(*args, **options):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.slow
+def test_a_given_teacher_and_thresholds_by_class(job, tmp_path):
+    teacher = job("first")[0]["run"]
+    results = job("second", teacher=teacher, by_class=True, most=40)
+    assert results[0] == {"round": 0, "holdout": pytest.approx(results[0]["holdout"]), "run": teacher}
+    made = json.loads((tmp_path / "second" / "round-1" / "pseudo" / "pseudo.json").read_text())
+    assert len(set(made["thresholds"].values())) > 1
+    # Rounded shares of 40, and segments that two classes ask for are written once.
+    assert 0 < made["records"] <= 45
+    keras.backend.clear_session()
+
+
+def test_what_cannot_be_done_is_said(job):
+    with pytest.raises(InputError, match="self-training goes by the holdout"):
+        job("none", holdout=None)
+    with pytest.raises(InputError, match="thresholds by class are chosen on the holdout"):
+        job("parquet", teacher="a.parquet", by_class=True)
+    with pytest.raises(InputError, match="a,b has a comma or a wildcard in its name"):
+        job("a,b")
+    with pytest.raises(InputError, match="the teacher is sure of no segment"):
+        job("sure", threshold=1.5)

@@ -1,0 +1,337 @@
+import dataclasses
+import json
+import re
+import signal
+
+import keras
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
+
+from yt8m.config import (
+    AugmentConfig,
+    ConsistencyConfig,
+    DataConfig,
+    MaskedFramesConfig,
+    ModelConfig,
+    RunConfig,
+    TrainConfig,
+)
+from yt8m.data.splits import split_sources
+from yt8m.inference.model_evaluation import evaluate_model
+from yt8m.inference.prediction import Scorer
+from yt8m.models import checkpoints
+from yt8m.models.logistic import LogisticModel
+from yt8m.training import train as train_module
+from yt8m.training.optimizers import make_optimizer
+from yt8m.types import InputError
+
+BERT = {"num_layers": 1, "num_heads": 2, "hidden_size": 8, "feed_forward_size": 16, "num_mixtures": 1, "dropout": 0.5}
+
+
+@pytest.fixture
+def make_run(demo_data):
+    """Function that trains a small model; keyword arguments change the TrainConfig."""
+    num_classes = json.loads((demo_data / "manifest.json").read_text())["num_classes"]
+    pattern = str(demo_data / "validate" / "*.tfrecord")
+
+    def run(
+        folder, *, model=("frame_bert", BERT), init_from="", part_pattern=pattern, data=(), patterns=(), options=(), **settings
+    ):
+        defaults = {"segment_labels": True, "batch_size": 16, "base_learning_rate": 0.01, "num_epochs": 2}
+        source, holdout = split_sources(train_data_pattern=part_pattern, holdout_fraction=0.3)
+        run = RunConfig(
+            data=DataConfig(**({"num_classes": num_classes, "num_frames": 5} | dict(data))),
+            model=ModelConfig(name=model[0], hyperparameters=model[1]),
+            train=TrainConfig(**(defaults | settings)),
+            train_data_pattern=part_pattern,
+            init_from=str(init_from),
+            **dict(patterns),
+        )
+        return train_module.train(run, source=source, holdout=holdout, train_dir=str(folder), **dict(options))
+
+    return run
+
+
+def weights(folder):
+    """All arrays of the latest checkpoint: model, optimizer and random states."""
+    state = json.loads((folder / "state.json").read_text())
+    model = keras.saving.load_model(folder / state["checkpoint"], safe_mode=True)
+    optimizer = [np.asarray(v) for v in model.optimizer.variables]
+    assert len(optimizer) > 2
+    return [np.asarray(v) for v in model.weights] + optimizer + state["random"]
+
+
+def events(folder):
+    accumulator = EventAccumulator(str(folder / "tensorboard"))
+    accumulator.Reload()
+    return accumulator
+
+
+def interrupt_in_step(monkeypatch, step):
+    """Ctrl-C while the given step is computed."""
+    after_step = train_module._Session.after_step
+
+    def interrupting(session, logs):
+        paused = after_step(session, logs)
+        if session.state.step == step - 1:
+            signal.raise_signal(signal.SIGINT)
+        return paused
+
+    monkeypatch.setattr(train_module._Session, "after_step", interrupting)
+
+
+def interrupt_in_evaluation(monkeypatch, step):
+    """Ctrl-C while the first evaluation is made."""
+
+    def interrupting(*args, **options):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(train_module, "evaluate_model", interrupting)
+
+
+AUGMENT = AugmentConfig(
+    shift=1, dilute=True, enlarge=True, frame_masking=0.1, frame_dropping=0.1, modality_dropout=0.1, mixup=0.2
+)
+
+
+@pytest.mark.parametrize(
+    "interrupt, settings",
+    [
+        (interrupt_in_step, {"evaluate_steps": 3}),
+        pytest.param(interrupt_in_step, {"augment": AUGMENT}, marks=pytest.mark.slow),
+        pytest.param(interrupt_in_evaluation, {"evaluate_steps": None}, marks=pytest.mark.slow),
+    ],
+    ids=["in step", "augmented", "in evaluation"],
+)
+def test_interrupted_and_resumed_equals_never_stopped(make_run, tmp_path, monkeypatch, interrupt, settings):
+    straight = make_run(tmp_path / "straight", **settings)
+    with monkeypatch.context() as patch:
+        interrupt(patch, straight.step // 2)
+        with pytest.raises(KeyboardInterrupt):
+            make_run(tmp_path / "stopped", **settings)
+    stopped_at = json.loads((tmp_path / "stopped" / "state.json").read_text())
+    assert 0 < stopped_at["step"] < straight.step
+    resumed = make_run(tmp_path / "stopped", **settings)
+    assert dataclasses.asdict(resumed) == dataclasses.asdict(straight)
+    for one, other in zip(weights(tmp_path / "straight"), weights(tmp_path / "stopped"), strict=True):
+        np.testing.assert_array_equal(one, other)
+    runs = [checkpoints.read_metrics(tmp_path / name) for name in ("straight", "stopped")]
+    # Sums of Keras's running mean, in other parts.
+    losses = [[entry.pop("train_loss") for entry in metrics] for metrics in runs]
+    assert runs[0] == runs[1]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_the_training_loss_is_the_mean_over_all_examples_since_the_last_evaluation(make_run, demo_data, tmp_path):
+    # Nothing is learnt, so that the parts of the epoch make up the loss of the whole.
+    make_run(tmp_path, model=("logistic", {}), base_learning_rate=1e-12, evaluate_steps=3, num_epochs=1)
+    model, run = checkpoints.load_model(str(tmp_path))
+    source, _ = split_sources(train_data_pattern=str(demo_data / "validate" / "*.tfrecord"), holdout_fraction=0.3)
+    expected = evaluate_model(Scorer(model, batch_size=64), source, run.data, segment_labels=True)["loss"]
+    metrics = checkpoints.read_metrics(tmp_path)
+    steps = np.diff([0, *(entry["step"] for entry in metrics)])
+    losses = np.array([entry["train_loss"] for entry in metrics])
+    assert len(metrics) > 1 and set(steps[:-1]) == {3} and np.ptp(losses) > 1e-3
+    # The last batch is smaller.
+    assert steps @ losses / steps.sum() == pytest.approx(expected, rel=1e-2)
+
+
+def test_histograms_hold_all_weights_of_the_moment(make_run, tmp_path):
+    make_run(tmp_path, model=("moe", {"hidden_sizes": [4]}), max_steps=1, options={"histograms": True})
+    found = events(tmp_path)
+    model = keras.saving.load_model(tmp_path / "best.keras", compile=False, safe_mode=True)
+    for family in ("hidden_0", "norm_0", "head"):
+        values = np.concatenate([np.ravel(v) for v in model.trainable_variables if f"/{family}/" in v.path])
+        (event,) = found.Tensors(f"weights/{family}")
+        buckets = make_ndarray(event.tensor_proto)
+        assert event.step == 1 and buckets[:, 2].sum() == len(values)
+        assert buckets[0, 0] == pytest.approx(values.min()) and buckets[-1, 1] == pytest.approx(values.max())
+
+
+@pytest.mark.slow
+def test_a_run_that_learns_in_every_way_goes_on_to_the_same_result(make_run, tmp_path, monkeypatch, demo_data):
+    pattern = str(demo_data / "train" / "*.tfrecord")
+    settings = {
+        "masked_frames": MaskedFramesConfig(weight=0.5),
+        "consistency": ConsistencyConfig(weight=0.5, annealing="log", annealing_steps=8),
+        "augment": AugmentConfig(shift=1, enlarge=True, frame_dropping=0.2, mixup=0.2),
+        "balance_threshold": 0.3,
+        "average_checkpoints": 2,
+        "num_epochs": 3,
+    }
+    # Rated segments stand for pseudo-labelled ones, whose form is the same.
+    patterns = {"unlabelled_data_pattern": pattern, "pseudo_data_pattern": str(demo_data / "validate" / "*0.tfrecord")}
+    straight = make_run(tmp_path / "straight", patterns=patterns, **settings)
+    with monkeypatch.context() as patch:
+        interrupt_in_step(patch, straight.step // 2)
+        with pytest.raises(KeyboardInterrupt):
+            make_run(tmp_path / "stopped", patterns=patterns, **settings)
+    resumed = make_run(tmp_path / "stopped", patterns=patterns, **settings)
+    assert dataclasses.asdict(resumed) == dataclasses.asdict(straight)
+    for one, other in zip(weights(tmp_path / "straight"), weights(tmp_path / "stopped"), strict=True):
+        np.testing.assert_array_equal(one, other)
+    best = [checkpoints.load_model(str(tmp_path / name))[0] for name in ("straight", "stopped")]
+    for one, other in zip(*(model.weights for model in best), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_mean_of_checkpoints_and_adapted_batch_norm_end_a_run(make_run, tmp_path, demo_data, capsys):
+    netvlad = {"num_clusters": 2, "hidden_size": 4, "num_mixtures": 1}
+    pattern = str(demo_data / "test" / "*.tfrecord")
+    state = make_run(
+        tmp_path, model=("gated_netvlad", netvlad), average_checkpoints=2, num_epochs=3, patterns={"adapt_bn": pattern}
+    )
+    said = capsys.readouterr().err
+    mean = float(re.search(r"mean of 2 checkpoints: holdout map_at_k ([0-9.]+)", said)[1])
+    evaluated = max(entry["map_at_k"] for entry in checkpoints.read_metrics(tmp_path))
+    assert state.best == pytest.approx(max(mean, evaluated), abs=1e-4)
+    assert re.search(rf"adapted batch norm to [0-9,]+ examples of .*: holdout map_at_k [0-9.]+, before {state.best:.4f}", said)
+    paths = checkpoints.snapshots(tmp_path)
+    assert len(paths) == 2
+    model, _ = checkpoints.load_model(str(tmp_path))
+    candidates = [checkpoints.load_snapshot(path) for path in paths]
+    averaged = [np.mean(values, axis=0) for values in zip(*([np.asarray(v) for v in c.variables] for c in candidates))]
+    moving = [variable.path.split("/")[-1].startswith("moving") for variable in model.variables]
+    if mean > evaluated:
+        for variable, value, is_moving in zip(model.variables, averaged, moving):
+            assert is_moving or np.allclose(variable, value, rtol=1e-5, atol=1e-6)
+    assert any(
+        not np.allclose(variable, value) for variable, value, is_moving in zip(model.variables, averaged, moving) if is_moving
+    )
+
+
+def test_pseudo_labels_are_not_for_models_of_whole_videos(make_run, tmp_path):
+    with pytest.raises(InputError, match="pseudo-labelled segments come without their videos"):
+        make_run(tmp_path, data={"video_frames": 4}, patterns={"pseudo_data_pattern": "x"})
+
+
+def test_a_seed_decides_a_run(make_run, tmp_path):
+    scores = {}
+    for name, seed in (("a", 1), ("again", 1), ("other", 2)):
+        make_run(tmp_path / name, model=("logistic", {}), num_epochs=1, seed=seed)
+        scores[name] = checkpoints.read_metrics(tmp_path / name)
+    assert scores["a"] == scores["again"] != scores["other"]
+
+
+def test_best_model_is_that_of_the_best_evaluation(make_run, tmp_path, demo_data):
+    state = make_run(tmp_path, model=("logistic", {}), num_epochs=4, base_learning_rate=0.3)
+    metrics = checkpoints.read_metrics(tmp_path)
+    assert len(metrics) == 4 and state.best == max(entry["map_at_k"] for entry in metrics)
+    best = np.asarray(checkpoints.load_model(str(tmp_path))[0].weights[0])
+    latest = weights(tmp_path)[0]
+    assert (state.stale == 0) == np.array_equal(best, latest)
+    assert not any(tag.startswith("weights/") for tag in events(tmp_path).Tags()["tensors"])
+
+
+def test_patience_and_max_steps_end_training(make_run, tmp_path):
+    state = make_run(tmp_path / "a", model=("logistic", {}), num_epochs=None, max_steps=3)
+    assert state.step == 3 and state.finished
+    gone_on = make_run(tmp_path / "a", model=("logistic", {}), num_epochs=None, max_steps=5)
+    assert gone_on.step == 5
+    state = make_run(tmp_path / "b", model=("logistic", {}), num_epochs=50, patience=1, base_learning_rate=1e-12)
+    assert state.epoch < 50 and state.stale == 1
+
+
+def test_fine_tuning_starts_from_the_given_weights(make_run, tmp_path):
+    make_run(tmp_path / "pretrained", max_steps=1)
+    target = checkpoints.load_model(str(tmp_path / "pretrained"))[0]
+    fresh_model = keras.Model.from_config.__func__(type(target), target.get_config())
+    fresh_model.build()
+    assert checkpoints.initialize_from(fresh_model, str(tmp_path / "pretrained")) == []
+    for one, other in zip(target.get_weights(), fresh_model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_another_vocabulary_leaves_the_head_fresh(make_run, tmp_path):
+    make_run(tmp_path / "pretrained", max_steps=1)
+    source, run = checkpoints.load_model(str(tmp_path / "pretrained"))
+    config = source.get_config() | {"num_classes": source.num_classes + 1}
+    model = type(source).from_config(config)
+    model.build()
+    fresh = checkpoints.initialize_from(model, str(tmp_path / "pretrained"))
+    assert len(fresh) == 3 and all("head" in path for path in fresh)
+
+
+def test_another_model_is_refused(make_run, tmp_path):
+    make_run(tmp_path / "pretrained", model=("logistic", {}), num_epochs=1)
+    with pytest.raises(InputError, match="holds another model .logistic"):
+        make_run(tmp_path / "finetuned", init_from=tmp_path / "pretrained")
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"model": ("frame_bert", BERT | {"num_heads": 4})}, "num_heads is 4 here and 2 there"),
+        ({"data": {"feature_names": ("audio", "rgb"), "feature_sizes": (128, 1024)}}, "feature_sizes is"),
+    ],
+)
+def test_weights_that_fit_by_their_shapes_alone_are_refused(make_run, tmp_path, change, message):
+    make_run(tmp_path / "pretrained", max_steps=1)
+    with pytest.raises(InputError, match=message):
+        make_run(tmp_path / "finetuned", init_from=tmp_path / "pretrained", **change)
+
+
+def test_a_refused_run_does_not_stand_in_the_way(make_run, tmp_path):
+    with pytest.raises(InputError, match="no hyperparameter hedas"):
+        make_run(tmp_path, model=("frame_bert", BERT | {"hedas": 2}))
+    assert make_run(tmp_path, model=("logistic", {}), num_epochs=1).finished
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [({"batch_size": 8}, "train.batch_size is 16 there and 8 here"), ({"model": ("moe", {})}, "model.name is 'logistic'")],
+)
+def test_another_run_in_the_same_folder_is_refused(make_run, tmp_path, changes, message):
+    make_run(tmp_path, model=("logistic", {}), num_epochs=1)
+    with pytest.raises(InputError, match=message):
+        make_run(tmp_path, **({"model": ("logistic", {}), "num_epochs": 1} | changes))
+
+
+def test_files_without_ratings_teach_nothing(make_run, tmp_path, demo_data):
+    with pytest.raises(InputError, match="hold no rated segments"):
+        make_run(tmp_path, model=("logistic", {}), part_pattern=str(demo_data / "test" / "*.tfrecord"))
+
+
+def test_a_diverging_loss_is_an_error(make_run, tmp_path, monkeypatch):
+    after_step = train_module._Session.after_step
+    monkeypatch.setattr(
+        train_module._Session, "after_step", lambda session, logs: after_step(session, {"loss": float("nan")})
+    )
+    with pytest.raises(InputError, match="loss is nan at step 1: lower base_learning_rate"):
+        make_run(tmp_path, model=("logistic", {}), max_steps=1)
+    assert not list(tmp_path.glob("*.keras"))
+
+
+def test_nothing_is_traced_after_the_first_epoch(make_run, tmp_path, monkeypatch):
+    embed, traced, by_evaluation = LogisticModel.embed, [], []
+    monkeypatch.setattr(
+        LogisticModel, "embed", lambda model, *args, **options: traced.append(1) or embed(model, *args, **options)
+    )
+    evaluate = train_module._Session.evaluate
+    monkeypatch.setattr(
+        train_module._Session, "evaluate", lambda session: evaluate(session) or by_evaluation.append(len(traced))
+    )
+    make_run(tmp_path, model=("logistic", {}), num_epochs=4, batch_size=12)
+    assert len(by_evaluation) == 4 and by_evaluation[0] > 0
+    assert len(set(by_evaluation)) == 1, by_evaluation
+
+
+def test_learning_rate_falls_in_steps_of_examples():
+    config = TrainConfig(base_learning_rate=0.1, learning_rate_decay=0.9, learning_rate_decay_examples=640, batch_size=64)
+    schedule = make_optimizer(config)._learning_rate
+    rates = [float(schedule(step)) for step in (0, 9, 10, 19, 20)]
+    np.testing.assert_allclose(rates, [0.1, 0.1, 0.09, 0.09, 0.081], rtol=1e-6)
+
+
+@pytest.mark.parametrize("averaging", ["ema", "swa"])
+def test_averaged_weights_are_scored_and_kept_and_training_goes_on_without_them(make_run, tmp_path, averaging):
+    settings = {"model": ("logistic", {}), "max_steps": 6, "evaluate_steps": 6, "swa_period": 2}
+    make_run(tmp_path / "plain", **settings)
+    make_run(tmp_path / averaging, averaging=averaging, ema_momentum=0.5, **settings)
+    plain, averaged = weights(tmp_path / "plain"), weights(tmp_path / averaging)
+    np.testing.assert_array_equal(plain[0], averaged[0])
+    best = [np.asarray(v) for v in checkpoints.load_model(str(tmp_path / averaging))[0].weights]
+    assert np.abs(best[0] - averaged[0]).max() > 1e-4
+    assert any(value.shape == best[0].shape and np.array_equal(value, best[0]) for value in averaged[1:-1])

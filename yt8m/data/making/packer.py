@@ -1,0 +1,233 @@
+"""Videos with features of one's own as TFRecords that the reader reads: resampled, projected, quantised, sharded."""
+
+import collections
+import dataclasses
+import hashlib
+import json
+import math
+import os
+
+import numpy as np
+
+from yt8m.data.making.annotations import rate_segments
+from yt8m.data.making.projection import Moments, Projection
+from yt8m.data.making.raw_videos import resample
+from yt8m.data.tfrecord import FrameRecord, dequantize, quantize, write_records
+from yt8m.ranking.metrics import POSITIVE
+from yt8m.runtime.files import write_text
+from yt8m.runtime.progress import Progress
+from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, SEGMENT_SECONDS, InputError
+
+LOG = "pack.json"
+STANDARDIZE = "standardize"
+_SAMPLED = 32
+_STATISTICS = ("frames", "values", "clipped", "sum", "sum_of_squares")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PackSettings:
+    """What decides about the bytes of the records.
+
+    prefix: of the shards' names. num_shards: None for as many as shard_megabytes asks for. rates: dict of feature to
+    its frames a second, 1 where absent; method: of resample. fit: dict of feature to the dimensions that PCA leaves, or
+    STANDARDIZE. use: dict of feature to the path of a projection. min_overlap, rest: see rate_segments; rest: bool,
+    whether the classes that are rated anywhere are rated 0 wherever they are not.
+    """
+
+    prefix: str = "part"
+    num_shards: int | None = None
+    shard_megabytes: int = 100
+    rates: dict = dataclasses.field(default_factory=dict)
+    method: str = "mean"
+    fit: dict = dataclasses.field(default_factory=dict)
+    use: dict = dataclasses.field(default_factory=dict)
+    min_overlap: float = SEGMENT_SECONDS / 2
+    rest: bool = False
+
+
+class Packer:
+    """Packs ``videos``, a RawVideos, into ``output_dir``; shards that an earlier, stopped call has written are kept.
+
+    labels: dict of video id to class ids; intervals: dict of video id to list of Interval; None where there are none.
+    Without labels, a video has those classes that are rated positive in it. After ``run``, ``log`` is what LOG holds:
+    the shards and what was counted in each; ``projections`` has the Projection of each feature that has one.
+    """
+
+    def __init__(self, videos, output_dir, settings, *, labels=None, intervals=None):
+        self.videos, self.output_dir, self.settings = videos, output_dir, settings
+        self._labels, self._intervals = labels, intervals
+        self._rest = sorted({item.class_id for items in (intervals or {}).values() for item in items})
+        if not videos.ids:
+            raise InputError("no video has all of the features: the names of their files, without suffix, must agree")
+        for what in (settings.rates, settings.fit, settings.use):
+            for name in what:
+                if name not in videos.names:
+                    raise InputError(f"there is no feature {name}; there are {', '.join(videos.names)}")
+        self.projections = {name: Projection.load(path) for name, path in settings.use.items()}
+        self.log = {"inputs": self._digest(), "shards": {}}
+
+    def run(self):
+        """Packs what is not packed yet."""
+        os.makedirs(self.output_dir, exist_ok=True)
+        self._resume()
+        self._write_log()
+        self._fit()
+        shards = self._shards()
+        with Progress("packing", total=len(self.videos.ids), unit="videos") as progress:
+            for name, ids in shards.items():
+                if name in self.log["shards"] and os.path.exists(os.path.join(self.output_dir, name)):
+                    progress.skip(len(ids))
+                    continue
+                self._write_shard(name, ids, progress)
+
+    def totals(self):
+        """Dict of feature to a Counter of frames, values and what was clipped of them, over all shards."""
+        total = {name: collections.Counter() for name in self.videos.names}
+        for counted in self.log["shards"].values():
+            for name, values in counted["features"].items():
+                total[name].update(values)
+        return total
+
+    def projection_path(self, name):
+        """Where the projection that is fitted on a feature is kept."""
+        return os.path.join(self.output_dir, f"{name}.projection.npz")
+
+    def _digest(self):
+        """Of all that decides about the records."""
+        stats = [(*entry, *_size_and_time(entry[-1])) for entry in self.videos.files()]
+        used = [_size_and_time(path) for path in self.settings.use.values()]
+        intervals = self._intervals and {key: list(map(dataclasses.astuple, self._intervals[key])) for key in self._intervals}
+        known = [dataclasses.asdict(self.settings), stats, used, self._labels, intervals]
+        return hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+    def _resume(self):
+        path = os.path.join(self.output_dir, LOG)
+        if not os.path.exists(path):
+            if any(name.startswith(self.settings.prefix) and ".tfrecord" in name for name in os.listdir(self.output_dir)):
+                raise InputError(f"{self.output_dir} holds records named {self.settings.prefix}* already: name another folder")
+            return
+        try:
+            with open(path, encoding="utf-8") as file:
+                found = json.load(file)
+            same = found["inputs"] == self.log["inputs"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path} cannot be read: {error}") from error
+        if not same:
+            raise InputError(f"{self.output_dir} was packed from other files or with other flags: name another folder")
+        self.log = found
+
+    def _fit(self):
+        """Fits the projections that are asked for, in one pass over all videos."""
+        for name in self.settings.fit:
+            if os.path.exists(self.projection_path(name)):
+                self.projections[name] = Projection.load(self.projection_path(name))
+        missing = [name for name in self.settings.fit if name not in self.projections]
+        if not missing:
+            return
+        moments = {}
+        with Progress("fitting projections", total=len(self.videos.ids), unit="videos") as progress:
+            for video_id in self.videos.ids:
+                for name, frames in self.videos.read(video_id).items():
+                    if name in missing:
+                        frames = _as_floats(self._resampled(name, frames))
+                        moments.setdefault(name, Moments(frames.shape[1])).add(frames)
+                progress.update()
+        for name in missing:
+            size = self.settings.fit[name]
+            if size == STANDARDIZE:
+                projection = Projection.standardizing(moments[name])
+            else:
+                projection = Projection.whitening(moments[name], size)
+            projection.save(self.projection_path(name))
+            self.projections[name] = projection
+
+    def _shards(self):
+        """Dict of file name to the ids of its videos."""
+        ids, number = self.videos.ids, self.settings.num_shards
+        if number is None:
+            sampled = ids[:_SAMPLED]
+            size = sum(array.size for video_id in sampled for array in self._features(video_id).values())
+            number = math.ceil(size / len(sampled) * len(ids) / (self.settings.shard_megabytes * 10**6))
+        number = min(number, len(ids))
+        bounds = [len(ids) * position // number for position in range(number + 1)]
+        return {
+            f"{self.settings.prefix}{position:04d}.tfrecord": ids[bounds[position] : bounds[position + 1]]
+            for position in range(number)
+        }
+
+    def _write_shard(self, name, ids, progress):
+        counted = {feature: dict.fromkeys(_STATISTICS, 0) for feature in self.videos.names}
+        ratings = 0
+
+        def records():
+            nonlocal ratings
+            for video_id in ids:
+                record = self._record(video_id, counted)
+                ratings += len(record.segments or ())
+                yield record
+                progress.update()
+
+        write_records(os.path.join(self.output_dir, name), records())
+        self.log["shards"][name] = {"records": len(ids), "ratings": ratings, "features": counted}
+        self._write_log()
+
+    def _write_log(self):
+        write_text(os.path.join(self.output_dir, LOG), json.dumps(self.log, indent=1) + "\n")
+
+    def _record(self, video_id, counted):
+        features = self._features(video_id)
+        stored = {name: _store(frames, counted[name]) for name, frames in features.items()}
+        # The reader would cut them too, and warn each time.
+        shortest = min(map(len, stored.values()))
+        stored = {name: frames[:shortest] for name, frames in stored.items()}
+        labels, segments = (self._labels or {}).get(video_id, ()), None
+        if self._intervals is not None:
+            segments = rate_segments(
+                self._intervals.get(video_id, ()),
+                shortest,
+                min_overlap=self.settings.min_overlap,
+                rest_classes=self._rest if self.settings.rest else (),
+            )
+            if self._labels is None:
+                labels = tuple(sorted({class_id for _, class_id, score in segments if score >= POSITIVE}))
+        return FrameRecord(video_id=video_id, features=stored, labels=labels, segments=segments)
+
+    def _features(self, video_id):
+        """Dict of feature to (seconds, size) array: uint8 where it is to be stored as it is, else float32."""
+        return {name: self._projected(name, frames, video_id) for name, frames in self.videos.read(video_id).items()}
+
+    def _projected(self, name, frames, video_id):
+        frames = self._resampled(name, frames)
+        if name not in self.projections:
+            return frames
+        try:
+            return self.projections[name](_as_floats(frames))
+        except InputError as error:
+            raise InputError(f"{self.videos.path(video_id, name)}, array {name}: {error}") from None
+
+    def _resampled(self, name, frames):
+        return resample(frames, self.settings.rates.get(name, 1), method=self.settings.method)
+
+
+def _as_floats(frames):
+    return dequantize(frames) if frames.dtype == np.uint8 else frames
+
+
+def _store(frames, counted):
+    """The bytes of frames; adds to ``counted``, a dict of _STATISTICS, what was lost of floats."""
+    counted["frames"] += len(frames)
+    if frames.dtype == np.uint8:
+        return frames
+    stored = quantize(frames)
+    steps = (frames - QUANTIZED_OFFSET) / QUANTIZED_SCALE
+    counted["values"] += frames.size
+    counted["clipped"] += int(((steps < -0.5) | (steps > 255.5)).sum())
+    wide = stored.astype(np.int64)
+    counted["sum"] += int(wide.sum())
+    counted["sum_of_squares"] += int((wide * wide).sum())
+    return stored
+
+
+def _size_and_time(path):
+    status = os.stat(path)
+    return status.st_size, status.st_mtime_ns

@@ -1,0 +1,93 @@
+"""Records read block by block where some of them are bad: the good ones are parsed in the graph all the same."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from yt8m.data.record_checks import scan_records
+from yt8m.data.tfrecord import BLOCK, describe, is_gzip, record_dataset
+from yt8m.types import InputError
+
+_LARGEST_EXAMPLE = 64 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordBlock:
+    """Records ``index``, index + 1, ... of ``file``: ``serialized`` (B,) string tensor, or what is wrong with the one.
+
+    size: bytes that they take in the file, before compression.
+    """
+
+    file: str
+    index: int
+    serialized: tf.Tensor | None = None
+    problem: str | None = None
+
+    @property
+    def size(self):
+        if self.serialized is None:
+            return 0
+        return int(tf.reduce_sum(tf.strings.length(self.serialized))) + 16 * len(self.serialized)
+
+
+def record_blocks(file):
+    """Generator of the RecordBlocks of ``file``; a record that cannot be read makes one of its own with a problem.
+
+    Behind a record whose checksum is wrong it goes on if the length that its header gives can be trusted.
+    """
+    index = 0
+    try:
+        for serialized in record_dataset(file).batch(BLOCK).prefetch(2):
+            yield RecordBlock(file, index, serialized)
+            index += len(serialized)
+        return
+    except tf.errors.DataLossError:
+        # The block that fails is lost whole, so its records are read one by one.
+        pass
+    except tf.errors.OpError as error:
+        yield RecordBlock(file, index, problem=f"cannot be read: {error.message}")
+        return
+    try:
+        for number, serialized, problem in scan_records(file, None):
+            if number < index:
+                continue
+            if serialized is None:
+                yield RecordBlock(file, number, problem=_framing_problem(file, problem) if number == 0 else problem)
+            else:
+                yield RecordBlock(file, number, tf.constant([serialized]))
+    except InputError as error:
+        yield RecordBlock(file, index, problem=str(error))
+
+
+def parse_good(parse, serialized):
+    """Parses ``serialized`` (B,) in parts: generator of (first row; what ``parse`` gives, None for one bad record).
+
+    A part on which ``parse`` raises tf.errors.OpError is halved until its bad records stand alone.
+    """
+    whole = slice(0, len(serialized))
+    waiting = [whole]
+    while waiting:
+        rows = waiting.pop()
+        try:
+            # A slice is a copy, even of the whole.
+            yield rows.start, parse(serialized if rows == whole else serialized[rows])
+        except tf.errors.OpError:
+            if rows.stop - rows.start == 1:
+                yield rows.start, None
+                continue
+            middle = (rows.start + rows.stop) // 2
+            waiting += [slice(middle, rows.stop), slice(rows.start, middle)]
+
+
+def _framing_problem(file, problem):
+    with tf.io.gfile.GFile(file, "rb") as source:
+        content = source.read(_LARGEST_EXAMPLE)
+    gzipped = content.startswith(b"\x1f\x8b")
+    if gzipped and not is_gzip(file):
+        return "the file is gzipped, but its name does not end in .gz"
+    if is_gzip(file) and not gzipped:
+        return "the file is not gzipped, but its name ends in .gz"
+    found = describe([content])
+    if found is not None and found.features:
+        return "the file is a bare SequenceExample or Example; a TFRecord file has a length and checksums around each"
+    return problem

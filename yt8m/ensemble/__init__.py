@@ -1,0 +1,1 @@
+"""Fusion of submissions by rank or score, and the search of its weights. Without TensorFlow."""

@@ -1,0 +1,1 @@
+"""A trained model over much data: predictions, embeddings, evaluation, export."""

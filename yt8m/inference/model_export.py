@@ -1,0 +1,174 @@
+"""Trained models in the forms that other programs serve: SavedModel, ONNX, LiteRT.
+
+SavedModel takes one video and ranks its segments; the signature ``serving_default``:
+
+- in: for each feature (T, size) uint8, quantised as YouTube-8M has it, T any number of frames at 1 a second;
+- out: ``start_time`` (S,) int32 seconds; ``class_ids`` (S, K) int32, ``class_names`` (S, K) string and ``scores`` (S, K)
+  float32, best class first; S = ceil(T / 5).
+
+ONNX and LiteRT take segments and score them: in, for each feature (N, 5, size) uint8 and ``num_frames`` (N,) int32, the
+real ones of the five, and for a model of whole videos ``video_`` and name (N, V, size) uint8 and ``num_video_frames``
+(N,) int32, see DataConfig.video_frames; out, (N, C) float32. Their classes stand in a text file beside them, one ``id,name`` a line.
+"""
+
+import os
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from yt8m.data.sampling import surrounding_frames
+from yt8m.data.views import all_windows, window_frames
+from yt8m.inference.prediction import check_views
+from yt8m.runtime.files import atomic_folder, atomic_path, write_text
+from yt8m.types import SEGMENT_SECONDS, InputError
+
+FORMATS = ("savedmodel", "onnx", "litert")
+_SUFFIXES = {"onnx": ".onnx", "litert": ".tflite"}
+
+
+def export(model, path, *, form, config, class_ids, class_names=None, top_k=20, views=(0,)):
+    """Writes ``model``, a frame-level VideoModel, to ``path``: a folder for "savedmodel", else a file.
+
+    form: one of FORMATS. config: the DataConfig it was trained with. class_ids: the classes to give; class_names: dict of
+    id to name, None for none. top_k: K of the SavedModel; views: of its segments, averaged as in
+    inference, see yt8m.data.views.
+    Raises InputError where the form cannot hold the model, or a package for it is missing.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise InputError("export runs with the TensorFlow backend, whichever the model was trained with")
+    if config.level != "frame":
+        raise InputError("the model takes means of whole videos: only models of frames are exported")
+    check_views(model, views)
+    narrow = _in_float32(model).for_classes(class_ids)
+    names = [(class_names or {}).get(class_id, "") for class_id in class_ids]
+    if form == "savedmodel":
+        server = _VideoServer(narrow, config, class_ids, names, top_k=min(top_k, len(class_ids)), views=views)
+        signature = server.rank.get_concrete_function(**server.inputs())
+        with atomic_folder(path) as temporary:
+            tf.saved_model.save(server, temporary, signatures={"serving_default": signature})
+        return
+    writers = {"onnx": _write_onnx, "litert": _write_litert}
+    with atomic_path(path) as temporary:
+        writers[form](_SegmentScorer(narrow, config), temporary)
+    lines = [f"{class_id},{name}\n" for class_id, name in zip(class_ids, names)]
+    write_text(f"{path}.classes.csv", "".join(lines))
+
+
+def _in_float32(model):
+    """The model itself, or a copy that computes in float32: not every runtime has bfloat16."""
+    if model.compute_dtype == "float32":
+        return model
+    copy = type(model).from_config(model.get_config() | {"dtype": "float32"})
+    copy.build()
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def default_path(folder, form):
+    """Where ``form`` goes by default, in ``folder``."""
+    return os.path.join(folder, "exported" + _SUFFIXES.get(form, ""))
+
+
+class _VideoServer(tf.Module):
+    """Ranks the segments of one video, all in the graph."""
+
+    def __init__(self, model, config, class_ids, class_names, *, top_k, views):
+        super().__init__()
+        self.model = model
+        self.config = config
+        self.class_ids = np.asarray(class_ids, np.int32)
+        self.class_names = np.asarray(class_names, object)
+        self.top_k = top_k
+        self.views = views
+
+    def inputs(self):
+        return {
+            name: tf.TensorSpec((None, size), tf.uint8, name=name) for name, size in self.config.features.items()
+        }
+
+    @tf.function
+    def rank(self, **frames):
+        lengths = tf.stack([tf.shape(values)[0] for values in frames.values()])
+        num_frames = tf.minimum(tf.reduce_min(lengths), self.config.max_frames)
+        _, starts = all_windows(num_frames[None])
+        lengths = tf.fill(tf.shape(starts), num_frames)
+        indices, counts = window_frames(starts, lengths, views=self.views, border=self.config.border)
+        indices = tf.reshape(indices, (-1, indices.shape[-1]))
+        segments = {name: tf.gather(values, indices) for name, values in frames.items()}
+        segments["num_frames"] = tf.reshape(counts, (-1,))
+        segments |= self._beside(frames, starts, lengths)
+        scores = tf.reshape(self.model(segments, training=False), (-1, len(self.views), len(self.class_ids)))
+        scores, columns = tf.math.top_k(tf.reduce_mean(scores, axis=1), self.top_k)
+        return {
+            "start_time": starts,
+            "class_ids": tf.gather(tf.constant(self.class_ids), columns),
+            "class_names": tf.gather(tf.constant(self.class_names.tolist(), tf.string), columns),
+            "scores": scores,
+        }
+
+
+    def _beside(self, frames, starts, num_frames):
+        """Frames of the whole video beside every view of the segments at ``starts``, where the model takes such."""
+        if not self.config.video_frames:
+            return {}
+        indices, counts = surrounding_frames(
+            num_frames,
+            starts=starts,
+            lengths=tf.minimum(SEGMENT_SECONDS, num_frames - starts),
+            radius=self.config.video_radius,
+            length=self.config.video_frames,
+        )
+        indices, counts = (tf.repeat(values, len(self.views), axis=0) for values in (indices, counts))
+        beside = {f"video_{name}": tf.gather(values, indices) for name, values in frames.items()}
+        return beside | {"num_video_frames": counts}
+
+
+class _SegmentScorer(tf.Module):
+    """Scores segments."""
+
+    def __init__(self, model, config):
+        super().__init__()
+        self.model = model
+        self.config = config
+        specs = _example_specs(config.features, SEGMENT_SECONDS, "num_frames")
+        if config.video_frames:
+            beside = {f"video_{name}": size for name, size in config.features.items()}
+            specs |= _example_specs(beside, config.video_frames, "num_video_frames")
+        # As constants: variables come out of LiteRT's converter without their values.
+        self._weights, self._state = (
+            [np.asarray(variable) for variable in variables]
+            for variables in (model.trainable_variables, model.non_trainable_variables)
+        )
+        self.score = tf.function(self._score, input_signature=[specs])
+
+    def _score(self, segments):
+        constants = ([tf.constant(value) for value in values] for values in (self._weights, self._state))
+        return {"scores": self.model.stateless_call(*constants, segments, training=False)[0]}
+
+
+def _example_specs(sizes, length, count):
+    specs = {name: tf.TensorSpec((None, length, size), tf.uint8, name=name) for name, size in sizes.items()}
+    return specs | {count: tf.TensorSpec((None,), tf.int32, name=count)}
+
+
+def _write_onnx(scorer, path):
+    try:
+        import tf2onnx
+    except ImportError as error:
+        raise InputError("ONNX needs tf2onnx: pip install 'yt8m[onnx]'") from error
+    specs = scorer.score.input_signature
+    try:
+        tf2onnx.convert.from_function(scorer.score, input_signature=specs, output_path=path, opset=18)
+    except Exception as error:
+        raise InputError(f"ONNX cannot hold this model: {error}") from error
+
+
+def _write_litert(scorer, path):
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([scorer.score.get_concrete_function()], scorer)
+    try:
+        content = converter.convert()
+    except Exception as error:
+        raise InputError(f"LiteRT cannot hold this model: {str(error).splitlines()[0]}") from error
+    with open(path, "wb") as file:
+        file.write(content)

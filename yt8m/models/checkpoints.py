@@ -1,0 +1,282 @@
+"""A run's folder: its configuration, its latest checkpoint, its best model.
+
+train_dir/
+  config.json               the RunConfig
+  state.json                where training is, and which checkpoint belongs to that
+  checkpoint-<step>.keras   model and optimizer
+  best.keras                the model with the best holdout score, or the last one where nothing is held out
+  snapshot-<step>.keras     the last evaluated models, if they are to be averaged
+  metrics.jsonl             one line an evaluation
+  calibration.json          what makes probabilities of the best model's scores, if eval.py --calibrate was run
+  tensorboard/
+"""
+
+import contextlib
+import dataclasses
+import glob
+import hashlib
+import json
+import os
+import pathlib
+
+import keras
+import numpy as np
+
+from yt8m.config import RunConfig
+from yt8m.models import MODELS
+from yt8m.models.learner import Learner
+from yt8m.ranking.calibration import read_calibration, write_calibration
+from yt8m.runtime.files import atomic_path, write_text
+from yt8m.types import InputError
+
+_MAY_CHANGE = {
+    "train": {"num_epochs", "max_steps", "evaluate_steps", "checkpoint_minutes", "patience"},
+    "data": {"skip_corrupt"},
+}
+
+
+_MAY_DIFFER = {"name", "dtype", "num_classes", "level", "dropout", "temperature"}
+"""Settings of a model that another may start its weights from."""
+
+
+def read_run_config(train_dir):
+    """The RunConfig of ``train_dir``; InputError where it holds no run."""
+    path = os.path.join(train_dir, "config.json")
+    try:
+        return RunConfig.from_json(pathlib.Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{train_dir} is not the folder of a training run: it has no config.json") from error
+    except (json.JSONDecodeError, TypeError) as error:
+        raise InputError(f"{path} is not a run's configuration: {error}") from error
+
+
+def write_run_config(train_dir, run):
+    """Writes config.json."""
+    write_text(os.path.join(train_dir, "config.json"), run.to_json() + "\n")
+
+
+def check_same_run(train_dir, run):
+    """Checks that a run that has saved something in ``train_dir`` is ``run``, a RunConfig.
+
+    Raises InputError naming the first setting that differs. How long to train may change; what is trained may not.
+    """
+    if any(os.path.exists(os.path.join(train_dir, name)) for name in ("state.json", "best.keras")):
+        difference = _first_difference(read_run_config(train_dir).to_dict(), run.to_dict())
+        if difference:
+            raise InputError(
+                f"{train_dir} holds another run: {difference}. Give the same settings to go on with it, or another "
+                "train_dir to start anew"
+            )
+
+
+def _first_difference(old, new, *, section=""):
+    for field, value in old.items():
+        name = f"{section}.{field}" if section else field
+        if field in _MAY_CHANGE.get(section, ()):
+            continue
+        if section != "model" and isinstance(value, dict):
+            difference = _first_difference(value, new[field], section=field)
+            if difference:
+                return difference
+        elif json.loads(json.dumps(value)) != json.loads(json.dumps(new[field])):
+            return f"{name} is {value!r} there and {new[field]!r} here"
+    return ""
+
+
+def save_checkpoint(train_dir, model, state):
+    """Saves model, optimizer, random states and ``state`` (a dict of JSON values), replacing the checkpoint before.
+
+    state.json is written last and names its checkpoint, so that the two never disagree.
+    """
+    name = f"checkpoint-{state['step']:08d}.keras"
+    _save(os.path.join(train_dir, name), model)
+    state = state | {"checkpoint": name, "random": [np.asarray(variable).tolist() for variable in _random_states(model)]}
+    write_text(os.path.join(train_dir, "state.json"), json.dumps(state, indent=2) + "\n")
+    for stale in glob.glob(os.path.join(glob.escape(train_dir), "checkpoint-*.keras")):
+        if os.path.basename(stale) != name:
+            os.unlink(stale)
+
+
+def restore_checkpoint(train_dir, model):
+    """Loads the latest checkpoint into a compiled ``model``; returns its state, or None where there is none."""
+    path = os.path.join(train_dir, "state.json")
+    if not os.path.exists(path):
+        return None
+    state = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    model.optimizer.build(model.trainable_variables)
+    _load_weights(model, os.path.join(train_dir, state["checkpoint"]))
+    for variable, value in zip(_random_states(model), state.pop("random"), strict=True):
+        variable.assign(np.asarray(value, np.uint32))
+    return state
+
+
+def save_best(train_dir, model):
+    """Saves the model as the one to evaluate and predict with; without its optimizer, which is twice its size."""
+    with _without_optimizer(model):
+        _save(os.path.join(train_dir, "best.keras"), model)
+
+
+def load_model(train_dir):
+    """(model, RunConfig) of a run: the best model, or the latest checkpoint where there is no best one yet."""
+    run = read_run_config(train_dir)
+    return _load_model(model_path(train_dir)), run
+
+
+def save_snapshot(train_dir, model, *, step, keep):
+    """Saves the model as it is at ``step``, and drops all but the ``keep`` latest of such."""
+    with _without_optimizer(model):
+        _save(os.path.join(train_dir, f"snapshot-{step:08d}.keras"), model)
+    for stale in snapshots(train_dir)[:-keep]:
+        os.unlink(stale)
+
+
+def snapshots(train_dir):
+    """Paths of what save_snapshot saved, oldest first."""
+    return sorted(glob.glob(os.path.join(glob.escape(train_dir), "snapshot-*.keras")))
+
+
+def load_snapshot(path):
+    """The model of one of snapshots()."""
+    return _load_model(path)
+
+
+def initialize_from(model, train_dir):
+    """Copies the weights of the run in ``train_dir`` into ``model``; returns the paths left as they were.
+
+    Weights that depend on the number of classes are left alone where the two vocabularies differ in size. Raises
+    InputError where the run is of another model, also one whose weights would fit by their shapes.
+    """
+    source, run = load_model(train_dir)
+    here, there = _structure(model), _structure(source)
+    different = [name for name in here | there if here.get(name) != there.get(name)]
+    if different:
+        name = different[0]
+        raise InputError(
+            f"{train_dir} holds another model ({run.model.name} {run.model.hyperparameters}, features "
+            f"{run.data.features}): {name} is {here.get(name)} here and {there.get(name)} there"
+        )
+    fresh = []
+    # Same class and hyperparameters, same order; names of nested layers are not unique.
+    for variable, given in zip(_weights(model), _weights(source), strict=True):
+        if variable.shape != given.shape:
+            fresh.append(variable.path)
+        else:
+            variable.assign(given)
+    return fresh
+
+
+def append_metrics(train_dir, metrics):
+    """Adds one evaluation, a dict of numbers with the ``step`` it was made at, to metrics.jsonl."""
+    with open(_metrics_path(train_dir), "a", encoding="utf-8") as file:
+        file.write(json.dumps(metrics) + "\n")
+
+
+def read_metrics(train_dir):
+    """The evaluations of a run so far: list of dict, oldest first."""
+    path = _metrics_path(train_dir)
+    if not os.path.exists(path):
+        return []
+    return [json.loads(line) for line in pathlib.Path(path).read_text(encoding="utf-8").splitlines()]
+
+
+def forget_metrics_after(train_dir, *, step):
+    """Drops evaluations made after the checkpoint that a run goes on from: they will be made again."""
+    metrics = read_metrics(train_dir)
+    kept = [entry for entry in metrics if entry["step"] <= step]
+    if len(kept) < len(metrics):
+        write_text(_metrics_path(train_dir), "".join(json.dumps(entry) + "\n" for entry in kept))
+
+
+def save_calibration(train_dir, calibration):
+    """Writes the Calibration of the model that load_model loads to calibration.json; returns its path."""
+    path = _calibration_path(train_dir)
+    write_calibration(path, dataclasses.replace(calibration, model=_digest(model_path(train_dir))))
+    return path
+
+
+def load_calibration(train_dir):
+    """The Calibration of the model that load_model loads; None where there is none, or only that of an earlier model."""
+    calibration = read_calibration(_calibration_path(train_dir))
+    return calibration if calibration and calibration.model == _digest(model_path(train_dir)) else None
+
+
+def _calibration_path(train_dir):
+    return os.path.join(train_dir, "calibration.json")
+
+
+def _digest(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _metrics_path(train_dir):
+    return os.path.join(train_dir, "metrics.jsonl")
+
+
+def model_path(train_dir):
+    """The file that load_model loads. Raises InputError where there is none yet."""
+    best = os.path.join(train_dir, "best.keras")
+    if os.path.exists(best):
+        return best
+    checkpoints = sorted(glob.glob(os.path.join(glob.escape(train_dir), "checkpoint-*.keras")))
+    if not checkpoints:
+        raise InputError(f"{train_dir} holds no checkpoint yet")
+    return checkpoints[-1]
+
+
+def _load_model(path):
+    # Loading needs the classes registered, and safe mode takes no other.
+    MODELS.load()
+    try:
+        loaded = keras.saving.load_model(path, compile=False, safe_mode=True)
+        # A checkpoint may hold what trains the model along with it.
+        return loaded.model if isinstance(loaded, Learner) else loaded
+    except Exception as error:
+        raise InputError(f"{path} cannot be loaded as a model: {_first_line(error)}") from error
+
+
+def _load_weights(model, path):
+    try:
+        model.load_weights(path)
+    except Exception as error:
+        raise InputError(f"{path} does not fit the model of this run: {_first_line(error)}") from error
+
+
+def _first_line(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+@contextlib.contextmanager
+def _without_optimizer(model):
+    optimizer, model.optimizer = getattr(model, "optimizer", None), None
+    try:
+        yield
+    finally:
+        model.optimizer = optimizer
+
+
+def _save(path, model):
+    with atomic_path(path) as temporary:
+        model.save(temporary, overwrite=True)
+
+
+def _structure(model):
+    """What decides a model's weights and what they mean, but for the number of classes.
+
+    Features of videos and of frames are the same but for the names: mean_rgb is the mean of rgb.
+    """
+    config = {name: value for name, value in model.get_config().items() if name not in _MAY_DIFFER}
+    features = [(name.removeprefix("mean_"), size) for name, size in model.feature_sizes.items()]
+    return {"model": type(model).__name__} | config | {"feature_sizes": features}
+
+
+def _weights(model):
+    return [variable for variable in model.variables if not _is_random_state(variable)]
+
+
+def _random_states(model):
+    return [variable for variable in model.variables if _is_random_state(variable)]
+
+
+def _is_random_state(variable):
+    return variable.path.endswith("seed_generator_state")

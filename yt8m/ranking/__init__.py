@@ -1,0 +1,1 @@
+"""Ranked segments and their scores: submission files, ratings, metrics, evaluation. Without TensorFlow."""

@@ -1,0 +1,338 @@
+"""MAP@K of submission files against rated labels, exactly, with intervals.
+
+Per class: the list is cut to K, segments without a rating are dropped, and the average precision is the sum of the
+precisions at the positives divided by all positives of the class. MAP@K is the mean over the classes that have
+positives; a class that the submission lacks scores 0. A segment listed twice in a class counts at its first place, and
+the places behind the second close up.
+"""
+
+import csv
+import dataclasses
+import io
+import math
+
+import numpy as np
+
+from yt8m.ranking.rated_labels import RatedLabels
+from yt8m.ranking.segment_lists import SegmentList
+from yt8m.ranking.submission import Submission
+from yt8m.runtime.files import write_text
+from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError
+
+UNLISTED = np.iinfo(np.int64).max
+"""Rank of a rated segment that a submission does not list."""
+
+_FILTER_BITS = 16
+_REPLICATES_AT_ONCE = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """How a submission ranks rated segments.
+
+    class_ids (C,) int64 and average_precision (C,) float64: the classes with positives, ascending.
+    num_rated, num_positive, num_listed (C,) int64: rated pairs, positives, and positives within the best K.
+    missing: those of class_ids that the submission lacks. labels: the RatedLabels. ranks: (N,) int64, the rank from 0
+    of each rated pair, UNLISTED where it is not within the best K. scores: (N,) float32, the score of each rated pair,
+    nan where it is UNLISTED; None where the submission holds no scores.
+    """
+
+    path: str
+    top_n: int
+    class_ids: np.ndarray
+    average_precision: np.ndarray
+    num_rated: np.ndarray
+    num_positive: np.ndarray
+    num_listed: np.ndarray
+    missing: tuple
+    labels: RatedLabels
+    ranks: np.ndarray
+    scores: np.ndarray | None = None
+
+    @property
+    def map_at_k(self):
+        """Mean of average_precision; nan where no class has positives."""
+        return mean_precision(self.average_precision)
+
+    def summary(self):
+        """JSON-able dict of the main numbers."""
+        return {
+            "map_at_k": self.map_at_k,
+            "top_n": self.top_n,
+            "num_classes": len(self.class_ids),
+            "num_rated": int(self.num_rated.sum()),
+            "num_positive": int(self.num_positive.sum()),
+            "num_listed": int(self.num_listed.sum()),
+            "num_missing_classes": len(self.missing),
+        }
+
+
+def evaluate_submission(path, labels, *, top_n=MAX_SEGMENTS_PER_CLASS, class_range=None, progress=None):
+    """The Evaluation of a submission file.
+
+    labels: RatedLabels. top_n: K of MAP@K. class_range: (first, end) scores class ids in [first, end) only.
+    progress: called with 1 after every class. Raises InputError where the file is bad or no class has positives.
+    """
+    class_ids = _classes_to_score(labels, class_range)
+    ranks = np.full(len(labels), UNLISTED)
+    missing = []
+    with Submission(path) as submission:
+        scores = np.full(len(labels), np.nan, np.float32) if submission.has_scores else None
+        for class_id in class_ids:
+            rows = labels.rows(class_id)
+            if class_id in submission:
+                segments = read_distinct(submission, class_id)
+                ranks[rows] = find_ranks(segments, labels.texts[rows])
+                if scores is not None:
+                    listed = ranks[rows] < UNLISTED
+                    scores[rows][listed] = segments.scores[ranks[rows][listed]]
+            else:
+                missing.append(class_id)
+            if progress:
+                progress(1)
+    return _evaluation(str(path), labels, ranks, class_ids, top_n=top_n, missing=missing, scores=scores)
+
+
+def evaluate_scores(labels, scores, *, top_n=MAX_SEGMENTS_PER_CLASS, name="model"):
+    """The Evaluation of a model that scored the rated segments and no others.
+
+    labels: RatedLabels; scores: (N,) float array, one a rated pair, in their order. Ties go to the smaller segment.
+    """
+    class_ids = _classes_to_score(labels, None)
+    ranks = np.full(len(labels), UNLISTED)
+    for class_id in class_ids:
+        rows = labels.rows(class_id)
+        order = np.argsort(-scores[rows], kind="stable")
+        ranks[rows.start + order] = np.arange(len(order))
+    scores = np.asarray(scores, np.float32)
+    return _evaluation(name, labels, ranks, class_ids, top_n=top_n, missing=(), scores=scores)
+
+
+def evaluate_lists(lists, labels, *, top_n=MAX_SEGMENTS_PER_CLASS, name="model"):
+    """The Evaluation of ranked lists in memory: an iterable of (class id, SegmentList, scores), as TopSegments is.
+
+    labels, top_n: as of evaluate_submission; each segment is once in a list.
+    """
+    class_ids = _classes_to_score(labels, None)
+    ranks = np.full(len(labels), UNLISTED)
+    found = set()
+    for class_id, segments, _ in lists:
+        rows = labels.rows(class_id)
+        ranks[rows] = find_ranks(segments, labels.texts[rows])
+        found.add(class_id)
+    missing = [class_id for class_id in class_ids if class_id not in found]
+    return _evaluation(name, labels, ranks, class_ids, top_n=top_n, missing=missing, scores=None)
+
+
+def _classes_to_score(labels, class_range):
+    first, end = class_range or (0, math.inf)
+    class_ids = [c for c in labels.classes if first <= c < end and labels.positive[labels.rows(c)].any()]
+    if not class_ids:
+        within = f" in the class range {first}:{end}" if class_range else ""
+        raise InputError(f"no class{within} has a positive label, so that there is no MAP")
+    return class_ids
+
+
+def _evaluation(path, labels, ranks, class_ids, *, top_n, missing, scores):
+    """The Evaluation of ``ranks``, of which those from ``top_n`` on are cut."""
+    if top_n < 1:
+        raise InputError(f"top_n is {top_n}: MAP@K needs 1 or more")
+    ranks = np.where(ranks < top_n, ranks, UNLISTED)
+    if scores is not None:
+        scores = np.where(ranks < UNLISTED, scores, np.nan)
+    counts = np.zeros((3, len(class_ids)), np.int64)
+    precisions = np.zeros(len(class_ids))
+    for index, class_id in enumerate(class_ids):
+        rows = labels.rows(class_id)
+        positive = labels.positive[rows]
+        precisions[index] = average_precisions(ranks[rows], positive, np.zeros(len(positive), np.int64))[0]
+        counts[:, index] = len(positive), positive.sum(), np.sum(positive & (ranks[rows] < UNLISTED))
+    return Evaluation(
+        path=path,
+        top_n=top_n,
+        class_ids=np.array(class_ids),
+        average_precision=precisions,
+        num_rated=counts[0],
+        num_positive=counts[1],
+        num_listed=counts[2],
+        missing=tuple(missing),
+        labels=labels,
+        ranks=ranks,
+        scores=scores,
+    )
+
+
+def read_distinct(submission, class_id):
+    """The SegmentList of a class of a Submission, each segment at its first place only.
+
+    Raises InputError where a segment of the class is malformed.
+    """
+    segments = submission[class_id]
+    submission.check(class_id, segments)
+    hashes = np.sort(segments.hashes())
+    if not np.any(hashes[1:] == hashes[:-1]):
+        return segments
+    order, first = segments.group()
+    return segments.take(np.sort(order[first]))
+
+
+def find_ranks(segments, texts):
+    """(N,) int64 ranks from 0 of the segments ``texts`` (list of bytes) in a SegmentList, UNLISTED if absent."""
+    if not len(segments) or not len(texts):
+        return np.full(len(texts), UNLISTED)
+    wanted = SegmentList.from_text(b" ".join(texts))
+    # Few of the listed segments are rated: a table of hash bits leaves these and some more, to be looked up by name.
+    shift = np.uint64(64 - _FILTER_BITS)
+    table = np.zeros(1 << _FILTER_BITS, bool)
+    table[wanted.hashes() >> shift] = True
+    maybe = np.flatnonzero(table[segments.hashes() >> shift])
+    places = dict(zip(segments.take(maybe).byte_texts(), maybe.tolist()))
+    return np.array([places.get(text, UNLISTED) for text in texts], np.int64)
+
+
+def average_precisions(ranks, positive, groups, *, weights=None):
+    """Average precision of every group of ranked items.
+
+    ranks: (N,) rank of an item in its group's list, from UNLISTED on if not in it, equal ones in the order given;
+    positive: (N,) bool; groups: (N,) int64 in 0..G-1; weights: (..., N) how often each item counts (1 if None), the
+    copies of one item tying. Returns (..., G) float64; nan where the positives of a group weigh nothing.
+    """
+    order = np.lexsort((ranks, groups))
+    groups = groups[order]
+    begins = np.flatnonzero(np.diff(groups, prepend=-1))
+    positive = positive[order]
+    weights = np.ones(len(order)) if weights is None else weights[..., order]
+    hits = weights * positive
+    listed = ranks[order] < UNLISTED
+    seen = _running_sums(weights, begins)
+    found = _running_sums(hits, begins)
+    gains = hits * listed * np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
+    totals = np.add.reduceat(hits, begins, axis=-1)
+    sums = np.add.reduceat(gains, begins, axis=-1)
+    return np.divide(sums, totals, out=np.full_like(sums, np.nan), where=totals > 0)
+
+
+def mean_precision(values):
+    """Mean by fsum, which does not depend on the order, so that class ranges merge exactly; nan of nothing."""
+    values = np.asarray(values, np.float64).tolist()
+    return math.fsum(values) / len(values) if values else math.nan
+
+
+def bootstrap_interval(evaluation, *, num_samples=1000, seed=0, confidence=0.95):
+    """(low, high) of MAP@K: percentiles of its deviations over videos drawn with replacement, around its value.
+
+    Deviations from the mean of the draws, because a draw has fewer different videos, and its average precisions are
+    higher for that alone. Classes without positives in a draw are left out of it.
+    """
+    return _percentiles(_centred(_replicates(evaluation, num_samples, seed), evaluation.map_at_k), confidence)
+
+
+def paired_difference(evaluation, other, *, num_samples=1000, seed=0, confidence=0.95):
+    """How much better ``evaluation`` is than ``other``: the same draws of videos score both.
+
+    Both must come from the same labels and classes, or InputError. Returns dict: difference (of map_at_k), low and high
+    as bootstrap_interval has them, and share_above, the share of the draws, so centred, where ``evaluation`` is better.
+    """
+    same = evaluation.labels.texts == other.labels.texts and np.array_equal(
+        evaluation.labels.positive, other.labels.positive
+    )
+    if not same or not np.array_equal(evaluation.class_ids, other.class_ids):
+        raise InputError(f"{evaluation.path} and {other.path} were scored on different labels or classes")
+    difference = evaluation.map_at_k - other.map_at_k
+    draws = _replicates(evaluation, num_samples, seed) - _replicates(other, num_samples, seed)
+    draws = _centred(draws, difference)
+    low, high = _percentiles(draws, confidence)
+    return {
+        "difference": difference,
+        "low": low,
+        "high": high,
+        "share_above": float(np.mean(draws > 0)),
+    }
+
+
+def write_per_class_csv(evaluation, path, *, class_names=None):
+    """Table with a line per class with positives: Class,Name,AveragePrecision,Rated,Positive,Listed,Missing.
+
+    class_names: dict of class id to name. Numbers are written in full, so that merge_per_class is exact.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["Class", "Name", "AveragePrecision", "Rated", "Positive", "Listed", "Missing"])
+    counts = (evaluation.num_rated, evaluation.num_positive, evaluation.num_listed)
+    for class_id, value, *row in zip(evaluation.class_ids.tolist(), evaluation.average_precision.tolist(), *counts):
+        name = (class_names or {}).get(class_id, "")
+        writer.writerow([class_id, name, repr(value), *row, int(class_id in evaluation.missing)])
+    write_text(path, text.getvalue())
+
+
+def merge_per_class(paths):
+    """Summary of tables written by write_per_class_csv for class ranges: exactly that of one run over all.
+
+    Raises InputError where a class stands in two tables or a line is malformed.
+    """
+    values, totals = {}, dict.fromkeys(("Rated", "Positive", "Listed", "Missing"), 0)
+    for path in paths:
+        try:
+            with open(path, newline="", encoding="utf-8") as file:
+                for row in csv.DictReader(file):
+                    class_id = int(row["Class"])
+                    if class_id in values:
+                        raise InputError(f"{path}: class {class_id} stands in another table already")
+                    values[class_id] = float(row["AveragePrecision"])
+                    for name in totals:
+                        totals[name] += int(row[name])
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror}") from error
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{path} is not a table of per-class average precisions") from error
+    return {
+        "map_at_k": mean_precision(list(values.values())),
+        "num_classes": len(values),
+        "num_rated": totals["Rated"],
+        "num_positive": totals["Positive"],
+        "num_listed": totals["Listed"],
+        "num_missing_classes": totals["Missing"],
+    }
+
+
+def _replicates(evaluation, num_samples, seed):
+    """(num_samples,) MAP@K, each over as many videos as there are, drawn with replacement."""
+    labels = evaluation.labels
+    rows = np.flatnonzero(np.isin(labels.class_ids, evaluation.class_ids))
+    groups = np.searchsorted(evaluation.class_ids, labels.class_ids[rows])
+    videos, codes = np.unique(labels.videos[rows], return_inverse=True)
+    values = []
+    generator = np.random.default_rng(seed)
+    for begin in range(0, num_samples, _REPLICATES_AT_ONCE):
+        size = min(_REPLICATES_AT_ONCE, num_samples - begin)
+        draws = generator.integers(len(videos), size=(size, len(videos)))
+        draws += np.arange(size)[:, None] * len(videos)
+        weights = np.bincount(draws.ravel(), minlength=size * len(videos)).reshape(size, -1)[:, codes]
+        precisions = average_precisions(
+            evaluation.ranks[rows], labels.positive[rows], groups, weights=weights.astype(np.float64)
+        )
+        found = ~np.isnan(precisions)
+        sums = np.where(found, precisions, 0.0).sum(axis=-1)
+        with np.errstate(invalid="ignore"):
+            values.append(sums / found.sum(axis=-1))
+    return np.concatenate(values)
+
+
+def _centred(draws, value):
+    # A draw without any positive has no MAP.
+    draws = draws[~np.isnan(draws)]
+    return draws - draws.mean() + value
+
+
+def _percentiles(values, confidence):
+    low, high = np.percentile(values, [50 * (1 - confidence), 50 * (1 + confidence)])
+    return float(low), float(high)
+
+
+def _running_sums(values, begins):
+    """Cumulative sums along the last axis that start anew at each of ``begins``."""
+    sums = np.cumsum(values, axis=-1)
+    before = np.take(sums, begins, axis=-1) - np.take(values, begins, axis=-1)
+    return sums - np.repeat(before, np.diff(begins, append=values.shape[-1]), axis=-1)

@@ -1,0 +1,119 @@
+"""What is known of a video as a whole, against single segments that score high in the wrong one.
+
+Filters put (segment, class) pairs behind all others of the class, instead of leaving them out: a list that is not full
+then still has them, which can only add to MAP@K, and in one that is full others take their places either way.
+"""
+
+import dataclasses
+import functools
+import os
+
+import numpy as np
+
+from yt8m.ranking.video_predictions import read_video_predictions
+from yt8m.types import InputError
+
+POOLINGS = ("max", "mean")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SegmentFilter:
+    """Which pairs keep their place.
+
+    top_n: those whose class is among the top_n best of its video; None for all. A video's score of a class is the
+        "max" or "mean", ``pooling``, of its segments' scores, and the classes are those that are ranked; or those that
+        ``video_predictions`` lists, a file as yt8m.ranking.video_predictions has it, "" for none.
+    skip_first, skip_last: not those of so many segments at the beginning and at the end of each video. In YouTube-8M's
+        2019 set the first 6 and the last 2 were never rated.
+    """
+
+    top_n: int | None = None
+    pooling: str = "max"
+    video_predictions: str = ""
+    skip_first: int = 0
+    skip_last: int = 0
+
+    def __post_init__(self):
+        if self.pooling not in POOLINGS:
+            raise InputError(f"pooling is {self.pooling!r}; valid: {', '.join(POOLINGS)}")
+        if self.video_predictions and not self.top_n:
+            raise InputError("video_predictions are for a filter by the best classes of a video: set its top_n")
+
+    def described(self):
+        """Dict of JSON values, on which alone the result depends."""
+        described = dataclasses.asdict(self)
+        if self.video_predictions:
+            status = os.stat(self.video_predictions)
+            described["video_predictions"] = [self.video_predictions, status.st_size, status.st_mtime_ns]
+        return described
+
+    def kept(self, video_ids, starts, scores, *, class_ids):
+        """Which pairs keep their place: (n, C) bool.
+
+        video_ids: n bytes, starts (n,), scores (n, C) of all segments of some videos, one video after another, each from
+        its start 0 on; class_ids: of the columns.
+        """
+        begins = np.flatnonzero(starts == 0)
+        counts = np.diff(begins, append=len(starts))
+        numbers = np.arange(len(starts)) - np.repeat(begins, counts)
+        inside = (numbers >= self.skip_first) & (numbers < np.repeat(counts, counts) - self.skip_last)
+        kept = np.broadcast_to(inside[:, None], scores.shape)
+        if self.top_n is None:
+            return kept
+        if self.video_predictions:
+            best = self._listed([video_ids[begin] for begin in begins], class_ids)
+        else:
+            best = self._best(scores, begins, counts)
+        return kept & np.repeat(best, counts, axis=0)
+
+    def _best(self, scores, begins, counts):
+        """(videos, C) bool; of equal scores the first columns."""
+        if self.pooling == "max":
+            pooled = np.maximum.reduceat(scores, begins, axis=0)
+        else:
+            pooled = np.add.reduceat(scores, begins, axis=0, dtype=np.float64) / counts[:, None]
+        best = np.zeros(pooled.shape, bool)
+        np.put_along_axis(best, np.argsort(-pooled, axis=1, kind="stable")[:, : self.top_n], True, axis=1)
+        return best
+
+    def _listed(self, video_ids, class_ids):
+        predictions = _predictions(self.video_predictions, self.top_n)
+        listed = []
+        for video_id in map(bytes.decode, video_ids):
+            if video_id not in predictions:
+                raise InputError(f"{self.video_predictions} does not have video {video_id}: predict the same files for it")
+            listed.append(np.isin(class_ids, predictions[video_id]))
+        return np.array(listed)
+
+
+def put_behind(scores, kept):
+    """Scores (n, C) float32, of which those that are not ``kept`` are negative, in the same order among themselves.
+
+    scores: probabilities, or minus infinity, which stays.
+    """
+    tiny = np.finfo(np.float32).tiny
+    behind = np.where(scores > tiny, -1 / np.maximum(scores, tiny), np.finfo(np.float32).min)
+    return np.where(kept | np.isneginf(scores), scores, behind).astype(np.float32)
+
+
+def whole_videos(batches):
+    """Batches of segments of any size as such that no video spans two: generator of (scores, info), info as given.
+
+    batches: iterable of (scores (n, C), info) of segments in order, each video from its start 0 on.
+    """
+    waiting = None
+    for scores, info in batches:
+        if waiting is not None:
+            scores = np.concatenate([waiting[0], scores])
+            info = {name: np.concatenate([waiting[1][name], values]) for name, values in info.items()}
+        end = np.flatnonzero(info["start_time"] == 0)[-1]
+        if end:
+            yield scores[:end], {name: values[:end] for name, values in info.items()}
+        waiting = scores[end:], {name: values[end:] for name, values in info.items()}
+    if waiting is not None:
+        yield waiting
+
+
+@functools.lru_cache(maxsize=1)
+def _predictions(path, top_n):
+    return read_video_predictions(path, top_n=top_n)

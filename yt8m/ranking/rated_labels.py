@@ -1,0 +1,112 @@
+"""Which segments were rated for which classes."""
+
+import numpy as np
+
+from yt8m.ranking.metrics import POSITIVE
+from yt8m.runtime.files import write_text
+from yt8m.types import InputError, Segment
+
+
+class RatedLabels:
+    """Which segments were found to show which classes: (Segment, class id) -> 0 or 1.
+
+    Sorted by class id, video id and start time. Attributes, all of one length N: class_ids (int64), texts (list of
+    bytes such as b"Eq0a:15"), positive (bool), videos (int64, index into video_ids). video_ids: list of str.
+    """
+
+    def __init__(self, segments, class_ids, scores):
+        """segments: N Segment or str; class_ids: (N,) ints; scores: (N,) in [0, 1], positive from 0.5 on.
+
+        A pair that is rated more than once has the highest of its scores. Raises InputError where a segment is
+        malformed or nothing is rated.
+        """
+        ratings = {}
+        for segment, class_id, score in zip(segments, class_ids, scores, strict=True):
+            segment = Segment.parse(segment) if isinstance(segment, str) else segment
+            key = (int(class_id), *segment)
+            ratings[key] = max(ratings.get(key, 0.0), float(score))
+        if not ratings:
+            raise InputError("the labels rate no segment")
+        keys = sorted(ratings)
+        self.class_ids = np.array([class_id for class_id, _, _ in keys], np.int64)
+        self.texts = [f"{video_id}:{start}".encode() for _, video_id, start in keys]
+        self.positive = np.array([ratings[key] >= POSITIVE for key in keys])
+        self.video_ids = sorted({video_id for _, video_id, _ in keys})
+        index = {video_id: position for position, video_id in enumerate(self.video_ids)}
+        self.videos = np.array([index[video_id] for _, video_id, _ in keys], np.int64)
+        self._slices = {}
+        ids, begins = np.unique(self.class_ids, return_index=True)
+        for class_id, begin, end in zip(ids.tolist(), begins.tolist(), [*begins[1:].tolist(), len(keys)]):
+            self._slices[class_id] = slice(begin, end)
+
+    @classmethod
+    def from_csv(cls, path):
+        """Labels from lines ``vid:start,class,score``; a first line without a class number is taken for a header.
+
+        Raises InputError naming the file and line of what is malformed.
+        """
+        segments, class_ids, scores = [], [], []
+        try:
+            with open(path, encoding="utf-8") as file:
+                for number, line in enumerate(file, 1):
+                    if not (fields := line.strip()) or (number == 1 and _is_header(fields)):
+                        continue
+                    segment, class_id, score = _parse_label(fields, f"{path}, line {number}")
+                    segments.append(segment)
+                    class_ids.append(class_id)
+                    scores.append(score)
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+        if not segments:
+            raise InputError(f"{path} rates no segment")
+        return cls(segments, class_ids, scores)
+
+    @property
+    def classes(self):
+        """Ascending list of the class ids that have ratings."""
+        return list(self._slices)
+
+    def __len__(self):
+        return len(self.class_ids)
+
+    def __getitem__(self, key):
+        segment, class_id = key
+        rows = self._slices[class_id]
+        return int(self.positive[rows][self.texts[rows].index(str(segment).encode())])
+
+    def rows(self, class_id):
+        """Slice of the rows of one class; empty where nothing of it is rated."""
+        return self._slices.get(class_id, slice(0, 0))
+
+    def write_csv(self, path):
+        """Writes what from_csv reads."""
+        rows = zip(self.texts, self.class_ids.tolist(), self.positive.tolist())
+        write_text(path, "".join(f"{text.decode()},{class_id},{int(label)}\n" for text, class_id, label in rows))
+
+
+def _is_header(fields):
+    parts = fields.rsplit(",", 2)
+    return len(parts) == 3 and not parts[1].strip().isdigit() and not _is_number(parts[2])
+
+
+def _is_number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _parse_label(fields, where):
+    parts = fields.rsplit(",", 2)
+    if len(parts) != 3:
+        raise InputError(f"{where}: expected vid:start,class,score, not {fields[:80]!r}")
+    try:
+        segment = Segment.parse(parts[0])
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    if not parts[1].strip().isdecimal():
+        raise InputError(f"{where}: {parts[1]!r} is not a class id")
+    if not _is_number(parts[2]) or not 0 <= float(parts[2]) <= 1:
+        raise InputError(f"{where}: {parts[2]!r} is not a score in [0, 1]")
+    return segment, int(parts[1]), float(parts[2])

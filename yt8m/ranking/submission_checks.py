@@ -1,0 +1,136 @@
+"""Checks of submission files, and the merge of the parts that several machines wrote of one."""
+
+import contextlib
+import dataclasses
+import math
+
+import numpy as np
+
+from yt8m.ranking.segment_lists import SegmentList
+from yt8m.ranking.submission import Submission, SubmissionWriter
+from yt8m.types import MAX_SEGMENTS_PER_CLASS, SEGMENT_SECONDS, InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """Something about a submission file, and whether it is an error; line and class_id are None where none is meant."""
+
+    path: str
+    message: str
+    is_error: bool = True
+    line: int | None = None
+    class_id: int | None = None
+
+    def __str__(self):
+        line = "" if self.line is None else f", line {self.line}"
+        class_id = "" if self.class_id is None else f", class {self.class_id}"
+        return f"{self.path}{line}{class_id}: {'error' if self.is_error else 'warning'}: {self.message}"
+
+
+def check_submission(path, *, expected_classes=None, top_n=MAX_SEGMENTS_PER_CLASS):
+    """Yields a Finding for everything wrong with a submission file, a class at a time.
+
+    Errors: unreadable, a class that is missing or not among ``expected_classes`` (None: any), malformed or repeated
+    segments, starts that are no multiple of 5, more than ``top_n`` segments. Warnings: no header, a blank line, an
+    empty class, no line end at the end.
+    """
+    path = str(path)
+    try:
+        submission = Submission(path)
+    except InputError as error:
+        yield Finding(path, str(error))
+        return
+    with submission:
+        if submission.lines is not None and not submission.has_header:
+            yield Finding(path, "no header Class,Segments", is_error=False, line=1)
+        for line in submission.blank_lines:
+            yield Finding(path, "blank line", is_error=False, line=line)
+        for class_id in submission.class_ids if expected_classes is not None else ():
+            if class_id not in expected_classes:
+                yield _finding(submission, class_id, "this class is not expected")
+        for class_id in submission:
+            try:
+                yield from _check_class(submission, class_id, top_n)
+            except InputError as error:
+                yield _finding(submission, class_id, str(error))
+        missing = sorted(set(expected_classes or ()) - set(submission.class_ids))
+        if missing:
+            shown = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
+            yield Finding(path, f"{len(missing)} expected classes are missing: {shown}")
+        if not submission.ends_whole:
+            yield Finding(path, "no line end at the end: the file may have been cut", is_error=False)
+
+
+def merge_submissions(paths, output, *, top_n=MAX_SEGMENTS_PER_CLASS):
+    """Merges parts of one submission into ``output``; returns the number of classes.
+
+    A class that one part has is copied. One that several have is merged by score, the best ``top_n`` kept and equal
+    scores ordered by segment, which needs parquet parts and is then exactly what one run over all videos writes. A
+    segment in several parts keeps its highest score. Raises InputError where a part has no scores but needs them.
+    """
+    with contextlib.ExitStack() as stack:
+        parts = [stack.enter_context(Submission(path)) for path in paths]
+        writer = stack.enter_context(SubmissionWriter(output))
+        class_ids = sorted(set().union(*(part.class_ids for part in parts)))
+        for class_id in class_ids:
+            holders = [part for part in parts if class_id in part]
+            lists = []
+            for part in holders:
+                lists.append(part[class_id])
+                part.check(class_id, lists[-1])
+                if lists[-1].scores is None and len(holders) > 1:
+                    raise InputError(
+                        f"{part.where(class_id)}: this class is in {len(holders)} of the files and has no scores to "
+                        "merge by: write the parts as parquet"
+                    )
+                if lists[-1].scores is None and str(output).endswith(".parquet"):
+                    raise InputError(f"{part.path} has no scores, which the parquet form of {output} needs")
+            writer.write(class_id, lists[0] if len(lists) == 1 else _merge_by_score(lists, top_n))
+    return len(class_ids)
+
+
+def _finding(submission, class_id, message, *, is_error=True):
+    line = None if submission.lines is None else submission.lines[class_id]
+    return Finding(submission.path, message, is_error=is_error, line=line, class_id=class_id)
+
+
+def _check_class(submission, class_id, top_n):
+    segments = submission[class_id]
+    if not len(segments):
+        yield _finding(submission, class_id, "no segments", is_error=False)
+        return
+    _, times, valid = segments.parse()
+    if len(segments) > top_n:
+        yield _finding(submission, class_id, f"{len(segments):,} segments, more than {top_n:,}")
+    yield from _segment_finding(
+        submission, class_id, segments, ~valid, "not video_id:start_time with a start in seconds", "malformed"
+    )
+    off = valid & (times % SEGMENT_SECONDS > 0)
+    yield from _segment_finding(submission, class_id, segments, off, f"no multiple of {SEGMENT_SECONDS} s", "off")
+    order, first = segments.group()
+    repeated = np.zeros(len(segments), bool)
+    repeated[order[~first]] = True
+    yield from _segment_finding(submission, class_id, segments, repeated, "listed before in this class", "repeated")
+    if segments.scores is not None and not np.isfinite(segments.scores).all():
+        yield _finding(submission, class_id, "a score is not a finite number")
+
+
+def _segment_finding(submission, class_id, segments, bad, what, word):
+    rows = np.flatnonzero(bad)
+    if len(rows):
+        (text,) = segments.take(rows[:1]).texts()
+        others = f", and {len(rows) - 1:,} more {word}" if len(rows) > 1 else ""
+        yield _finding(submission, class_id, f"segment {rows[0] + 1:,}, {text[:80]!r}: {what}{others}")
+
+
+def _merge_by_score(lists, top_n):
+    everything = SegmentList.concatenate(lists)
+    if not len(everything):
+        return SegmentList.from_text(b"", scores=np.zeros(0))
+    scores = np.concatenate([part.scores for part in lists])
+    order, first = everything.group()
+    highest = np.full(int(first.sum()), -math.inf, scores.dtype)
+    np.maximum.at(highest, np.cumsum(first) - 1, scores[order])
+    distinct = everything.take(order[first])
+    distinct.scores = highest
+    return distinct.take(distinct.best(highest, top_n))

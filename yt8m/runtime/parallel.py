@@ -1,0 +1,83 @@
+"""One function over many items in several processes or threads, with results in order and few of them held."""
+
+import collections
+import concurrent.futures
+import contextlib
+import multiprocessing
+import signal
+
+from yt8m.runtime.memory import reuse_freed_memory
+from yt8m.types import InputError
+
+_tasks = []
+
+
+def map_in_order(task, items, *, workers=1):
+    """Yields task(item) of every item, in order; at most two results a worker wait to be taken.
+
+    task: picklable where workers > 1, sent once to each; then calls belong under ``if __name__ == "__main__"``.
+    """
+    reuse_freed_memory()
+    if workers <= 1 or len(items) <= 1:
+        yield from map(task, items)
+        return
+    # Spawned, because a fork of a process that runs TensorFlow's threads may hang.
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(
+        min(workers, len(items)), mp_context=context, initializer=_keep, initargs=(task,)
+    ) as pool:
+        waiting = collections.deque()
+        try:
+            for item in items:
+                with _interrupts_held():
+                    waiting.append(pool.submit(_run, item))
+                if len(waiting) >= 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except concurrent.futures.process.BrokenProcessPool as error:
+            raise InputError(f"one of {workers} processes ended, perhaps for want of memory: use fewer") from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def map_in_threads(task, items, *, threads, stop):
+    """Yields task(item) of every item, in order; at most ``threads`` items are at work or wait to be taken.
+
+    items: iterable, read as its items are handed out. stop: called without arguments when no further results are
+    wanted, so that calls of task that are under way may end early.
+    """
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        waiting = collections.deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(task, item))
+                if len(waiting) == threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            stop()
+            pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _interrupts_held():
+    """Processes that start in the block never see Ctrl-C: the one that started them does, and ends them in order."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    earlier = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
+
+
+def _keep(task):
+    reuse_freed_memory()
+    _tasks.append(task)
+
+
+def _run(item):
+    return _tasks[-1](item)

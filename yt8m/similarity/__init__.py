@@ -1,0 +1,1 @@
+"""Embeddings of segments and videos, joined and compared. Without TensorFlow."""

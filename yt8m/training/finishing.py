@@ -1,0 +1,124 @@
+"""What can still be done with a trained model without a single gradient: averaging its checkpoints, adapting batch norm."""
+
+import contextlib
+
+import keras
+import numpy as np
+
+from yt8m.data.pipeline import make_dataset
+from yt8m.data.record_checks import explain_errors
+from yt8m.data.splits import open_source
+from yt8m.models import checkpoints
+from yt8m.runtime.progress import Progress
+from yt8m.types import InputError
+
+
+def finish_run(run, train_dir, *, best, score, say):
+    """What ``run``, a RunConfig, asks for once its training in ``train_dir`` is over; returns the new best score.
+
+    Averaged checkpoints become the best model if they score higher than ``best``. Batch norm of the best model is adapted
+    in any case, because the holdout need not be like the target; its score is told and does not count.
+    score: function of a model that gives (name, value) on the holdout, None where nothing is held out. say: function of
+    a line to print.
+    """
+    count = run.train.average_checkpoints
+    if count and (paths := checkpoints.snapshots(train_dir)):
+        model = average_weights(map(checkpoints.load_snapshot, paths))
+        name, value = score(model)
+        mark = f"best is {best:.4f}"
+        if value > best:
+            best, mark = value, "best so far"
+            checkpoints.save_best(train_dir, model)
+        say(f"mean of {len(paths)} checkpoints: holdout {name} {value:.4f} ({mark})")
+    if run.adapt_bn:
+        model, _ = checkpoints.load_model(train_dir)
+        windows = "all" if run.train.segment_labels else "video"
+        options = {"windows": windows, "batch_size": run.train.batch_size, "show_progress": False}
+        count = adapt_batch_norm(model, open_source(run.adapt_bn), run.data, **options)
+        checkpoints.save_best(train_dir, model)
+        told = "" if score is None else ": holdout {} {:.4f}, before {:.4f}".format(*score(model), best)
+        say(f"adapted batch norm to {count:,} examples of {run.adapt_bn}{told}")
+    return best
+
+
+def average_weights(models):
+    """Sets the first of ``models`` (an iterable of VideoModels alike) to the mean of all their weights; returns it.
+
+    Counts and random states stay those of the first. The models are loaded one by one if the iterable does so.
+    """
+    models = iter(models)
+    first = next(models)
+    sums = [np.asarray(variable, np.float64) for variable in first.variables]
+    count = 1
+    for model in models:
+        for total, variable in zip(sums, model.variables, strict=True):
+            total += np.asarray(variable, np.float64)
+        count += 1
+    for variable, total in zip(first.variables, sums):
+        if "float" in keras.backend.standardize_dtype(variable.dtype):
+            variable.assign(total / count)
+    return first
+
+
+def adapt_batch_norm(model, source, config, *, windows, batch_size, show_progress=True):
+    """Estimates the moving statistics of batch norm anew on the videos of ``source``, whose labels are not looked at.
+
+    model: a VideoModel, changed in place. config: DataConfig. windows: "video" or "all", what the model is applied to.
+    The new statistics are the means over batches of each batch's mean and variance, the layers before being normalised
+    by the batch's own (Li et al. 2017, AdaBN); dropout is off. Returns the number of examples. Raises InputError where
+    the model has no batch norm or the source no examples.
+    """
+    layers = batch_norm_layers(model)
+    dataset = make_dataset(list(source.files), config, windows=windows, batch_size=batch_size, keep=source.keep)
+    sums = {id(layer): [np.zeros(layer.moving_mean.shape), np.zeros(layer.moving_variance.shape)] for layer in layers}
+    examples = batches = 0
+    progress = Progress("adapting batch norm", unit="examples", shown=show_progress)
+    with _batch_statistics(model, layers), explain_errors(source.files, config), progress:
+        for features, *_ in dataset.as_numpy_iterator():
+            count = len(next(iter(features.values())))
+            if count < batch_size and batches:
+                # A small last batch would count as much as the others.
+                break
+            if windows == "all":
+                features = {name: values[:, 0] for name, values in features.items()}
+            model(features, training=True)
+            for layer in layers:
+                mean, variance = sums[id(layer)]
+                mean += np.asarray(layer.moving_mean)
+                variance += np.asarray(layer.moving_variance)
+            examples, batches = examples + count, batches + 1
+            progress.update(count)
+        progress.complete()
+    if not batches:
+        raise InputError(f"there is nothing to adapt to in {source.files[0]} and {len(source.files) - 1} more")
+    for layer in layers:
+        mean, variance = sums[id(layer)]
+        layer.moving_mean.assign(mean / batches)
+        layer.moving_variance.assign(variance / batches)
+    return examples
+
+
+def batch_norm_layers(model):
+    """The batch norm layers of a model; raises InputError where it has none."""
+    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    if not layers:
+        raise InputError(f"model {model.name} has no batch normalisation to adapt")
+    return layers
+
+
+@contextlib.contextmanager
+def _batch_statistics(model, layers):
+    """Context in which moving statistics become those of the last batch, and nothing is dropped out."""
+    dropouts = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Dropout)]
+    momenta, rates = [layer.momentum for layer in layers], [layer.rate for layer in dropouts]
+    for layer in layers:
+        layer.momentum = 0.0
+    for layer in dropouts:
+        layer.rate = 0.0
+    try:
+        yield
+    finally:
+        for layer, momentum in zip(layers, momenta):
+            layer.momentum = momentum
+        for layer, rate in zip(dropouts, rates):
+            layer.rate = rate

@@ -1,0 +1,280 @@
+"""Optimizers from a TrainConfig."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from yt8m.training import fused
+from yt8m.training.schedules import exponential_decay
+
+
+@keras.saving.register_keras_serializable("yt8m")
+class Adam(keras.optimizers.Adam):
+    """Keras's Adam with each variable's gradient clipped on its own, in one pass over memory under TensorFlow.
+
+    clip_variable_norm: largest L2 norm of one variable's gradient, None for no limit; with several devices it is the
+    norm of the whole batch's gradient. Other arguments as in keras.optimizers.Adam.
+    """
+
+    def __init__(self, learning_rate=1e-3, *, clip_variable_norm=None, name="adam", **settings):
+        super().__init__(learning_rate, name=name, **settings)
+        self.clip_variable_norm = clip_variable_norm
+
+    def update_step(self, gradient, variable, learning_rate):
+        """One update of ``variable``; called by Keras."""
+        if self.clip_variable_norm is not None:
+            gradient = self._clipped(gradient)
+        if not fused.available() or self.amsgrad:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        index = self._get_variable_index(variable)
+        fused.adam_step(
+            variable,
+            ops.cast(gradient, variable.dtype),
+            momentum=self._momentums[index],
+            velocity=self._velocities[index],
+            step=self.iterations + 1,
+            learning_rate=learning_rate,
+            beta_1=self.beta_1,
+            beta_2=self.beta_2,
+            epsilon=self.epsilon,
+        )
+
+    def _clipped(self, gradient):
+        if fused.available():
+            return fused.clip_norm(gradient, self.clip_variable_norm)
+        norm = ops.sqrt(ops.sum(ops.square(gradient)))
+        return gradient * (self.clip_variable_norm / ops.maximum(norm, self.clip_variable_norm))
+
+    def get_config(self):
+        return {**super().get_config(), "clip_variable_norm": self.clip_variable_norm}
+
+
+@keras.saving.register_keras_serializable("yt8m")
+class RectifiedAdam(keras.optimizers.Optimizer):
+    """Adam whose adaptive rate sets in when its variance is small enough to be trusted (Liu et al. 2020).
+
+    With rho_inf = 2 / (1 - beta_2) - 1 and rho_t = rho_inf - 2 t beta_2^t / (1 - beta_2^t), a step is
+    r_t m / (sqrt(v) + epsilon) where rho_t >= ``sma_threshold``, and m elsewhere, m and v being corrected for bias and
+    r_t^2 = (rho_t - 4)(rho_t - 2) rho_inf / ((rho_inf - 4)(rho_inf - 2) rho_t).
+    Gives the steps of tensorflow-addons' RectifiedAdam.
+    """
+
+    def __init__(
+        self,
+        learning_rate=1e-3,
+        *,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-7,
+        sma_threshold=5.0,
+        name="rectified_adam",
+        **settings,
+    ):
+        super().__init__(learning_rate, name=name, **settings)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.sma_threshold = sma_threshold
+
+    def build(self, variables):
+        """Makes the moments; called by Keras."""
+        if not self.built:
+            super().build(variables)
+            self._momentums, self._velocities = self.add_optimizer_variables(variables, ["momentum", "velocity"])
+
+    def update_step(self, gradient, variable, learning_rate):
+        """One update of ``variable``; called by Keras."""
+        index = self._get_variable_index(variable)
+        momentum, velocity = self._momentums[index], self._velocities[index]
+        gradient, rate = ops.cast(gradient, variable.dtype), ops.cast(learning_rate, variable.dtype)
+        step = ops.cast(self.iterations + 1, variable.dtype)
+        # As tensors, because 1 - beta_2 differs between Python's precision and theirs, and lengths are sensitive to it.
+        beta_1, beta_2 = (ops.convert_to_tensor(beta, variable.dtype) for beta in (self.beta_1, self.beta_2))
+        power_1, power_2 = ops.power(beta_1, step), ops.power(beta_2, step)
+        self.assign(momentum, beta_1 * momentum + (1 - beta_1) * gradient)
+        self.assign(velocity, beta_2 * velocity + (1 - beta_2) * ops.square(gradient))
+        longest = 2 / (1 - beta_2) - 1
+        length = longest - 2 * step * power_2 / (1 - power_2)
+        trusted = length >= self.sma_threshold
+        # The square root needs a length of over 4 also where it is not used.
+        safe = ops.where(trusted, length, longest)
+        rectifier = ops.sqrt((safe - 4) / (longest - 4) * (safe - 2) / (longest - 2) * longest / safe)
+        mean = momentum / (1 - power_1)
+        adaptive = rectifier * mean / (ops.sqrt(velocity / (1 - power_2)) + self.epsilon)
+        self.assign_sub(variable, rate * ops.where(trusted, adaptive, mean))
+
+    def get_config(self):
+        names = ("beta_1", "beta_2", "epsilon", "sma_threshold")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+class _Wrapper(keras.optimizers.Optimizer):
+    """An optimizer that takes the steps of ``inner`` and does something of its own after each."""
+
+    def __init__(self, inner, *, name):
+        rate = inner._learning_rate
+        scheduled = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
+        super().__init__(
+            rate if scheduled else float(np.asarray(rate)),
+            name=name,
+            weight_decay=inner.weight_decay,
+            clipnorm=inner.clipnorm,
+        )
+        # Behind a function, or Keras would save it a second time.
+        self._get_inner = lambda: inner
+        inner._iterations = self._iterations
+
+    @property
+    def inner(self):
+        """The optimizer whose steps are taken."""
+        return self._get_inner()
+
+    def build(self, variables):
+        """Makes the variables of both; called by Keras."""
+        if self.built:
+            return
+        super().build(variables)
+        known = {id(variable) for variable in self.inner.variables}
+        self.inner.build(variables)
+        for variable in self.inner.variables:
+            if id(variable) not in known:
+                self._track_variable(variable)
+
+    def _copies(self, variables, name):
+        copies = [self.add_variable_from_reference(variable, name=name) for variable in variables]
+        for copy, variable in zip(copies, variables):
+            copy.assign(variable)
+        return copies
+
+    def get_config(self):
+        return {"name": self.name, "inner": keras.saving.serialize_keras_object(self.inner)}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        return cls(keras.saving.deserialize_keras_object(config.pop("inner"), custom_objects=custom_objects), **config)
+
+
+@keras.saving.register_keras_serializable("yt8m")
+class Lookahead(_Wrapper):
+    """k steps of another optimizer, then one of ``slow_step_size`` from where they began to where they ended.
+
+    inner: the optimizer; sync_period: k (Zhang et al. 2019). Gives the steps of tensorflow-addons' Lookahead.
+    """
+
+    def __init__(self, inner, *, sync_period=6, slow_step_size=0.5, name="lookahead"):
+        super().__init__(inner, name=name)
+        self.sync_period = sync_period
+        self.slow_step_size = slow_step_size
+
+    def build(self, variables):
+        """Makes the slow variables, which start where the others do; called by Keras."""
+        if not self.built:
+            super().build(variables)
+            self._slow = self._copies(variables, "slow")
+
+    def update_step(self, gradient, variable, learning_rate):
+        """One update of ``variable``; called by Keras."""
+        self.inner.update_step(gradient, variable, learning_rate)
+        slow = self._slow[self._get_variable_index(variable)]
+        ends = ops.equal((self.iterations + 1) % self.sync_period, 0)
+        reached = slow + (variable - slow) * self.slow_step_size
+        self.assign(slow, ops.where(ends, reached, slow))
+        self.assign(variable, ops.where(ends, reached, variable))
+
+    def get_config(self):
+        return {**super().get_config(), "sync_period": self.sync_period, "slow_step_size": self.slow_step_size}
+
+
+class _Averaging(_Wrapper):
+    """Keeps averages of the variables, which take their place where a model is scored or used."""
+
+    def build(self, variables):
+        """Makes the averages, which start where the variables do; called by Keras."""
+        if not self.built:
+            super().build(variables)
+            self._averaged = list(variables)
+            self.averages = self._copies(variables, "average")
+
+    def swap(self):
+        """Exchanges the variables and their averages; twice is as before."""
+        for variable, average in zip(self._averaged, self.averages):
+            value = ops.copy(variable)
+            variable.assign(average)
+            average.assign(value)
+
+
+@keras.saving.register_keras_serializable("yt8m")
+class StochasticWeightAveraging(_Averaging):
+    """Mean of the variables every ``average_period`` steps from step ``start_averaging`` on (Izmailov et al. 2018).
+
+    inner: the optimizer. Gives the averages of tensorflow-addons' SWA; before the first, the average is the start.
+    """
+
+    def __init__(self, inner, *, start_averaging=0, average_period=10, name="swa"):
+        super().__init__(inner, name=name)
+        self.start_averaging = start_averaging
+        self.average_period = average_period
+
+    def update_step(self, gradient, variable, learning_rate):
+        """One update of ``variable``; called by Keras."""
+        self.inner.update_step(gradient, variable, learning_rate)
+        average = self.averages[self._get_variable_index(variable)]
+        since = self.iterations - self.start_averaging
+        due = ops.logical_and(since >= 0, ops.equal(since % self.average_period, 0))
+        count = ops.cast(ops.maximum(since // self.average_period, 0), variable.dtype)
+        self.assign(average, ops.where(due, (average * count + variable) / (count + 1), average))
+
+    def get_config(self):
+        settings = {"start_averaging": self.start_averaging, "average_period": self.average_period}
+        return {**super().get_config(), **settings}
+
+
+@keras.saving.register_keras_serializable("yt8m")
+class ExponentialMovingAverage(_Averaging):
+    """Average of the variables that forgets: a <- d a + (1 - d) w after every step, d = min(momentum, t / (t + 9)).
+
+    inner: the optimizer. The bound lets the average follow from the start, as in TensorFlow's ExponentialMovingAverage.
+    """
+
+    def __init__(self, inner, *, momentum=0.999, name="ema"):
+        super().__init__(inner, name=name)
+        self.momentum = momentum
+
+    def update_step(self, gradient, variable, learning_rate):
+        """One update of ``variable``; called by Keras."""
+        self.inner.update_step(gradient, variable, learning_rate)
+        average = self.averages[self._get_variable_index(variable)]
+        step = ops.cast(self.iterations + 1, variable.dtype)
+        kept = ops.minimum(self.momentum, step / (step + 9))
+        self.assign_add(average, (1 - kept) * (variable - average))
+
+    def get_config(self):
+        return {**super().get_config(), "momentum": self.momentum}
+
+
+def make_optimizer(config):
+    """The optimizer that ``config``, a TrainConfig, names, with Lookahead and averaging around it where asked for.
+
+    By default the paper's: Adam, 1e-4, x0.9 every 2M examples, each variable's gradient clipped to norm 1, as in the
+    YouTube-8M starter program. Weight decay is decoupled.
+    """
+    settings = {"weight_decay": config.weight_decay or None, "learning_rate": exponential_decay(config)}
+    if config.optimizer == "adam":
+        optimizer = Adam(clip_variable_norm=config.clip_gradient_norm, **settings)
+    else:
+        make = {"rectified_adam": RectifiedAdam, "lamb": keras.optimizers.Lamb, "sgd": _momentum}[config.optimizer]
+        optimizer = make(clipnorm=config.clip_gradient_norm, **settings)
+    if config.lookahead:
+        optimizer = Lookahead(optimizer)
+    if config.averaging == "ema":
+        optimizer = ExponentialMovingAverage(optimizer, momentum=config.ema_momentum)
+    elif config.averaging == "swa":
+        settings = {"start_averaging": config.swa_start_step, "average_period": config.swa_period}
+        optimizer = StochasticWeightAveraging(optimizer, **settings)
+    return optimizer
+
+
+def _momentum(**settings):
+    return keras.optimizers.SGD(momentum=0.9, **settings)

@@ -1,0 +1,174 @@
+"""Segments that a teacher is sure of, chosen out of unlabelled videos and written as records to train on.
+
+A teacher is a submission file with scores: of one model, or of several fused by ``ensemble.py --method=mean``.
+"""
+
+import collections
+import dataclasses
+import glob
+import itertools
+import json
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from yt8m.data.pipeline import read_blocks
+from yt8m.data.record_checks import explain_errors
+from yt8m.data.tfrecord import ID_KEYS, FrameRecord, write_records
+from yt8m.ranking.submission import Submission
+from yt8m.runtime.files import write_text
+from yt8m.runtime.progress import Progress
+from yt8m.types import SEGMENT_SECONDS, InputError, Segment
+
+_MARGIN = 2
+"""Frames kept on either side of a segment, which is what augmentation may ask for."""
+
+_RECORDS_PER_FILE = 2048
+_MOST_REPEATS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """Pseudo-labelled segments. segments: dict of Segment to (times it is repeated, dict of class id to score).
+
+    sure, chosen: dict of class id to the number of segments that reached the threshold, and of those taken, repeats
+    included.
+    """
+
+    segments: dict
+    sure: dict
+    chosen: dict
+
+
+def choose_segments(path, *, thresholds, class_counts, most=None):
+    """Chooses from the submission at ``path``, which must hold scores (parquet): a Choice.
+
+    thresholds: dict of class id to the score from which the teacher is sure that a segment has the class.
+    class_counts: dict of class id to the number of rated positives. The sure ones are resampled to that distribution: of
+    a class with more than its share the best are taken, of one with fewer each up to three times. most: segments
+    taken in all, repeats included; None for as many as there are sure ones.
+    A segment keeps the teacher's scores of all classes that list it: soft labels.
+    Raises InputError where the file holds no scores.
+    """
+    with Submission(path) as submission:
+        if not submission.has_scores:
+            raise InputError(f"{path} holds no scores, which pseudo-labels are made of: give a parquet submission")
+        class_ids = [class_id for class_id in submission if class_counts.get(class_id)]
+        sure = {}
+        for class_id in class_ids:
+            scores = submission[class_id].scores
+            sure[class_id] = int(np.sum(scores >= thresholds[class_id]))
+        quotas = _quotas(sure, class_counts, most)
+        repeats = collections.Counter()
+        for class_id in class_ids:
+            taken = submission.read(class_id, depth=min(sure[class_id], quotas[class_id])).texts()
+            times = min(_MOST_REPEATS, quotas[class_id] // max(1, len(taken)))
+            for text in taken:
+                repeats[text] = max(repeats[text], times)
+        labels = {text: {} for text in repeats}
+        for class_id in submission:
+            listed = submission[class_id]
+            for text, score in zip(listed.texts(), listed.scores.tolist()):
+                if text in labels:
+                    labels[text][class_id] = score
+    chosen = collections.Counter()
+    for text, of in labels.items():
+        chosen.update({c: repeats[text] for c, score in of.items() if c in sure and score >= thresholds[c]})
+    segments = {Segment.parse(text): (times, labels[text]) for text, times in repeats.items()}
+    return Choice(segments, sure, dict(sorted(chosen.items())))
+
+
+def _quotas(sure, class_counts, most):
+    """Dict of class id to its share of all that is taken, in proportion to ``class_counts``."""
+    total = sum(sure.values()) if most is None else min(most, sum(sure.values()))
+    rated = sum(class_counts[class_id] for class_id in sure)
+    return {class_id: round(total * class_counts[class_id] / rated) for class_id in sure}
+
+
+def best_f1_thresholds(class_ids, positive, scores, *, otherwise):
+    """Dict of class id to the score at which its F1 is highest on rated pairs.
+
+    class_ids, positive (bool), scores: (N,), one entry a rated pair. A class without positives or without negatives
+    gets ``otherwise``.
+    """
+    thresholds = {}
+    for class_id in np.unique(class_ids).tolist():
+        rows = np.flatnonzero(class_ids == class_id)
+        order = rows[np.argsort(-scores[rows], kind="stable")]
+        right, ranked = positive[order], scores[order]
+        if not right.any() or right.all():
+            thresholds[class_id] = otherwise
+            continue
+        # 2 TP / (TP + FP + P); a cut may not part equal scores.
+        f1 = 2 * np.cumsum(right) / (np.arange(1, len(order) + 1) + right.sum())
+        f1[:-1][ranked[:-1] == ranked[1:]] = 0
+        thresholds[class_id] = float(ranked[np.argmax(f1)])
+    return thresholds
+
+
+def write_pseudo_labels(folder, choice, source, config, *, details=None):
+    """Writes the segments of ``choice`` as records to ``folder``; returns the pattern of the files.
+
+    source: the unlabelled Source they are from; config: DataConfig. A record is the frames of one segment and two to
+    either side, with its soft labels as ratings and the id of its video. pseudo.json is written last: counts and
+    ``details``, a dict of JSON values.
+    """
+    os.makedirs(folder, exist_ok=True)
+    for stale in glob.glob(os.path.join(glob.escape(folder), "pseudo-*.tfrecord")):
+        os.unlink(stale)
+    records = _cut_records(choice, source, config)
+    count = 0
+    for number in itertools.count():
+        some = list(itertools.islice(records, _RECORDS_PER_FILE))
+        if not some:
+            break
+        count += write_records(os.path.join(folder, f"pseudo-{number:05d}.tfrecord"), some)
+    wanted = sum(times for times, _ in choice.segments.values())
+    if count < wanted:
+        raise InputError(
+            f"the teacher lists {wanted - count} segments that {source.files[0]} and {len(source.files) - 1} more do not have"
+        )
+    summary = {"records": count, "sure": choice.sure, "chosen": choice.chosen} | (details or {})
+    write_text(os.path.join(folder, "pseudo.json"), json.dumps(summary, indent=2) + "\n")
+    return os.path.join(folder, "pseudo-*.tfrecord")
+
+
+def _cut_records(choice, source, config):
+    """Yields a FrameRecord for each chosen segment, repeats included."""
+    wanted = collections.defaultdict(list)
+    for segment, (times, labels) in choice.segments.items():
+        wanted[segment.video_id].append((segment.start_time, times, labels))
+    found = set()
+    progress = Progress("writing pseudo-labels", total=len(wanted), unit="videos")
+    with explain_errors(source.files, config), progress:
+        for block in read_blocks(list(source.files), config, windows="all", keep=wanted.__contains__):
+            for serialized in block.numpy():
+                video_id, features = _parse(serialized, config)
+                if video_id in found:
+                    continue
+                found.add(video_id)
+                for start, times, labels in sorted(wanted[video_id], key=lambda entry: entry[0]):
+                    yield from itertools.repeat(_cut(video_id, features, start, labels), times)
+                progress.update()
+
+
+def _parse(serialized, config):
+    example = tf.train.SequenceExample.FromString(serialized)
+    context = example.context.feature
+    video_id = next(context[key].bytes_list.value[0] for key in ID_KEYS if key in context).decode()
+    features = {name: example.feature_lists.feature_list[name].feature for name in config.feature_names}
+    return video_id, features
+
+
+def _cut(video_id, features, start, labels):
+    length = min(len(frames) for frames in features.values())
+    if start >= length:
+        raise InputError(f"the teacher lists {video_id}:{start}, and that video has {length} frames")
+    first, end = max(0, start - _MARGIN), min(length, start + SEGMENT_SECONDS + _MARGIN)
+    cut = {
+        name: np.array([np.frombuffer(frame.bytes_list.value[0], np.uint8) for frame in frames[first:end]])
+        for name, frames in features.items()
+    }
+    ratings = tuple((start - first, class_id, score) for class_id, score in sorted(labels.items()))
+    return FrameRecord(video_id=video_id, features=cut, segments=ratings)

@@ -1,0 +1,157 @@
+"""Self-training: a teacher labels unlabelled segments, a student learns from them, and becomes the next teacher.
+
+train_dir/
+  round-0/student/            the first teacher's run, where none is given
+  round-1/teacher.parquet     what the teacher says of the unlabelled segments
+  round-1/pseudo/             the segments it is sure of, and pseudo.json, how many of each class
+  round-1/student/            the run of the student
+  rounds.json                 the rounds so far
+  config.json, best.keras     of the best student, so that the folder is that of a run
+"""
+
+import collections
+import json
+import os
+import pathlib
+import shutil
+
+from yt8m.data.labels import read_rated_labels
+from yt8m.inference.model_evaluation import evaluate_model, headline
+from yt8m.inference.prediction import Scorer, predict_segments
+from yt8m.models import checkpoints
+from yt8m.ranking.metrics import POSITIVE
+from yt8m.ranking.submission import write_lists
+from yt8m.runtime.files import atomic_path, write_text
+from yt8m.runtime.parts import PartsFolder
+from yt8m.training.pseudo_labels import best_f1_thresholds, choose_segments, write_pseudo_labels
+from yt8m.training.train import train
+from yt8m.types import InputError
+
+
+def self_train(
+    run,
+    *,
+    source,
+    holdout,
+    unlabelled,
+    train_dir,
+    teacher="",
+    iterations=3,
+    threshold=0.95,
+    by_class=False,
+    most=None,
+    views=(0,),
+    **options,
+):
+    """Trains ``iterations`` students one after the other, as long as each is better than what was before; list of dict.
+
+    run: RunConfig of every student; each starts from run.init_from. source, holdout: as in train, rated segments.
+    unlabelled: Source of the videos to label, which must not be the holdout's. teacher: folder of a run, or a parquet
+    submission of the unlabelled segments; "" trains one first, like the students but without pseudo-labels.
+    threshold: score from which the teacher is sure; by_class: the score of each class's best F1 on the holdout instead.
+    most: pseudo-labelled segments of a round, None for all sure ones. views: of a segment, that the teacher's scores
+    are averaged over. options: ``cache_dir`` and ``placement``, as in train.
+
+    Students are trained on run.train.pseudo_ratio pseudo-labelled segments for each rated one; of the former with
+    cross-entropy to the teacher's scores, which has the gradient of the KL divergence from them (Hinton et al. 2015).
+    A result has ``round``, ``holdout``, the best score of its student, and, but for round 0, ``records``, ``sure`` and
+    ``chosen``, see yt8m.training.pseudo_labels. Goes on where it was stopped.
+    """
+    if holdout is None:
+        raise InputError("self-training goes by the holdout: give holdout_files, holdout_fraction or eval_data_pattern")
+    if by_class and teacher.endswith(".parquet"):
+        raise InputError("thresholds by class are chosen on the holdout, which takes a teacher that is a run")
+    if any(character in train_dir for character in ",*?["):
+        raise InputError(f"{train_dir} has a comma or a wildcard in its name, which the patterns of its files cannot have")
+    os.makedirs(train_dir, exist_ok=True)
+    counts = _class_counts(source, run.data)
+    results = []
+    if not teacher:
+        print("round 0: training the teacher")
+        teacher, best = _train(run, os.path.join(train_dir, "round-0", "student"), source, holdout, options)
+        results.append({"round": 0, "holdout": best, "run": teacher})
+    elif os.path.isdir(teacher):
+        results.append({"round": 0, "holdout": headline(_score(teacher, holdout, run))[1], "run": teacher})
+    for number in range(1, iterations + 1):
+        folder = os.path.join(train_dir, f"round-{number}")
+        made = _label(
+            teacher, unlabelled, holdout, run, folder,
+            counts=counts, threshold=threshold, by_class=by_class, most=most, views=views,
+        )  # fmt: skip
+        print(f"round {number}: {made['records']} pseudo-labelled segments of {len(made['chosen'])} classes")
+        pattern = os.path.join(folder, "pseudo", "pseudo-*.tfrecord")
+        student, best = _train(
+            run.replace(pseudo_data_pattern=pattern), os.path.join(folder, "student"), source, holdout, options
+        )
+        before = max((result["holdout"] for result in results), default=None)
+        results.append({"round": number, "holdout": best, "run": student} | made)
+        _publish(train_dir, results)
+        print(f"round {number}: holdout {best:.4f}" + (f", best before {before:.4f}" if before is not None else ""))
+        if before is not None and best <= before:
+            print("that is no better: stopping here")
+            break
+        teacher = student
+    _publish(train_dir, results)
+    return results
+
+
+def _train(run, folder, source, holdout, options):
+    state = train(run, source=source, holdout=holdout, train_dir=folder, **options)
+    return folder, state.best
+
+
+def _publish(train_dir, results):
+    """Writes rounds.json, and makes the folder that of the best student's run."""
+    write_text(os.path.join(train_dir, "rounds.json"), json.dumps(results, indent=2) + "\n")
+    best = max(results, key=lambda result: result["holdout"])["run"]
+    checkpoints.write_run_config(train_dir, checkpoints.read_run_config(best))
+    with atomic_path(os.path.join(train_dir, "best.keras")) as temporary:
+        shutil.copyfile(checkpoints.model_path(best), temporary)
+
+
+def _class_counts(source, config):
+    """Dict of class id to its rated positives among the videos to train on."""
+    _, class_ids, scores = read_rated_labels(list(source.files), config, keep=source.keep)
+    counts = dict(collections.Counter(class_ids[scores >= POSITIVE].tolist()))
+    if not counts:
+        raise InputError(f"the training files hold no rated positives: {source.files[0]} and {len(source.files) - 1} more")
+    return counts
+
+
+def _label(teacher, unlabelled, holdout, run, folder, *, counts, threshold, by_class, most, views):
+    """Writes the pseudo-labels of a round, unless they are there: the dict of pseudo.json."""
+    summary = os.path.join(folder, "pseudo", "pseudo.json")
+    if os.path.exists(summary):
+        return json.loads(pathlib.Path(summary).read_text(encoding="utf-8"))
+    os.makedirs(folder, exist_ok=True)
+    predictions = teacher if teacher.endswith(".parquet") else os.path.join(folder, "teacher.parquet")
+    if not os.path.exists(predictions):
+        _predict(teacher, unlabelled, run, predictions, class_ids=sorted(counts), views=views)
+    thresholds = dict.fromkeys(counts, threshold)
+    if by_class:
+        evaluation = _score(teacher, holdout, run)["evaluation"]
+        labels = evaluation.labels
+        thresholds |= best_f1_thresholds(
+            labels.class_ids, labels.positive, evaluation.scores, otherwise=threshold
+        )
+    choice = choose_segments(predictions, thresholds=thresholds, class_counts=counts, most=most)
+    if not choice.segments:
+        raise InputError(f"the teacher is sure of no segment: none scores {threshold}, lower the threshold")
+    write_pseudo_labels(
+        os.path.join(folder, "pseudo"), choice, unlabelled, run.data, details={"thresholds": thresholds}
+    )
+    return json.loads(pathlib.Path(summary).read_text(encoding="utf-8"))
+
+
+def _predict(teacher, unlabelled, run, path, *, class_ids, views):
+    model, _ = checkpoints.load_model(teacher)
+    parts = PartsFolder(f"{path}.parts", identity=checkpoints.model_path(teacher))
+    top = predict_segments(model, unlabelled, run.data, class_ids=class_ids, views=views, folder=parts)
+    write_lists(path, top)
+    parts.remove()
+
+
+def _score(teacher, holdout, run):
+    model, _ = checkpoints.load_model(teacher)
+    scorer = Scorer(model, batch_size=run.train.batch_size)
+    return evaluate_model(scorer, holdout, run.data, segment_labels=True)

@@ -1,0 +1,118 @@
+"""What a run learns from, epoch by epoch."""
+
+import dataclasses
+import functools
+
+from yt8m.config import AugmentConfig, RunConfig
+from yt8m.data.joined_batches import attach_unlabelled, join_batches
+from yt8m.data.labels import repeat_factors
+from yt8m.data.pipeline import estimate_examples, make_dataset
+from yt8m.data.splits import Source
+from yt8m.runtime.devices import Placement
+from yt8m.training.schedules import multigrid_factor
+from yt8m.types import InputError
+
+UNLABELLED_AUGMENT = AugmentConfig(shift=1, dilute=True, frame_dropping=0.2)
+"""How unlabelled segments are changed where labelled ones are not: views that agree on nothing new teach nothing."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """The examples of a run.
+
+    run: RunConfig. source: the labelled videos. pseudo: pseudo-labelled segments to learn beside them, or None;
+    unlabelled: videos whose segments consistency is learned on, or None. cache: SegmentCache of the source, or None.
+    placement: the devices that share each batch.
+    """
+
+    run: RunConfig
+    source: Source
+    pseudo: Source | None = None
+    unlabelled: Source | None = None
+    cache: object = None
+    placement: Placement = Placement()
+
+    @property
+    def windows(self):
+        """What an example is, as make_dataset names it."""
+        return "rated" if self.run.train.segment_labels else "video"
+
+    @property
+    def files(self):
+        """All files that are read."""
+        sources = (self.source, self.pseudo, self.unlabelled)
+        return [file for source in sources if source for file in source.files]
+
+    def epoch(self, number):
+        """tf.data.Dataset of the batches (features, targets) of an epoch; the same for the same number."""
+        factor = multigrid_factor(self.run.train, number)
+        batch_size = self.run.train.batch_size * factor
+        config = self.run.data.replace(num_frames=max(1, self.run.data.num_frames // factor))
+        labelled = batch_size - self._pseudo_per_batch(batch_size)
+        batches = self._examples(
+            self.source, config, number, batch_size=labelled, cache=self.cache, factors=self._repeat_factors
+        )
+        if self.pseudo is not None:
+            # What the teacher has not listed it takes for absent.
+            config = config.replace(unrated="negative")
+            pseudo = self._examples(self.pseudo, config, number, batch_size=batch_size - labelled)
+            batches = join_batches(batches, pseudo, ratio=(batch_size - labelled) / labelled)
+        if self.unlabelled is not None:
+            ratio = self.run.train.consistency.ratio
+            views = self._make(
+                self.unlabelled, self.run.data, number, windows="unlabelled", batch_size=batch_size * ratio
+            )
+            share = batch_size // self.placement.num_processes
+            batches = attach_unlabelled(batches, views, ratio=ratio, batch_size=share)
+        return batches
+
+    def steps_per_epoch(self):
+        """About how many steps an epoch has, None where only a pass over the data would tell."""
+        examples = estimate_examples(self.source, self.run.data, windows=self.windows)
+        batch_size = self.run.train.batch_size
+        return examples and max(1, round(examples / (batch_size - self._pseudo_per_batch(batch_size))))
+
+    def check_not_empty(self, steps):
+        """Raises InputError where an epoch had no ``steps``."""
+        if not steps:
+            kind = "rated segments" if self.run.train.segment_labels else "videos"
+            files = self.source.files
+            raise InputError(f"the training files hold no {kind}: {files[0]} and {len(files) - 1} more")
+
+    def _pseudo_per_batch(self, batch_size):
+        if self.pseudo is None:
+            return 0
+        ratio = self.run.train.pseudo_ratio
+        return min(batch_size - 1, max(1, round(batch_size * ratio / (1 + ratio))))
+
+    @functools.cached_property
+    def _repeat_factors(self):
+        threshold = self.run.train.balance_threshold
+        return repeat_factors(self.source, self.run.data, threshold=threshold) if threshold else None
+
+    def _examples(self, source, config, number, **options):
+        return self._make(source, config, number, windows=self.windows, **options)
+
+    def _augment(self, windows):
+        augment = self.run.train.augment
+        if windows == "unlabelled" and augment == AugmentConfig():
+            return UNLABELLED_AUGMENT
+        return augment
+
+    def _make(self, source, config, number, *, windows, batch_size, cache=None, factors=None):
+        return make_dataset(
+            list(source.files),
+            config,
+            windows=windows,
+            batch_size=batch_size,
+            training=True,
+            seed=self.run.train.seed,
+            epoch=number,
+            augment=self._augment(windows),
+            factors=factors,
+            keep=source.keep,
+            cache=cache,
+            # Devices share a batch evenly.
+            drop_remainder=self.placement.num_devices > 1,
+            share=(self.placement.process_id, self.placement.num_processes),
+        )

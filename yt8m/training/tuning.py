@@ -1,0 +1,223 @@
+"""Search for hyperparameters: keras-tuner proposes, a training run each is scored on the holdout."""
+
+import csv
+import io
+import os
+import pathlib
+
+import keras_tuner
+from keras_tuner.engine import base_tuner
+
+from yt8m.inference.model_evaluation import headline
+from yt8m.models.checkpoints import read_metrics
+from yt8m.runtime.files import atomic_path, write_text
+from yt8m.training.train import train
+from yt8m.types import InputError
+
+SPACES = {
+    "*": {
+        "train.base_learning_rate": {"min": 1e-5, "max": 1e-2, "log": True},
+        "train.clip_gradient_norm": {"min": 0.1, "max": 10.0, "log": True},
+        "train.label_smoothing": [0.0, 0.05, 0.1],
+    },
+    "logistic": {},
+    "moe": {"model.num_mixtures": [1, 2, 3, 5, 8], "model.dropout": {"min": 0.0, "max": 0.7}},
+    "dbof": {"model.cluster_size": [2048, 4096, 8192], "model.hidden_size": [512, 1024, 2048]},
+    "gated_netvlad": {"model.num_clusters": [8, 16, 32, 64], "model.hidden_size": [512, 1024, 2048]},
+    "nextvlad": {
+        "model.num_clusters": [32, 64, 112, 128],
+        "model.groups": [4, 8, 16],
+        "model.hidden_size": [1024, 2048],
+        "model.dropout": {"min": 0.0, "max": 0.7},
+    },
+    "mix_nextvlad": {
+        "model.num_clusters": [32, 64, 112, 128],
+        "model.temperature": {"min": 1.0, "max": 6.0},
+        "model.dropout": {"min": 0.0, "max": 0.7},
+    },
+    "frame_bert": {
+        "model.num_layers": [2, 3, 4],
+        "model.pooling": ["first", "mean", "attention"],
+        "model.dropout": {"min": 0.0, "max": 0.5},
+        "model.num_mixtures": [2, 3, 5, 8],
+    },
+    "video_context": {"model.context_size": [64, 128, 256, 512], "model.num_mixtures": [2, 3, 5, 8]},
+}
+"""What is searched for each model by default, "*" for all: a list of choices or a range, by section and field."""
+
+
+def default_space(model_name):
+    """The space of ``model_name``: dict of "model.FIELD" or "train.FIELD" to a list or a dict of min, max, log.
+
+    A field of training that has fields itself is gone into by a further dot: "train.augment.mixup".
+    """
+    return SPACES["*"] | SPACES.get(model_name, {})
+
+
+def declare(space):
+    """keras_tuner.HyperParameters of a space as default_space gives it. Raises InputError naming a bad entry."""
+    hyperparameters = keras_tuner.HyperParameters()
+    for name, values in space.items():
+        section, _, field = name.partition(".")
+        if section not in ("model", "train") or not field:
+            raise InputError(f"the space has {name!r}; names are model.FIELD or train.FIELD, as in model.dropout")
+        if isinstance(values, list) and values:
+            hyperparameters.Choice(name, values)
+        elif isinstance(values, dict) and {"min", "max"} <= set(values) <= {"min", "max", "log"}:
+            _declare_range(hyperparameters, name, values)
+        else:
+            raise InputError(f"the space has {values!r} for {name}; give a list of choices, or min, max and perhaps log")
+    return hyperparameters
+
+
+def _declare_range(hyperparameters, name, values):
+    low, high = values["min"], values["max"]
+    if not low < high or (values.get("log") and low <= 0):
+        raise InputError(f"the space has the range {low} to {high} for {name}; it must rise, with log from above 0")
+    sampling = "log" if values.get("log") else "linear"
+    make = hyperparameters.Int if isinstance(low, int) and isinstance(high, int) else hyperparameters.Float
+    make(name, low, high, sampling=sampling)
+
+
+def tune(run, *, source, holdout, tune_dir, space, algorithm="bayesian", max_trials=20, seed=0, **train_options):
+    """Trains a run for each proposal and returns the list of finished trials, best first.
+
+    run: the RunConfig that proposals change. source, holdout: see yt8m.training.train.train; the holdout's headline score is
+    what is maximised. tune_dir: folder for the search, a run a trial and the results; a search that is there goes on.
+    algorithm: "bayesian", of ``max_trials`` runs, or "hyperband", which spends run.train.num_epochs on the best of many
+    short runs. train_options: passed to yt8m.training.train.train.
+    Returns a list of dict: trial, score, settings, folder.
+    """
+    if holdout is None:
+        raise InputError("tuning needs a holdout: give --holdout_files, --holdout_fraction or --eval_data_pattern")
+    if algorithm == "hyperband" and not run.train.num_epochs:
+        raise InputError("hyperband needs --num_epochs: it is what the best runs are trained for")
+    objective = keras_tuner.Objective("score", "max")
+    shared = {"objective": objective, "hyperparameters": declare(space), "seed": seed, "tune_new_entries": False}
+    if algorithm == "hyperband":
+        oracle = keras_tuner.oracles.HyperbandOracle(max_epochs=run.train.num_epochs, **shared)
+    else:
+        oracle = keras_tuner.oracles.BayesianOptimizationOracle(max_trials=max_trials, **shared)
+    oracle.verbose = 0
+    tuner = _Tuner(oracle, run, source=source, holdout=holdout, folder=tune_dir, train_options=train_options)
+    try:
+        tuner.search()
+    except keras_tuner.errors.FatalError as error:
+        raise error.__cause__ or error from None
+    return tuner.results()
+
+
+class _Tuner(base_tuner.BaseTuner):
+    def __init__(self, oracle, run, *, source, holdout, folder, train_options):
+        self.run, self.source, self.holdout, self.train_options = run, source, holdout, train_options
+        self.folder = folder
+        super().__init__(oracle, directory=folder, project_name="search", overwrite=False, logger=None)
+        # A search is only gone on with where this was written, by itself after the first trial.
+        self.save()
+
+    def run_trial(self, trial):
+        """Score of a proposal; called by keras-tuner."""
+        run = proposed(self.run, trial.hyperparameters.values)
+        train_dir = self._train_dir(trial.trial_id, trial.hyperparameters.values)
+        print(f"trial {trial.trial_id}: {_settings(trial.hyperparameters.values)}")
+        try:
+            train(run, source=self.source, holdout=self.holdout, train_dir=train_dir, **self.train_options)
+        except InputError as error:
+            if "the loss is" not in str(error):
+                raise keras_tuner.errors.FatalError(str(error)) from error
+            print(f"trial {trial.trial_id}: {error}")
+            return {"score": 0.0}
+        return {"score": max(headline(entry)[1] for entry in read_metrics(train_dir))}
+
+    def results(self):
+        """Finished trials, best first; of those that share a folder the best."""
+        finished = [trial for trial in self.oracle.trials.values() if trial.score is not None]
+        results = {}
+        for trial in sorted(finished, key=lambda trial: -trial.score):
+            folder = self._train_dir(trial.trial_id, trial.hyperparameters.values)
+            settings = _settings(trial.hyperparameters.values)
+            found = {"trial": trial.trial_id, "score": trial.score, "settings": settings, "folder": folder}
+            results.setdefault(folder, found)
+        return list(results.values())
+
+    def load_model(self, trial):
+        raise NotImplementedError
+
+    def _train_dir(self, trial_id, values):
+        # Hyperband's longer runs go on from the shorter ones, in their folders.
+        while values.get("tuner/trial_id"):
+            trial_id = values["tuner/trial_id"]
+            values = self.oracle.trials[trial_id].hyperparameters.values
+        return os.path.join(self.folder, "runs", trial_id)
+
+
+def proposed(run, values):
+    """``run`` with the settings of a proposal, dict of "model.FIELD", "train.FIELD" or "train.PART.FIELD" to value."""
+    model, train = dict(run.model.hyperparameters), {}
+    for name, value in _settings(values).items():
+        section, _, field = name.partition(".")
+        if section == "model":
+            model[field] = value
+            continue
+        *parts, field = field.split(".")
+        changes = train
+        for part in parts:
+            changes = changes.setdefault(part, {})
+        changes[field] = value
+    if values.get("tuner/epochs"):
+        train["num_epochs"] = values["tuner/epochs"]
+    try:
+        return run.replace(model=run.model.replace(hyperparameters=model), train=_changed(run.train, train))
+    except (TypeError, AttributeError) as error:
+        raise InputError(f"the space names a setting of training that does not exist: {error}") from error
+
+
+def _changed(config, changes):
+    """A Config with other values in its fields; where these are configs too, dicts say which of theirs change."""
+    return config.replace(
+        **{
+            name: _changed(getattr(config, name), value) if isinstance(value, dict) else value
+            for name, value in changes.items()
+        }
+    )
+
+
+def _settings(values):
+    return {name: value for name, value in values.items() if not name.startswith("tuner/")}
+
+
+def write_results(results, folder):
+    """Writes trials.csv, best first, and trials.png where matplotlib is installed."""
+    names = list(results[0]["settings"]) if results else []
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["trial", "score", *names, "folder"])
+    for result in results:
+        row = [result["settings"].get(name, "") for name in names]
+        writer.writerow([result["trial"], f"{result['score']:.5f}", *row, result["folder"]])
+    write_text(pathlib.Path(folder) / "trials.csv", text.getvalue())
+    try:
+        import matplotlib
+    except ImportError:
+        return
+    matplotlib.use("Agg")
+    _plot(results, names, os.path.join(folder, "trials.png"))
+
+
+def _plot(results, names, path):
+    """One panel a setting: the score of every trial over its value."""
+    from matplotlib import pyplot
+
+    figure, panels = pyplot.subplots(1, len(names), figsize=(3.2 * len(names), 3), sharey=True, squeeze=False)
+    for panel, name in zip(panels[0], names):
+        values = [result["settings"][name] for result in results]
+        numeric = all(isinstance(value, (int, float)) for value in values)
+        panel.scatter(values if numeric else list(map(str, values)), [result["score"] for result in results], s=18)
+        panel.set_xlabel(name)
+        if numeric and min(values) > 0 and max(values) > 50 * min(values):
+            panel.set_xscale("log")
+    panels[0][0].set_ylabel("holdout score")
+    figure.tight_layout()
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=120)
+    pyplot.close(figure)

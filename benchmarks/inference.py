@@ -19,7 +19,7 @@ from absl import app, flags
 
 from yt8m.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from yt8m.data.tfrecord import FrameRecord, write_records
-from yt8m.inference.prediction import Scorer
+from yt8m.inference.scorer import Scorer
 from yt8m.models.base import build_model
 from yt8m.models.checkpoints import write_run_config
 from yt8m.ranking.top_segments import TopSegments

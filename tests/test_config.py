@@ -14,7 +14,7 @@ from yt8m.config import (
     RunConfig,
     TrainConfig,
 )
-from yt8m.training.schedules import multigrid_factor
+from yt8m.training.training_data import multigrid_factor
 from yt8m.types import InputError
 
 EXAMPLES = [
@@ -57,8 +57,8 @@ def test_unknown_fields_are_errors():
         ({"feature_names": ("rgb",)}, "must have the same, positive, number"),
         ({"feature_names": (), "feature_sizes": ()}, "must have the same, positive, number"),
         ({"feature_names": ("rgb", "rgb")}, "repeats a name: rgb,rgb"),
-        ({"feature_sizes": (1024, 0)}, "sizes must be positive"),
-        ({"num_classes": 0}, "num_classes is 0; it must be positive"),
+        ({"feature_sizes": (1024, 0)}, "feature_sizes is (1024, 0); it must be at least 1"),
+        ({"num_classes": 0}, "num_classes is 0; it must be at least 1"),
         ({"sampling": "some"}, "sampling is 'some'; valid: sequence, random, uniform"),
         ({"unrated": "x"}, "unrated is 'x'; valid: masked, negative, video_negative"),
         ({"border": "x"}, "border is 'x'; valid: clamp, roll, reflect, mask"),
@@ -83,8 +83,8 @@ def test_train_config_is_checked():
     [
         ({"shift": -1}, "shift is -1; it must be at least 0"),
         ({"mixup": -0.1}, "mixup is -0.1; it must be at least 0"),
-        ({"frame_masking": 1.5}, "frame_masking is 1.5; it must lie from 0 to 1"),
-        ({"modality_dropout": -1}, "modality_dropout is -1; it must lie"),
+        ({"frame_masking": 1.5}, "frame_masking is 1.5; it must be at least 0 and at most 1"),
+        ({"modality_dropout": -1}, "modality_dropout is -1; it must be at least 0"),
     ],
 )
 def test_augment_config_is_checked(changes, message):
@@ -112,7 +112,7 @@ def test_configs_do_not_change():
         ({"balance_threshold": 0.1}, "balance_threshold repeats rated segments: set segment_labels"),
         ({"multigrid": True, "segment_labels": True}, "multigrid is for whole videos"),
         ({"multigrid": True, "num_epochs": None, "max_steps": 3}, "multigrid needs num_epochs"),
-        ({"pseudo_ratio": 0.0}, "pseudo_ratio is 0.0; it must be positive"),
+        ({"pseudo_ratio": 0.0}, "pseudo_ratio is 0.0; it must be above 0 and at most 1,000"),
     ],
 )
 def test_ways_of_learning_that_do_not_go_together(changes, message):
@@ -123,10 +123,10 @@ def test_ways_of_learning_that_do_not_go_together(changes, message):
 @pytest.mark.parametrize(
     "make, message",
     [
-        (lambda: MaskedFramesConfig(fraction=1.0), "fraction is 1.0; it must lie between 0 and 1"),
+        (lambda: MaskedFramesConfig(fraction=1.0), "fraction is 1.0; it must be above 0 and below 1"),
         (lambda: MaskedFramesConfig(method="bce"), "method is 'bce'; valid: nce, mse"),
         (lambda: ConsistencyConfig(weight=-1.0), "weight is -1.0; it must be at least 0"),
-        (lambda: ConsistencyConfig(confidence=0.4), "confidence is 0.4; it must lie from 0.5 to 1"),
+        (lambda: ConsistencyConfig(confidence=0.4), "confidence is 0.4; it must be at least 0.5 and at most 1"),
         (lambda: ConsistencyConfig(annealing="cos"), "annealing is 'cos'; valid: none, linear, log, exp"),
     ],
 )

@@ -1,5 +1,7 @@
 """Names that flags choose among."""
 
+import sys
+
 import pytest
 
 from yt8m.registry import Registry
@@ -42,7 +44,8 @@ def test_an_unknown_name_lists_the_near_ones(registry):
 def test_modules_are_imported_at_the_first_lookup(tmp_path, monkeypatch):
     (tmp_path / "late_models.py").write_text("import tests.test_registry as t\nt.LATE.register('late')(7)\n")
     monkeypatch.syspath_prepend(tmp_path)
+    assert list(LATE) == ["late"] and "late_models" not in sys.modules
     assert LATE["late"] == 7 and len(LATE) == 1
 
 
-LATE = Registry("model", modules=("late_models",))
+LATE = Registry("model", modules={"late": "late_models"})

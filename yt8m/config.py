@@ -1,10 +1,12 @@
-"""What a run is made of: frozen, checked on construction, and the same after a trip through JSON."""
+"""What a run is made of: configs of data, model, training, and the whole run.
+
+Every option carries its help, unit, bounds and choices, see yt8m.options.
+"""
 
 import dataclasses
-import json
-import types
-import typing
+from typing import Any
 
+from yt8m.options import Config, option
 from yt8m.types import MAX_FRAMES, InputError
 
 LEVELS = ("frame", "video")
@@ -17,101 +19,84 @@ MASKED_FRAMES = ("nce", "mse")
 ANNEALINGS = ("none", "linear", "log", "exp")
 BORDERS = ("clamp", "roll", "reflect", "mask")
 
+VIDEO_FRAMES = 30
+"""Frames of the whole video for a model that reads such, by default."""
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
-    """Base: ``to_dict`` / ``from_dict`` / ``to_json`` / ``from_json``, unknown fields are errors."""
-
-    def to_dict(self):
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values):
-        known = {field.name: field for field in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - set(known))
-        if unknown:
-            raise InputError(f"{cls.__name__} has no field {', '.join(unknown)}; known: {', '.join(known)}")
-        return cls(**{name: _from_json_value(known[name].type, value) for name, value in values.items()})
-
-    def to_json(self):
-        return json.dumps(self.to_dict(), indent=2, sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text):
-        return cls.from_dict(json.loads(text))
-
-    def replace(self, **changes):
-        return dataclasses.replace(self, **changes)
-
-    def _check_choice(self, field, choices):
-        if getattr(self, field) not in choices:
-            raise InputError(f"{field} is {getattr(self, field)!r}; valid: {', '.join(choices)}")
-
-    def _check_positive(self, *fields):
-        for field in fields:
-            if getattr(self, field) is not None and getattr(self, field) <= 0:
-                raise InputError(f"{field} is {getattr(self, field)}; it must be positive")
-
-    def _check_at_least_zero(self, *fields):
-        for field in fields:
-            if getattr(self, field) < 0:
-                raise InputError(f"{field} is {getattr(self, field)}; it must be at least 0")
-
-    def _check_within(self, field, low, high, *, inclusive=False):
-        value = getattr(self, field)
-        if not low < value < high and not (inclusive and low <= value <= high):
-            ends = f"from {low} to {high}" if inclusive else f"between {low} and {high}"
-            raise InputError(f"{field} is {value}; it must lie {ends}")
-
-
-def _from_json_value(kind, value):
-    """JSON has lists where the configs have tuples, and dicts where they have configs."""
-    if isinstance(kind, types.UnionType):
-        kind = next(k for k in typing.get_args(kind) if k is not type(None))
-    if value is None:
-        return None
-    if isinstance(kind, type) and issubclass(kind, Config):
-        return kind.from_dict(value)
-    if typing.get_origin(kind) is tuple:
-        return tuple(value)
-    return value
+PATTERN_HELP = "Paths or globs, comma-separated; local or gs://, plain or .gz."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig(Config):
-    """How records become batches.
+    """How records become batches."""
 
-    feature_names, feature_sizes: the modalities read, in this order, and their dimensions.
-    level: "frame" (SequenceExample, uint8 frames) or "video" (Example, float means).
-    num_classes: size of the vocabulary; labels are ids in [0, num_classes).
-    num_frames: frames of a video that one training example holds.
-    max_frames: frames of a video that are read at all.
-    sampling: how num_frames are drawn in training: one contiguous "sequence" at a random start, "random"
-        frames in time order, or evenly spaced "uniform" ones. Outside training "random" is uniform and "sequence"
-        is the middle of the video, so that evaluation is deterministic.
-    unrated: weight of (segment, class) pairs without a rating: "masked" 0; "negative" 1 with label 0, as the
-        authors' program has it; "video_negative" 0.5 with label 0 where the class is in neither the video's nor
-        the segment's labels, else 0.
-    border: what a view of a segment, such as a shifted one, holds beyond the ends of its video, see yt8m.data.views.
-    video_frames: frames of the whole video, evenly spaced, that go beside every example, for models that take such; 0
-        is none. video_radius: takes them from within that many frames of a segment; None from the whole video.
-    skip_corrupt: count corrupt records and go on, instead of stopping at the first.
-    """
+    feature_names: tuple[str, ...] = option(
+        ("rgb", "audio"),
+        "Features to read, in this order, as in rgb,audio.",
+        defaults_to="all features of the first record",
+    )
+    feature_sizes: tuple[int, ...] = option(
+        (1024, 128),
+        "Dimension of each of --feature_names, as in 1024,128.",
+        unit="values a frame",
+        low=1,
+        defaults_to="as in the first record",
+    )
+    level: str = option(
+        "frame",
+        "Kind of records: frame, SequenceExamples of uint8 frames; video, Examples of float means.",
+        choices=LEVELS,
+        flag=None,
+        defaults_to="as in the first record",
+    )
+    num_classes: int = option(3862, "Size of the vocabulary; labels are class ids below it.", unit="classes", low=1)
+    num_frames: int = option(
+        MAX_FRAMES,
+        "Frames of a video that one training example holds.",
+        unit="frames",
+        low=1,
+        defaults_to="300, or the preset's",
+    )
+    max_frames: int = option(
+        MAX_FRAMES, "Frames of a video that are read at all, from its start.", unit="frames", low=1, flag=None
+    )
+    sampling: str = option(
+        "sequence",
+        "Sampling of those frames: a contiguous sequence at a random start, random frames in time order, or evenly "
+        "spaced uniform ones. Outside training random is uniform and sequence is the middle of the video.",
+        choices=SAMPLINGS,
+        defaults_to="sequence, or the preset's",
+    )
+    unrated: str = option(
+        "masked",
+        "Weight of (segment, class) pairs without a rating: masked, none; negative, that of a negative; video_negative, "
+        "half a negative where the class is in neither the video's nor the segment's labels.",
+        choices=UNRATED_POLICIES,
+    )
+    border: str = option(
+        "clamp",
+        "Frames of a shifted segment beyond the ends of its video: the edge frame repeated (clamp), the other end "
+        "(roll), the mirror image (reflect), or none (mask).",
+        choices=BORDERS,
+    )
+    video_frames: int = option(
+        0,
+        "Frames of the whole video, evenly spaced, beside each example, for --model=video_context; 0 for none.",
+        unit="frames",
+        low=0,
+        defaults_to=f"{VIDEO_FRAMES} for video_context, else none",
+    )
+    video_radius: int | None = option(
+        None,
+        "Distance from the segment within which --video_frames are taken.",
+        unit="frames",
+        low=1,
+        defaults_to="the whole video",
+    )
+    skip_corrupt: bool = option(
+        False, "Skip and count corrupt records instead of stopping at the first.", resumable=True
+    )
 
-    feature_names: tuple[str, ...] = ("rgb", "audio")
-    feature_sizes: tuple[int, ...] = (1024, 128)
-    level: str = "frame"
-    num_classes: int = 3862
-    num_frames: int = MAX_FRAMES
-    max_frames: int = MAX_FRAMES
-    sampling: str = "sequence"
-    unrated: str = "masked"
-    border: str = "clamp"
-    video_frames: int = 0
-    video_radius: int | None = None
-    skip_corrupt: bool = False
-
-    def __post_init__(self):
+    def _check(self):
         if not self.feature_names or len(self.feature_names) != len(self.feature_sizes):
             raise InputError(
                 f"feature_names ({','.join(self.feature_names)}) and feature_sizes "
@@ -119,19 +104,6 @@ class DataConfig(Config):
             )
         if len(set(self.feature_names)) != len(self.feature_names):
             raise InputError(f"feature_names repeats a name: {','.join(self.feature_names)}")
-        if min(self.feature_sizes) <= 0:
-            raise InputError(f"feature_sizes is {','.join(map(str, self.feature_sizes))}; sizes must be positive")
-        self._check_positive("num_classes", "num_frames", "max_frames")
-        self._check_choice("level", LEVELS)
-        self._check_choice("sampling", SAMPLINGS)
-        self._check_choice("unrated", UNRATED_POLICIES)
-        self._check_choice("border", BORDERS)
-        self._check_video_frames()
-
-    def _check_video_frames(self):
-        self._check_positive("video_radius")
-        if self.video_frames < 0:
-            raise InputError(f"video_frames is {self.video_frames}; it must be positive, or 0 for none")
         if self.video_radius is not None and not self.video_frames:
             raise InputError("video_radius says where video_frames are taken from: set video_frames too")
         if self.video_frames and self.level == "video":
@@ -140,8 +112,8 @@ class DataConfig(Config):
             raise InputError("with video_frames no feature may be named as another one with video_ before it")
 
     @property
-    def features(self):
-        """Dict of feature name to size, in reading order."""
+    def features(self) -> dict[str, int]:
+        """Feature name to size, in reading order."""
         return dict(zip(self.feature_names, self.feature_sizes))
 
 
@@ -150,158 +122,216 @@ class ModelConfig(Config):
     """A model by its registered name, and the hyperparameters its constructor takes."""
 
     name: str
-    hyperparameters: dict = dataclasses.field(default_factory=dict)
+    hyperparameters: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AugmentConfig(Config):
-    """How training examples are changed at random, anew in every epoch; nothing by default. See yt8m.data.augment.
+    """Random changes of training examples, drawn anew in every epoch; none by default. See yt8m.data.augment."""
 
-    shift, dilute, enlarge: each segment is seen under one of the views that these allow, the shifts of up to ``shift``
-        frames either way among them, all alike likely; see yt8m.data.views.
-    frame_masking, frame_dropping: probability of each frame to be blanked, and to be taken out.
-    modality_dropout: probability of an example to have one of its features blanked.
-    mixup: alpha of the Beta distribution that shares of a mixture of two examples are drawn from; 0 mixes none.
-    """
-
-    shift: int = 0
-    dilute: bool = False
-    enlarge: bool = False
-    frame_masking: float = 0.0
-    frame_dropping: float = 0.0
-    modality_dropout: float = 0.0
-    mixup: float = 0.0
-
-    def __post_init__(self):
-        self._check_at_least_zero("shift", "mixup")
-        for field in ("frame_masking", "frame_dropping", "modality_dropout"):
-            self._check_within(field, 0, 1, inclusive=True)
+    shift: int = option(
+        0,
+        "Largest random shift of a segment, in either direction.",
+        unit="frames",
+        low=0,
+        high=MAX_FRAMES,
+        flag="augment_shift",
+    )
+    dilute: bool = option(
+        False, "Random dilution: every second of the 9 frames around a segment.", flag="augment_dilute"
+    )
+    enlarge: bool = option(
+        False, "Random enlargement: 2 more frames on either side of a segment.", flag="augment_enlarge"
+    )
+    frame_masking: float = option(0.0, "Probability that a frame is blanked.", low=0, high=1)
+    frame_dropping: float = option(0.0, "Probability that a frame is removed; at least one stays.", low=0, high=1)
+    modality_dropout: float = option(0.0, "Probability that one feature of an example is blanked.", low=0, high=1)
+    mixup: float = option(
+        0.0,
+        "Mixup of pairs of examples and their labels: alpha of the Beta distribution of shares, as in 0.2; 0 for none.",
+        low=0,
+        high=100,
+    )
 
     @property
-    def of_segments(self):
+    def of_segments(self) -> bool:
         """Whether segments are seen under other views."""
         return bool(self.shift or self.dilute or self.enlarge)
 
     @property
-    def of_frames(self):
+    def of_frames(self) -> bool:
         """Whether single frames are changed."""
         return bool(self.frame_masking or self.frame_dropping)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MaskedFramesConfig(Config):
-    """Masked frame modelling beside the labels, see yt8m.layers.masked_frames.
+    """Masked frame modelling beside the labels, see yt8m.layers.masked_frames; a weight of 0 turns it off."""
 
-    weight: of its loss, 0 is off. method: "nce" or "mse". fraction: of a video's frames that are hidden.
-    """
-
-    weight: float = 0.0
-    method: str = "nce"
-    fraction: float = 0.15
-
-    def __post_init__(self):
-        self._check_at_least_zero("weight")
-        self._check_choice("method", MASKED_FRAMES)
-        self._check_within("fraction", 0, 1)
+    weight: float = option(
+        0.0,
+        "Weight of the masked-frame loss beside that of the labels.",
+        low=0,
+        high=1e6,
+        flag="masked_frames_weight",
+        defaults_to="1 with --masked_frames",
+    )
+    method: str = option(
+        "nce",
+        "Masked frame modelling by a frame_bert: contrastive, each hidden frame among others (nce), or regression of its "
+        "values (mse).",
+        choices=MASKED_FRAMES,
+        flag="masked_frames",
+        defaults_to="off",
+    )
+    fraction: float = option(
+        0.15, "Share of a video's frames that are hidden, at least one frame.", above=0, below=1, flag="mask_fraction"
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConsistencyConfig(Config):
-    """Consistency of predictions on unlabelled segments and their augmented views (UDA), see yt8m.models.learner.
+    """Consistency training on unlabelled segments (UDA, Xie et al. 2020), see yt8m.models.learner; weight 0 is off."""
 
-    weight: of its loss, 0 is off. ratio: unlabelled segments for each labelled one. temperature: below 1 sharpens what
-    is said of a segment before the view has to say it too. confidence: pairs (segment, class) count whose yes or no
-    is at least as sure. annealing: how labelled pairs that are right already are released over annealing_steps
-    ("none" uses all from the start).
-    """
-
-    weight: float = 0.0
-    ratio: int = 1
-    temperature: float = 0.4
-    confidence: float = 0.8
-    annealing: str = "none"
-    annealing_steps: int = 1
-
-    def __post_init__(self):
-        self._check_at_least_zero("weight")
-        self._check_positive("ratio", "temperature", "annealing_steps")
-        self._check_within("confidence", 0.5, 1, inclusive=True)
-        self._check_choice("annealing", ANNEALINGS)
+    weight: float = option(
+        0.0,
+        "Weight of the consistency loss on --unlabelled_data_pattern.",
+        low=0,
+        high=1e6,
+        flag="uda_weight",
+        defaults_to="1 with --unlabelled_data_pattern",
+    )
+    ratio: int = option(
+        1, "Unlabelled segments for each labelled one of a step.", unit="segments", low=1, high=64, flag="uda_ratio"
+    )
+    temperature: float = option(
+        0.4,
+        "Temperature of the target probabilities; below 1 sharpens them.",
+        above=0,
+        high=100,
+        flag="uda_temperature",
+    )
+    confidence: float = option(
+        0.8,
+        "Least probability of the likelier of yes and no for a (segment, class) pair to count.",
+        low=0.5,
+        high=1,
+        flag="uda_confidence",
+    )
+    annealing: str = option(
+        "none",
+        "Schedule of training signal annealing: labelled pairs that are right with more than a rising probability do not "
+        "count.",
+        choices=ANNEALINGS,
+        flag="tsa",
+    )
+    annealing_steps: int = option(
+        1,
+        "Steps over which --tsa releases all pairs.",
+        unit="steps",
+        low=1,
+        flag="tsa_steps",
+        defaults_to="--max_steps",
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig(Config):
-    """How a model is trained. Defaults are the paper's section 4: Adam 1e-4, x0.9 every 2M examples, batch 128.
+    """How a model is trained. Defaults are the paper's section 4: Adam 1e-4, x0.9 every 2M examples, batch 128."""
 
-    segment_labels: train on rated segments (fine-tuning) instead of whole videos (pre-training).
-    optimizer: "adam" (with weight_decay, AdamW), "rectified_adam", "lamb" or "sgd" (momentum 0.9); lookahead: around it.
-    averaging: which weights are scored, kept as the best and used: "none", those of the moment; "ema", a moving average
-        of ema_momentum a step; "swa", the mean over every swa_period-th step from swa_start_step on.
-    loss: "cross_entropy", "focal" or "asymmetric", see yt8m.models.losses; label_smoothing: e makes labels (1 - e) y + e / 2.
-    augment: how examples are changed at random.
-    label_weight: of the loss of labels, 0 for pre-training on masked_frames alone.
-    masked_frames, consistency: what else is learned. pseudo_ratio: pseudo-labelled segments for each rated one.
-    balance_threshold: classes that are in less than this share of the rated segments are repeated, see
-        yt8m.data.balance; 0 repeats none.
-    multigrid: more and shorter examples a step in the first two thirds of training, see yt8m.training.schedules.
-    num_epochs, max_steps: whichever comes first ends training; None is no limit.
-    evaluate_steps: steps between evaluations on the holdout; None is once an epoch.
-    average_checkpoints: the mean of so many last evaluated models is scored at the end, and kept if it is the best.
-    patience: evaluations without a better holdout score after which training stops; None never.
-    """
-
-    segment_labels: bool = False
-    batch_size: int = 128
-    optimizer: str = "adam"
-    lookahead: bool = False
-    averaging: str = "none"
-    ema_momentum: float = 0.999
-    swa_start_step: int = 0
-    swa_period: int = 100
-    base_learning_rate: float = 1e-4
-    learning_rate_decay: float = 0.9
-    learning_rate_decay_examples: int = 2_000_000
-    weight_decay: float = 0.0
-    clip_gradient_norm: float = 1.0
-    loss: str = "cross_entropy"
-    label_smoothing: float = 0.0
+    segment_labels: bool = option(
+        False, "Training on rated 5-frame segments (fine-tuning) instead of whole videos (pre-training)."
+    )
+    batch_size: int = option(128, "Examples in a step.", unit="examples", low=1, high=1 << 20)
+    optimizer: str = option(
+        "adam", "Optimizer; adam with --weight_decay is AdamW, sgd has a momentum of 0.9.", choices=OPTIMIZERS
+    )
+    lookahead: bool = option(False, "Lookahead around the optimizer (k=6, alpha=0.5; Zhang et al. 2019).")
+    averaging: str = option(
+        "none",
+        "Averaging of the weights that are scored and kept: none, an exponential moving average (ema), or stochastic "
+        "weight averaging (swa).",
+        choices=AVERAGINGS,
+    )
+    ema_momentum: float = option(0.999, "Momentum of the moving average, a step.", above=0, below=1)
+    swa_start_step: int = option(0, "First step of stochastic weight averaging.", unit="steps", low=0)
+    swa_period: int = option(100, "Steps between the weights that are averaged.", unit="steps", low=1)
+    base_learning_rate: float = option(1e-4, "Learning rate at the start.", above=0, high=100)
+    learning_rate_decay: float = option(
+        0.9, "Factor on the learning rate after every --learning_rate_decay_examples.", above=0, high=1
+    )
+    learning_rate_decay_examples: int = option(
+        2_000_000, "Examples between decays of the rate.", unit="examples", low=1
+    )
+    weight_decay: float = option(
+        0.0, "Decoupled weight decay of a step, relative to the learning rate (AdamW).", low=0, high=10
+    )
+    clip_gradient_norm: float = option(1.0, "Largest L2 norm of one variable's gradient.", above=0)
+    loss: str = option("cross_entropy", "Loss of an (example, class) pair.", choices=LOSSES)
+    label_smoothing: float = option(0.0, "Label smoothing e: a label y becomes (1 - e) y + e / 2.", low=0, below=1)
     augment: AugmentConfig = AugmentConfig()
-    label_weight: float = 1.0
+    label_weight: float = option(
+        1.0, "Weight of the loss of the labels; 0 pre-trains on --masked_frames alone.", low=0, high=1e6
+    )
     masked_frames: MaskedFramesConfig = MaskedFramesConfig()
     consistency: ConsistencyConfig = ConsistencyConfig()
-    pseudo_ratio: float = 2.0
-    balance_threshold: float = 0.0
-    multigrid: bool = False
-    average_checkpoints: int = 0
-    num_epochs: int | None = 5
-    max_steps: int | None = None
-    evaluate_steps: int | None = None
-    checkpoint_minutes: float = 10.0
-    patience: int | None = None
-    mixed_precision: bool = False
-    seed: int = 0
+    pseudo_ratio: float = option(
+        2.0,
+        "Pseudo-labelled segments for each rated one of a step; both share --batch_size.",
+        unit="segments",
+        above=0,
+        high=1000,
+    )
+    balance_threshold: float = option(
+        0.0,
+        "Share of the rated segments below which a class is rare: its segments are repeated, by the square root of how "
+        "rare it is (repeat factor sampling); 0 for none.",
+        low=0,
+        high=1,
+    )
+    multigrid: bool = option(
+        False,
+        "Multigrid training on whole videos: 4 times, then twice the examples of as many times fewer frames in the first "
+        "two thirds of --num_epochs.",
+    )
+    average_checkpoints: int = option(
+        0,
+        "Number of the last evaluated models whose mean is scored at the end, and kept if it is the best; 0 for none.",
+        unit="models",
+        low=0,
+        high=1000,
+    )
+    num_epochs: int | None = option(
+        5, "Passes over the data.", unit="epochs", low=1, defaults_to="5, or no limit with --max_steps", resumable=True
+    )
+    max_steps: int | None = option(
+        None, "Steps after which training ends.", unit="steps", low=1, defaults_to="no limit", resumable=True
+    )
+    evaluate_steps: int | None = option(
+        None,
+        "Steps between evaluations on the holdout.",
+        unit="steps",
+        low=1,
+        defaults_to="once an epoch",
+        resumable=True,
+    )
+    checkpoint_minutes: float = option(10.0, "Time between checkpoints.", unit="minutes", low=0, resumable=True)
+    patience: int | None = option(
+        None,
+        "Evaluations without a better holdout score after which training ends.",
+        unit="evaluations",
+        low=1,
+        defaults_to="never",
+        resumable=True,
+    )
+    mixed_precision: bool = option(
+        False, "Computation in bfloat16 with weights in float32, which is faster on most accelerators."
+    )
+    seed: int = option(
+        0, "Seed of everything random: split, initial weights, shuffling, search.", low=0, high=2**63 - 1
+    )
 
-    def __post_init__(self):
-        self._check_positive(
-            "batch_size",
-            "base_learning_rate",
-            "learning_rate_decay",
-            "learning_rate_decay_examples",
-            "clip_gradient_norm",
-            "num_epochs",
-            "max_steps",
-            "evaluate_steps",
-            "patience",
-            "swa_period",
-        )
-        self._check_choice("optimizer", OPTIMIZERS)
-        self._check_choice("averaging", AVERAGINGS)
-        self._check_choice("loss", LOSSES)
-        if not 0 <= self.label_smoothing < 1:
-            raise InputError(f"label_smoothing is {self.label_smoothing}; it must be at least 0 and below 1")
-        self._check_within("ema_momentum", 0, 1)
-        self._check_positive("pseudo_ratio")
-        self._check_at_least_zero("label_weight", "balance_threshold", "average_checkpoints")
+    def _check(self):
         if not self.label_weight and not self.masked_frames.weight:
             raise InputError("label_weight is 0, and there is nothing else to learn: give masked_frames a weight")
         if not self.label_weight and self.average_checkpoints:
@@ -318,28 +348,38 @@ class TrainConfig(Config):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig(Config):
-    """All that made a training run, kept beside its checkpoints.
-
-    train_data_pattern, holdout_files, holdout_fraction, eval_data_pattern: which videos were trained on and which were
-        held out, see yt8m.data.splits.
-    preset: name of the preset that the run started from, "" for none.
-    init_from: folder of the run whose weights it started from, "" for none.
-    pseudo_data_pattern: files of pseudo-labelled segments to train on too, see yt8m.training.pseudo_labels.
-    unlabelled_data_pattern: files whose segments train.consistency is learned on.
-    adapt_bn: files on which the best model's batch norm statistics are estimated anew at the end.
-    tta: first and last temporal shift that inference uses where none is given.
-    """
+    """Everything that makes a training run, kept beside its checkpoints."""
 
     data: DataConfig
     model: ModelConfig
     train: TrainConfig
-    train_data_pattern: str = ""
-    eval_data_pattern: str = ""
-    holdout_files: int = 0
-    holdout_fraction: float = 0.0
-    preset: str = ""
-    init_from: str = ""
-    pseudo_data_pattern: str = ""
-    unlabelled_data_pattern: str = ""
-    adapt_bn: str = ""
-    tta: tuple[int, int] = (0, 0)
+    train_data_pattern: str = option("", f"Files to train on. {PATTERN_HELP}", defaults_to="must be given")
+    eval_data_pattern: str = option("", f"Files to evaluate on, instead of held-out ones. {PATTERN_HELP}")
+    holdout_files: int = option(0, "Number of the pattern's files to hold out; drawn by --seed.", unit="files", low=0)
+    holdout_fraction: float = option(
+        0.0, "Share of the videos to hold out, by a hash of id and --seed: for a single file.", low=0, below=1
+    )
+    preset: str = option("", "Preset: one of the paper's nine models, with its sampling and shifts.")
+    init_from: str = option("", "Folder of a run whose weights to start from, such as the pre-trained one.")
+    pseudo_data_pattern: str = option(
+        "", f"Files of pseudo-labelled segments to train on too, as selftrain.py writes them. {PATTERN_HELP}"
+    )
+    unlabelled_data_pattern: str = option(
+        "",
+        "Files whose segments, labels unread, consistency is trained on (UDA): the model is to predict the same for a "
+        "segment and its augmented view, by --augment_* or else by shifts of 1, dilute and a fifth of the frames "
+        f"dropped. {PATTERN_HELP}",
+    )
+    adapt_bn: str = option(
+        "",
+        "Files, labels unread, on which the best model's batch norm statistics are estimated anew at the end. "
+        f"{PATTERN_HELP}",
+    )
+    tta: tuple[int, int] = option(
+        (0, 0),
+        "First and last temporal shift of test-time augmentation: all between are scored and averaged, as in -2,1.",
+        unit="frames",
+        low=-MAX_FRAMES,
+        high=MAX_FRAMES,
+        defaults_to="the preset's, else 0,0",
+    )

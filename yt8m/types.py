@@ -23,6 +23,14 @@ class InputError(ValueError):
     """
 
 
+class DivergedError(InputError):
+    """Training whose loss is not finite."""
+
+
+class DataWarning(UserWarning):
+    """What was dropped, cut or repaired in the user's data; commands print it as one line on standard error."""
+
+
 class Segment(NamedTuple):
     """Five seconds of a video; prints and parses as ``video_id:start_time``.
 

@@ -46,8 +46,8 @@ def test_one_adam_step_by_hand():
     optimizer.apply([keras.ops.convert_to_tensor(np.array([6.0, -8.0], np.float32))], [variable])
     # The first step is the learning rate against the sign, whatever the size of the gradient.
     np.testing.assert_allclose(variable, [0.5, 2.5], atol=1e-6)
-    np.testing.assert_allclose(optimizer._momentums[0], [0.3, -0.4], atol=1e-6)
-    np.testing.assert_allclose(optimizer._velocities[0], [0.009, 0.016], atol=1e-6)
+    np.testing.assert_allclose(optimizer.momenta[0], [0.3, -0.4], atol=1e-6)
+    np.testing.assert_allclose(optimizer.velocities[0], [0.009, 0.016], atol=1e-6)
 
 
 def test_settings_survive_saving():

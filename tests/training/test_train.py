@@ -20,7 +20,7 @@ from yt8m.config import (
 )
 from yt8m.data.splits import split_sources
 from yt8m.inference.model_evaluation import evaluate_model
-from yt8m.inference.prediction import Scorer
+from yt8m.inference.scorer import Scorer
 from yt8m.models import checkpoints
 from yt8m.models.logistic import LogisticModel
 from yt8m.training import train as train_module

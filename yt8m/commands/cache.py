@@ -1,4 +1,4 @@
-"""Packs rated segments for train.py --cache_dir, which otherwise does so itself before its first epoch.
+"""Packing of rated segments for train.py --cache_dir, which otherwise does so itself before its first epoch.
 
   yt8m-cache --input_data_pattern='validate/*.tfrecord' --cache_dir=cache
 
@@ -6,38 +6,45 @@ Each file is packed by itself and at once used by any run that trains on it or h
 vocabulary. A file that has changed is packed anew, one that is packed is left alone.
 """
 
-from absl import flags
+import dataclasses
 
-from yt8m.commands import command_line, run_flags
-
-FLAGS = flags.FLAGS
-
-flags.DEFINE_string("input_data_pattern", None, f"Files to pack. {run_flags.PATTERN_HELP}", required=True)
-flags.DEFINE_string("cache_dir", None, "Folder of the packed files, as for train.py.", required=True)
-flags.DEFINE_integer(
-    "margin",
-    0,
-    "Frames kept on either side of each segment, for train.py's views: 2 for --augment_dilute and --augment_enlarge, at "
-    "least those of --augment_shift.",
-    lower_bound=0,
-)
-run_flags.define_feature_flags()
-run_flags.define_unrated_flag()
+from yt8m.commands import command_line
+from yt8m.commands.groups import FeatureOptions
+from yt8m.config import PATTERN_HELP, DataConfig
+from yt8m.options import option
 
 
-def main():
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CacheOptions(FeatureOptions):
+    """What to pack, and where."""
+
+    configs = {DataConfig: ("unrated",)}
+
+    input_data_pattern: str = option("", f"Files to pack. {PATTERN_HELP}", required=True)
+    cache_dir: str = option("", "Folder of the packed files, as for train.py.", required=True)
+    margin: int = option(
+        0,
+        "Frames kept on either side of each segment, for train.py's views: 2 for --augment_dilute and --augment_enlarge, "
+        "at least those of --augment_shift.",
+        unit="frames",
+        low=0,
+        high=300,
+    )
+
+
+def main(options: CacheOptions) -> None:
     """Packs what is not packed yet."""
     from yt8m.data.cache import open_cache
     from yt8m.data.tfrecord import list_files
 
-    files = list_files(FLAGS.input_data_pattern)
-    cache = open_cache(FLAGS.cache_dir, files, run_flags.data_config_from_flags(files), margin=FLAGS.margin)
-    print(f"{len(cache):,} rated segments of {len(files)} file(s) are packed in {FLAGS.cache_dir}")
+    files = list_files(options.input_data_pattern)
+    cache = open_cache(options.cache_dir, files, options.data_config(files), margin=options.margin)
+    print(f"{len(cache):,} rated segments of {len(files)} file(s) are packed in {options.cache_dir}")
 
 
-def run():
+def run() -> None:
     """Entry point of the console script."""
-    command_line.run(main, resume_hint="The same command goes on behind the last whole file.")
+    command_line.run(main, CacheOptions, resume_hint="The same command resumes after the last whole file.")
 
 
 if __name__ == "__main__":

@@ -1,37 +1,61 @@
-"""What the scripts at the top level share: how they start, stop and fail.
+"""Command lines: flags made of options, and how commands start, stop and fail."""
 
-Part of the scripts' layer: nothing else in the package imports it, so that no flag is read below the scripts.
-"""
-
+import dataclasses
 import os
-import re
 import sys
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
-from absl import app, flags, logging
+from absl import flags, logging
 
+from yt8m.options import Config, Field, fields_of, option
 from yt8m.runtime.progress import set_style
+from yt8m.runtime.quiet_imports import quieten_tensorflow
 from yt8m.types import InputError
-
-flags.DEFINE_bool("quiet", False, "Say nothing but results and errors.")
-flags.DEFINE_bool("json_logs", False, "Progress and messages on standard error as JSON, an object a line.")
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
 
-def run(main, *, resume_hint="", takes_files=False):
-    """Parses the flags, calls ``main()`` and exits with what it returns (None is 0).
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(Config):
+    """Base of the options of a command: its fields are its flags.
 
-    takes_files: arguments that are no flags go to ``main`` as one list, instead of being an error.
+    configs: further flags, those of some fields of a run's configs: dict of config to names of fields. given: the values
+    of these, where they were given: dict of config to dict of field to value.
+    """
+
+    configs: ClassVar[Mapping[type[Config], tuple[str, ...]]] = {}
+
+    given: dict[type[Config], dict[str, Any]] = dataclasses.field(default_factory=dict)
+    quiet: bool = option(False, "Output of results and errors alone.")
+    json_logs: bool = option(False, "Progress and messages on standard error as JSON, one object a line.")
+
+    def of(self, config_class: type[Config]) -> dict[str, Any]:
+        """Fields of ``config_class`` whose flags were given, with their values."""
+        return self.given.get(config_class, {})
+
+    def prepare(self) -> None:
+        """Called before the command; what must be set before libraries are imported."""
+
+
+def run(
+    main: Callable[..., int | None], options_class: type[Options], *, resume_hint: str = "", takes_files: bool = False
+) -> None:
+    """Parses the command line, calls ``main`` with an instance of ``options_class`` and exits with what it returns.
+
+    takes_files: arguments that are no flags go to ``main`` as a second argument, a list, instead of being an error.
     InputError and bad flags: one sentence on standard error, exit 2. Ctrl-C: ``resume_hint``, exit 130.
     """
-    # TensorFlow is imported later, if at all, and then speaks of its instruction sets.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    _describe_command(main)
+    quieten_tensorflow()
     try:
-        # Flags may stand behind the files too.
-        flags.FLAGS.set_gnu_getopt(takes_files)
-        app.run(lambda arguments: _call(main, arguments, takes_files), flags_parser=_parse)
+        options, files = parse(sys.argv, options_class, document=sys.modules[main.__module__].__doc__)
+        if files and not takes_files:
+            raise InputError(f"unexpected argument {files[0]!r}: every option is a flag, as in --batch_size=128")
+        set_style("quiet" if options.quiet else "json" if options.json_logs else "text")
+        options.prepare()
+        sys.exit(main(options, files) if takes_files else main(options))
     except InputError as error:
         _fail(f"error: {error}", EXIT_BAD_INPUT)
     except KeyboardInterrupt:
@@ -41,49 +65,122 @@ def run(main, *, resume_hint="", takes_files=False):
         sys.exit(1)
 
 
-def _describe_command(main):
-    """Makes --help tell of the command whose ``main`` this is: absl tells of the program that was started, a shim of it."""
-    sys.modules["__main__"].__doc__ = sys.modules[main.__module__].__doc__
-    for module, defined in flags.FLAGS.flags_by_module_dict().items():
-        if module.startswith(__package__):
-            for flag in defined:
-                flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+def parse(arguments: list[str], options_class: type[Options], *, document: str | None) -> tuple[Options, list[str]]:
+    """The options that a command line gives, and its arguments that are no flags.
 
-
-def _parse(arguments):
+    arguments: with the program's name first. document: what --help prints above the flags. Raises InputError.
+    """
+    values = flags.FlagValues()
+    # Flags may stand behind files too.
+    values.set_gnu_getopt(True)
+    fields = command_fields(options_class)
+    for _, field in fields:
+        flag = _make_flag(field)
+        flags.DEFINE_flag(flag, values, module_name=arguments[0])
+        values.register_key_flag_for_module(arguments[0], flag)
+    # absl's own: --flagfile, --verbosity and the like.
+    values.append_flag_values(flags.FLAGS)
+    _define_help(values, arguments[0], document or "")
     try:
-        return flags.FLAGS(arguments)
+        _, *files = values(arguments)
     except flags.Error as error:
-        raise InputError(f"{_one_line(error)}. See --help") from error
-    except SystemExit:
-        # Only --help ends parsing, and it was asked for.
-        sys.exit(0)
-
-
-def _call(main, arguments, takes_files):
-    if not flags.FLAGS["verbosity"].present:
+        raise InputError(f"{' '.join(str(error).split()).removeprefix('flag ').rstrip('.')}. See --help") from None
+    flags.FLAGS.mark_as_parsed()
+    if not values["verbosity"].present:
         # What TensorFlow and JAX tell of themselves is for --verbosity=0.
         logging.set_verbosity(logging.WARNING)
-    set_style("quiet" if flags.FLAGS.quiet else "json" if flags.FLAGS.json_logs else "text")
-    backend = flags.FLAGS["backend"].value if "backend" in flags.FLAGS else None
-    if backend:
-        # Keras, which reads this, is imported later.
-        os.environ["KERAS_BACKEND"] = backend
-    if "backend" in flags.FLAGS and os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
-        from yt8m.runtime.devices import leave_accelerators_to_keras
-
-        leave_accelerators_to_keras()
-    if takes_files:
-        return main(arguments[1:])
-    if len(arguments) > 1:
-        raise InputError(f"unexpected argument {arguments[1]!r}: every option is a flag, as in --batch_size=128")
-    return main()
+    return _collect(fields, values, options_class), files
 
 
-def _one_line(error):
-    text = " ".join(str(error).split()).removeprefix("flag ").rstrip(".")
-    missing = re.findall(r"Flag (--\w+) must have a value other than None", text)
-    return f"{' and '.join(missing)} must be given" if missing else text
+def command_fields(options_class: type[Options]) -> list[tuple[type[Config], Field]]:
+    """The options of a command that have flags: (config that the option is a field of, Field), its own ones first."""
+    found = [(options_class, field) for field in fields_of(options_class).values() if field.flag]
+    for parent in reversed(options_class.__mro__):
+        for config_class, names in vars(parent).get("configs", {}).items():
+            known = fields_of(config_class)
+            found += [(config_class, known[name]) for name in names or known if known[name].flag]
+    return list({field.flag: (config_class, field) for config_class, field in reversed(found)}.values())[::-1]
+
+
+def _collect(fields, values, options_class):
+    own, given = {}, {}
+    for config_class, field in fields:
+        value = values[field.flag].value
+        if value is None:
+            if field.option.required:
+                raise InputError(f"--{field.flag} must be given. See --help")
+            continue
+        value = tuple(value) if field.option.repeated else value
+        if config_class is options_class:
+            own[field.name] = value
+        else:
+            given.setdefault(config_class, {})[field.name] = value
+    return options_class(**own, given=given)
+
+
+class _Parser(flags.ArgumentParser):
+    """Parses and checks the text of a flag as its Field says."""
+
+    def __init__(self, field):
+        self.field = field
+        self.syntactic_help = field.values()
+
+    def flag_type(self):
+        return self.field.values()
+
+    def parse(self, argument):
+        kind = self.field.kind
+        parts = argument.split(",") if typing.get_origin(kind) is tuple else [argument]
+        if typing.get_origin(kind) is tuple:
+            (kind, *_) = typing.get_args(kind)
+        parsed = [self._parse_part(kind, part.strip() if len(parts) > 1 else part) for part in parts if part or kind is str]
+        if typing.get_origin(self.field.kind) is not tuple:
+            return parsed[0] if parsed else self._parse_part(kind, "")
+        return tuple(part for part in parsed if part != "")
+
+    def _parse_part(self, kind, text):
+        try:
+            value = kind(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is not {self.field.values()}") from None
+        self.field.option.check(value)
+        return value
+
+
+def _make_flag(field):
+    option_ = field.option
+    help_text = f"{option_.help} Default: {field.default_words()}."
+    if option_.required:
+        help_text = f"{option_.help} Required."
+    if field.kind is bool:
+        return flags.BooleanFlag(field.flag, None, help_text)
+    parser, serializer = _Parser(field), flags.ArgumentSerializer()
+    if option_.repeated:
+        return _RepeatedFlag(parser, serializer, field.flag, None, help_text)
+    return flags.Flag(parser, serializer, field.flag, None, help_text)
+
+
+class _RepeatedFlag(flags.MultiFlag):
+    """A flag whose values, one for each time it is given, make one tuple."""
+
+    def _parse(self, argument):
+        parts = argument if isinstance(argument, list) else [argument]
+        return [part for text in parts for part in self.parser.parse(text)]
+
+
+def _define_help(values, program, document):
+    class HelpFlag(flags.BooleanFlag):
+        def __init__(self, name, help_text, describe):
+            super().__init__(name, False, help_text, allow_hide_cpp=True)
+            self.describe = describe
+
+        def parse(self, argument):
+            if self._parse(argument):
+                print(f"{document}\nflags:\n{self.describe()}")
+                sys.exit(0)
+
+    flags.DEFINE_flag(HelpFlag("help", "show this help", values.main_module_help), values, module_name=program)
+    flags.DEFINE_flag(HelpFlag("helpfull", "show absl's own flags too", values.get_help), values, module_name=program)
 
 
 def _fail(sentence, status):

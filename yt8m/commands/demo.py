@@ -10,15 +10,11 @@ import json
 import os
 import time
 
-from absl import flags
-
 from yt8m.commands import command_line
 from yt8m.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from yt8m.options import option
 from yt8m.runtime.files import atomic_path, write_text
 
-FLAGS = flags.FLAGS
-flags.DEFINE_string("output_dir", "runs/demo", "Folder for data, runs, submissions, table, picture and report.")
-flags.DEFINE_integer("seed", 0, "Seed of the data and of all training.")
 
 HOLDOUT_FILES = 2
 PRETRAIN_EPOCHS = 15
@@ -62,15 +58,23 @@ ENTRIES = {
 }
 
 
-def main():
-    """Runs the demo with the flags given."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DemoOptions(command_line.Options):
+    """Where, and with which seed."""
+
+    output_dir: str = option("runs/demo", "Folder for data, runs, submissions, table, picture and report.")
+    seed: int = option(0, "Seed of the data and of all training.", low=0)
+
+
+def main(options: DemoOptions) -> None:
+    """Runs the demo."""
     from yt8m.data.making.synthetic import write_demo
 
     started = time.monotonic()
-    root = FLAGS.output_dir
-    manifest = write_demo(os.path.join(root, "data"), seed=FLAGS.seed)
+    root = options.output_dir
+    manifest = write_demo(os.path.join(root, "data"), seed=options.seed)
     print(f"wrote {manifest['train']['videos']} videos to train on, {manifest['validate']['videos']} with rated segments")
-    demo = _Demo(root, FLAGS.seed, manifest["num_classes"])
+    demo = _Demo(root, options.seed, manifest["num_classes"])
     for number, (name, entry) in enumerate(ENTRIES.items(), 1):
         print(f"\n[{number}/{len(ENTRIES)}] {name}")
         demo.run_model(name, entry)
@@ -114,7 +118,7 @@ class _Demo:
 
     def run_ensemble(self):
         """Equal weights, and weights searched on the holdout, both applied to the test submissions."""
-        from yt8m.commands.run_flags import read_rated_labels
+        from yt8m.data.labels import load_rated_labels
         from yt8m.ensemble.fusion import Fusion, fuse
         from yt8m.ensemble.rank_objective import RankObjective
         from yt8m.ensemble.weight_search import SearchSettings
@@ -125,7 +129,7 @@ class _Demo:
         holdout = [self._submission(f"{name}.tta.holdout.csv") for name in ENTRIES]
         validate = self.path("data", "validate", "*.tfrecord")
         held_out, _ = self._source("holdout")
-        labels = read_rated_labels(",".join(held_out.files))
+        labels = load_rated_labels(held_out)
         objective = RankObjective.from_submissions(holdout, labels)
         settings = SearchSettings(steps=SEARCH_STEPS, seed=self.seed)
         found = search_into_file(
@@ -188,7 +192,7 @@ class _Demo:
     def _score_holdout(self, name):
         """The Evaluation, with scores, of a fine-tuned model without shifts."""
         from yt8m.inference.model_evaluation import evaluate_model
-        from yt8m.inference.prediction import Scorer
+        from yt8m.inference.scorer import Scorer
         from yt8m.models.checkpoints import load_model
 
         model, run = load_model(self.path("finetuned", name))
@@ -300,9 +304,9 @@ def _draw(models, ensemble, path):
     pyplot.close(figure)
 
 
-def run():
+def run() -> None:
     """Entry point of the console script."""
-    command_line.run(main, resume_hint="The same command goes on where it stopped.")
+    command_line.run(main, DemoOptions, resume_hint="The same command resumes it.")
 
 
 if __name__ == "__main__":

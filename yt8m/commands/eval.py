@@ -1,4 +1,4 @@
-"""Scores a model on rated segments or on whole videos, or a submission file on rated segments.
+"""Scores of a model on rated segments or whole videos, or of a submission file on rated segments.
 
   eval.py --train_dir=runs/finetuned                                  the run's own holdout
   eval.py --train_dir=runs/finetuned --eval_data_pattern='validate/*.tfrecord'
@@ -13,125 +13,140 @@ import dataclasses
 import functools
 import json
 
-from absl import flags
-
-from yt8m.commands import command_line, run_flags
+from yt8m.commands import command_line
+from yt8m.commands.groups import LABELS_HELP, SIDES, VOCABULARY_HELP, BackendOptions, RunCheckOptions, SplitOptions
+from yt8m.config import PATTERN_HELP, DataConfig
+from yt8m.options import option
 from yt8m.ranking.calibration import METHODS
 from yt8m.runtime.files import check_writable
 from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError
 from yt8m.vocabulary import read_class_names
 
-FLAGS = flags.FLAGS
 
-flags.DEFINE_string("train_dir", None, "Folder of the run whose best model is scored.")
-flags.DEFINE_string(
-    "eval_data_pattern", None, f"Files to score on. Default: the run's own holdout. {run_flags.PATTERN_HELP}"
-)
-run_flags.define_split_flags()
-run_flags.define_side_flag("--eval_data_pattern, or of --labels if these are TFRecord files,")
-flags.DEFINE_bool(
-    "segment_labels", None, "Score rated segments (True) or whole videos (False). Default: as the model was trained."
-)
-flags.DEFINE_integer("batch_size", 128, "Examples a step.", lower_bound=1)
-flags.DEFINE_integer("top_k", 20, "Classes of a video that count, as in GAP@20.", lower_bound=1)
-flags.DEFINE_bool("skip_corrupt", False, "Count corrupt records and go on, instead of stopping at the first.")
-run_flags.define_backend_flag()
-run_flags.define_run_check_flags()
-flags.DEFINE_string("submission", None, "Submission file to score instead of a model: CSV, .gz or .parquet.")
-flags.DEFINE_string("labels", None, "Ratings for --submission: CSV of vid:start,class,score, or TFRecord files.")
-flags.DEFINE_integer("top_n", MAX_SEGMENTS_PER_CLASS, "K of MAP@K: segments of a class that count.", lower_bound=1)
-flags.DEFINE_string("compare_with", None, "Another submission: adds the difference of MAP@K and its interval.")
-flags.DEFINE_integer(
-    "bootstrap", None, "Draws of videos for a 95% interval of MAP@K. Default: none, with --report 1000.", lower_bound=0
-)
-flags.DEFINE_string("classes", None, "Range of class ids to score, first:end without end, as in 0:250.")
-flags.DEFINE_string("per_class_csv", None, "File for a table of average precision and counts of every class.")
-flags.DEFINE_list("merge_per_class", None, "Tables of --per_class_csv, of ranges of --classes, to make one score of.")
-flags.DEFINE_string("vocabulary", None, "CSV with Index and Name, for names in --per_class_csv and --report.")
-flags.DEFINE_string(
-    "report", None, "HTML page to write: numbers, learning curves, classes, calibration, classes mixed up, timelines."
-)
-flags.DEFINE_integer("report_videos", 20, "Videos with a timeline in --report, those with most mistakes.", lower_bound=0)
-flags.DEFINE_enum(
-    "calibrate",
-    None,
-    METHODS,
-    "Fit what makes probabilities of the model's scores, on the segments scored here, and keep it in --train_dir for "
-    "inference.py --intervals: a temperature, or Platt's slope and offset.",
-)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvalOptions(RunCheckOptions, SplitOptions, BackendOptions):
+    """What to score, and how."""
+
+    configs = {DataConfig: ("skip_corrupt",)}
+
+    train_dir: str = option("", "Folder of the run whose best model is scored.")
+    eval_data_pattern: str = option("", f"Files to score on. {PATTERN_HELP}", defaults_to="the run's own holdout")
+    split: str = option(
+        "all",
+        "Side of the split of --eval_data_pattern, or of --labels that are TFRecord files, to read.",
+        choices=SIDES,
+    )
+    segment_labels: bool | None = option(
+        None, "Scoring of rated segments, or with --nosegment_labels of whole videos.", defaults_to="as in training"
+    )
+    batch_size: int = option(128, "Examples in a step.", unit="examples", low=1, high=1 << 20)
+    top_k: int = option(20, "Classes of a video that count, as in GAP@20.", unit="classes", low=1)
+    submission: str = option("", "Submission file to score instead of a model: CSV, .gz or .parquet.")
+    labels: str = option("", f"{LABELS_HELP} For --submission.")
+    top_n: int = option(
+        MAX_SEGMENTS_PER_CLASS, "K of MAP@K: segments of a class that count.", unit="segments", low=1
+    )
+    compare_with: str = option("", "Another submission: adds the difference of MAP@K and its interval.")
+    bootstrap: int | None = option(
+        None,
+        "Draws of videos for a 95% interval of MAP@K; 0 for none.",
+        unit="draws",
+        low=0,
+        high=1_000_000,
+        defaults_to="none, with --report 1000",
+    )
+    classes: str = option("", "Range of class ids to score, first:end without end, as in 0:250.", defaults_to="all")
+    per_class_csv: str = option("", "CSV to write: average precision and counts of every class.")
+    merge_per_class: tuple[str, ...] = option(
+        (), "Tables of --per_class_csv, of ranges of --classes, to merge to one score."
+    )
+    vocabulary: str = option("", f"{VOCABULARY_HELP} For --per_class_csv and --report.")
+    report: str = option(
+        "", "HTML page to write: numbers, learning curves, classes, calibration, confused classes, timelines."
+    )
+    report_videos: int = option(
+        20, "Videos with a timeline in --report, those with most mistakes.", unit="videos", low=0, high=10_000
+    )
+    calibrate: str = option(
+        "",
+        "Calibration of the model's scores on the segments scored here, kept in --train_dir for inference.py "
+        "--intervals: a temperature, or Platt's slope and offset.",
+        choices=("", *METHODS),
+    )
 
 
-def main():
+def main(options: EvalOptions) -> None:
     """Scores a model or a submission and prints one JSON object."""
-    if FLAGS.merge_per_class:
+    if options.merge_per_class:
         from yt8m.ranking.evaluation import merge_per_class
 
-        print(json.dumps(merge_per_class(FLAGS.merge_per_class)))
+        print(json.dumps(merge_per_class(list(options.merge_per_class))))
         return
-    if (FLAGS.submission is None) == (FLAGS.train_dir is None):
+    if bool(options.submission) == bool(options.train_dir):
         raise InputError("give --train_dir to score a model, or --submission and --labels to score a file")
-    if FLAGS.calibrate and FLAGS.submission:
+    if options.calibrate and options.submission:
         raise InputError("--calibrate is for a model: give --train_dir")
-    if FLAGS.report:
-        check_writable(FLAGS.report)
-    names = read_class_names(FLAGS.vocabulary) if FLAGS.vocabulary else {}
-    results, timelines = _score_submission() if FLAGS.submission else _score_model()
+    if options.report:
+        check_writable(options.report)
+    names = read_class_names(options.vocabulary) if options.vocabulary else {}
+    results, timelines = _score_submission(options) if options.submission else _score_model(options)
     evaluation = results.pop("evaluation", None)
-    if evaluation is None and (FLAGS.per_class_csv or FLAGS.bootstrap or FLAGS.calibrate):
+    if evaluation is None and (options.per_class_csv or options.bootstrap or options.calibrate):
         raise InputError("--per_class_csv, --bootstrap and --calibrate are for segments, and whole videos were scored")
     if evaluation is not None:
-        results |= _details(evaluation, names)
-    if FLAGS.report:
-        _report(results, evaluation, timelines, names)
+        results |= _details(options, evaluation, names)
+    if options.report:
+        _report(options, results, evaluation, timelines, names)
     print(json.dumps(results))
 
 
-def _score_submission():
+def _score_submission(options):
     """(results, function of video_ids and class_ids that gives Timelines)."""
     from yt8m.ranking.diagnosis import has_probabilities
     from yt8m.ranking.evaluation import evaluate_submission
     from yt8m.ranking.timelines import read_timelines
 
-    if not FLAGS.labels:
+    if not options.labels:
         raise InputError("--submission needs --labels: a CSV of vid:start,class,score, or TFRecord files")
-    labels = run_flags.read_rated_labels(FLAGS.labels, FLAGS.split)
-    evaluation = evaluate_submission(FLAGS.submission, labels, top_n=FLAGS.top_n, class_range=_class_range())
-    timelines = functools.partial(read_timelines, FLAGS.submission, probabilities=has_probabilities(evaluation))
+    labels = options.rated_labels(options.labels)
+    evaluation = evaluate_submission(options.submission, labels, top_n=options.top_n, class_range=_class_range(options))
+    timelines = functools.partial(read_timelines, options.submission, probabilities=has_probabilities(evaluation))
     return evaluation.summary() | {"evaluation": evaluation}, timelines
 
 
-def _class_range():
+def _class_range(options):
     from yt8m.ensemble.fusion import parse_class_range
 
-    return parse_class_range(FLAGS.classes)
+    return parse_class_range(options.classes)
 
 
-def _score_model():
+def _score_model(options):
     from yt8m.inference.model_evaluation import evaluate_model
-    from yt8m.inference.prediction import Scorer, predict_timelines
+    from yt8m.inference.prediction import predict_timelines
+    from yt8m.inference.scorer import Scorer
     from yt8m.models.checkpoints import load_model, read_run_config
 
-    run = read_run_config(FLAGS.train_dir)
-    run_flags.check_run_flags(run)
-    source = _holdout_of(run)
-    model, _ = load_model(FLAGS.train_dir)
-    config = run.data.replace(skip_corrupt=FLAGS.skip_corrupt)
+    run = read_run_config(options.train_dir)
+    options.check_run(run)
+    source = _holdout_of(options, run)
+    model, _ = load_model(options.train_dir)
+    config = run.data.replace(skip_corrupt=options.of(DataConfig).get("skip_corrupt", False))
     results = evaluate_model(
-        Scorer(model, batch_size=FLAGS.batch_size),
+        Scorer(model, batch_size=options.batch_size),
         source,
         config,
-        segment_labels=run.train.segment_labels if FLAGS.segment_labels is None else FLAGS.segment_labels,
-        top_k=FLAGS.top_k,
-        top_n=FLAGS.top_n,
+        segment_labels=run.train.segment_labels if options.segment_labels is None else options.segment_labels,
+        top_k=options.top_k,
+        top_n=options.top_n,
         show_progress=True,
     )
 
-    return results, functools.partial(predict_timelines, model, source, config, batch_size=FLAGS.batch_size)
+    return results, functools.partial(predict_timelines, model, source, config, batch_size=options.batch_size)
 
 
-def _holdout_of(run):
-    if FLAGS.eval_data_pattern:
-        return run_flags.source_from_flags(FLAGS.eval_data_pattern, FLAGS.split)
+def _holdout_of(options, run):
+    if options.eval_data_pattern:
+        return options.source(options.eval_data_pattern)
     from yt8m.data.splits import split_sources
 
     _, holdout = split_sources(
@@ -142,60 +157,60 @@ def _holdout_of(run):
         seed=run.train.seed,
     )
     if holdout is None:
-        raise InputError(f"{FLAGS.train_dir} held nothing out: give --eval_data_pattern")
+        raise InputError(f"{options.train_dir} held nothing out: give --eval_data_pattern")
     return holdout
 
 
-def _details(evaluation, names):
+def _details(options, evaluation, names):
     from yt8m.ranking.evaluation import bootstrap_interval, evaluate_submission, paired_difference, write_per_class_csv
 
     details = {}
-    wanted = (1000 if FLAGS.report else 0) if FLAGS.bootstrap is None else FLAGS.bootstrap
-    draws = {"num_samples": wanted or 1000, "seed": FLAGS.seed or 0}
+    wanted = (1000 if options.report else 0) if options.bootstrap is None else options.bootstrap
+    draws = {"num_samples": wanted or 1000, "seed": options.seed}
     if wanted:
         details["interval"] = list(bootstrap_interval(evaluation, **draws))
-    if FLAGS.compare_with:
+    if options.compare_with:
         other = evaluate_submission(
-            FLAGS.compare_with, evaluation.labels, top_n=FLAGS.top_n, class_range=_class_range()
+            options.compare_with, evaluation.labels, top_n=options.top_n, class_range=_class_range(options)
         )
         details["difference"] = paired_difference(evaluation, other, **draws)
-    if FLAGS.calibrate:
-        details["calibration"] = _calibrate(evaluation)
-    if FLAGS.per_class_csv:
-        write_per_class_csv(evaluation, FLAGS.per_class_csv, class_names=names)
+    if options.calibrate:
+        details["calibration"] = _calibrate(options, evaluation)
+    if options.per_class_csv:
+        write_per_class_csv(evaluation, options.per_class_csv, class_names=names)
     return details
 
 
-def _calibrate(evaluation):
+def _calibrate(options, evaluation):
     """What was fitted, and the expected calibration error of the same pairs without and with it."""
     from yt8m.models.checkpoints import save_calibration
     from yt8m.ranking.calibration import fit_calibration
     from yt8m.ranking.diagnosis import calibration
 
     scores = evaluation.scores
-    fitted = fit_calibration(scores, evaluation.labels.positive, method=FLAGS.calibrate)
-    where = FLAGS.eval_data_pattern or "the run's holdout"
-    path = save_calibration(FLAGS.train_dir, dataclasses.replace(fitted, fitted_on=where))
+    fitted = fit_calibration(scores, evaluation.labels.positive, method=options.calibrate)
+    where = options.eval_data_pattern or "the run's holdout"
+    path = save_calibration(options.train_dir, dataclasses.replace(fitted, fitted_on=where))
     errors = {"error_before": scores, "error_after": fitted(scores)}
     errors = {name: calibration(evaluation, scores=values)["expected_calibration_error"] for name, values in errors.items()}
     return {name: getattr(fitted, name) for name in ("method", "slope", "offset", "num_rated")} | errors | {"file": path}
 
 
-def _report(results, evaluation, timelines, names):
+def _report(options, results, evaluation, timelines, names):
     from yt8m.ranking.diagnosis import videos_by_mistakes
     from yt8m.report import write_evaluation_report
 
     learning, shown = {}, []
-    if FLAGS.train_dir:
+    if options.train_dir:
         from yt8m.models.checkpoints import read_metrics
 
-        learning = {FLAGS.train_dir: read_metrics(FLAGS.train_dir)}
-    if evaluation is not None and FLAGS.report_videos:
-        videos = [video_id for video_id, _, _ in videos_by_mistakes(evaluation, limit=FLAGS.report_videos)]
+        learning = {options.train_dir: read_metrics(options.train_dir)}
+    if evaluation is not None and options.report_videos:
+        videos = [video_id for video_id, _, _ in videos_by_mistakes(evaluation, limit=options.report_videos)]
         shown = timelines(video_ids=videos, class_ids=evaluation.class_ids.tolist())
     write_evaluation_report(
-        FLAGS.report,
-        title=FLAGS.submission or FLAGS.train_dir,
+        options.report,
+        title=options.submission or options.train_dir,
         results=results,
         evaluation=evaluation,
         learning=learning,
@@ -204,9 +219,9 @@ def _report(results, evaluation, timelines, names):
     )
 
 
-def run():
+def run() -> None:
     """Entry point of the console script."""
-    command_line.run(main)
+    command_line.run(main, EvalOptions)
 
 
 if __name__ == "__main__":

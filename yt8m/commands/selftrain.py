@@ -1,76 +1,89 @@
-"""Self-training: a teacher labels unlabelled segments, a student learns from them, and becomes the next teacher.
+"""Self-training: a teacher labels unlabelled segments, a student is trained on them and becomes the next teacher.
 
   selftrain.py --init_from=runs/pretrained --segment_labels --train_data_pattern='validate/*.tfrecord' \\
       --holdout_files=300 --to_label_data_pattern='test/*.tfrecord' --train_dir=runs/selftrained
 
 Takes the flags of train.py for every student and a few more. --train_dir is then the folder of a run, the best
-student's, with a folder for each round beside it. The same command again goes on where it stopped.
+student's, with a folder for each round beside it. The same command again resumes the round that was stopped.
 """
 
-from absl import flags
+import dataclasses
 
-from yt8m.commands import command_line, run_flags, train_flags
+from yt8m.commands import command_line
+from yt8m.commands.groups import ViewOptions
+from yt8m.commands.train_options import TrainOptions, prepare
+from yt8m.config import PATTERN_HELP
+from yt8m.options import option
 from yt8m.types import InputError
 
-FLAGS = flags.FLAGS
 
-flags.DEFINE_string(
-    "to_label_data_pattern",
-    None,
-    f"Files to take pseudo-labelled segments from; no labels of theirs are read. {run_flags.PATTERN_HELP}",
-    required=True,
-)
-flags.DEFINE_string(
-    "teacher",
-    "",
-    "The first teacher: folder of a run, or a parquet submission of the segments to label, such as ensemble.py "
-    "--method=mean makes of several models'. Default: one is trained first.",
-)
-flags.DEFINE_integer("iterations", 3, "Most rounds; a round that is no better than those before is the last.", lower_bound=1)
-flags.DEFINE_float("pseudo_threshold", 0.95, "Score from which the teacher is sure of a class.", 0.0, 1.0)
-flags.DEFINE_bool(
-    "thresholds_by_class", False, "Take, for each class, the score with the best F1 on the holdout for a threshold."
-)
-flags.DEFINE_integer(
-    "max_pseudo", None, "Most pseudo-labelled segments of a round. Default: all the teacher is sure of.", lower_bound=1
-)
-run_flags.define_view_flags()
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SelfTrainOptions(ViewOptions, TrainOptions):
+    """Rounds of teachers and students."""
+
+    to_label_data_pattern: str = option(
+        "", f"Files to take pseudo-labelled segments from; their labels are not read. {PATTERN_HELP}", required=True
+    )
+    teacher: str = option(
+        "",
+        "First teacher: folder of a run, or a parquet submission of the segments to label, such as ensemble.py "
+        "--method=mean makes of several models'.",
+        defaults_to="one that is trained first",
+    )
+    iterations: int = option(
+        3, "Most rounds; a round that is no better than those before is the last.", unit="rounds", low=1
+    )
+    pseudo_threshold: float = option(0.95, "Least score of a pseudo-label.", low=0, high=1)
+    thresholds_by_class: bool = option(False, "A threshold for each class: the score of the best F1 on the holdout.")
+    max_pseudo: int | None = option(
+        None,
+        "Most pseudo-labelled segments of a round.",
+        unit="segments",
+        low=1,
+        defaults_to="all that reach the threshold",
+    )
 
 
-def main():
+def main(options: SelfTrainOptions) -> None:
     """Trains students until one is no better than the last."""
+    train = options.train_config()
+    if not train.segment_labels:
+        raise InputError("self-training is on rated segments: give --segment_labels")
+    prepared = prepare(options)
+    if prepared.run.pseudo_data_pattern:
+        raise InputError("--pseudo_data_pattern is what self-training makes by itself: leave it out")
     from yt8m.data.splits import Source, check_disjoint
     from yt8m.data.tfrecord import list_files
-    from yt8m.training.selftraining import self_train
+    from yt8m.training.selftraining import SelfTraining, self_train
 
-    if not FLAGS.segment_labels:
-        raise InputError("self-training is on rated segments: give --segment_labels")
-    if FLAGS.pseudo_data_pattern:
-        raise InputError("--pseudo_data_pattern is what self-training makes by itself: leave it out")
-    prepared = train_flags.prepare()
     # A split by id holds for all files.
-    unlabelled = Source(tuple(list_files(FLAGS.to_label_data_pattern)), prepared["source"].keep)
-    if prepared["holdout"] and FLAGS.check_split and not FLAGS.holdout_fraction:
-        check_disjoint(unlabelled.files, prepared["holdout"].files, skip_corrupt=prepared["run"].data.skip_corrupt)
+    unlabelled = Source(tuple(list_files(options.to_label_data_pattern)), prepared.source.keep)
+    if prepared.holdout and options.check_split and not prepared.run.holdout_fraction:
+        check_disjoint(unlabelled.files, prepared.holdout.files, skip_corrupt=prepared.run.data.skip_corrupt)
     results = self_train(
-        **prepared,
+        prepared.run,
+        source=prepared.source,
+        holdout=prepared.holdout,
         unlabelled=unlabelled,
-        train_dir=FLAGS.train_dir,
-        teacher=FLAGS.teacher,
-        iterations=FLAGS.iterations,
-        threshold=FLAGS.pseudo_threshold,
-        by_class=FLAGS.thresholds_by_class,
-        most=FLAGS.max_pseudo,
-        views=run_flags.views_from_flags(prepared["run"]),
+        train_dir=options.train_dir,
+        settings=SelfTraining(
+            teacher=options.teacher,
+            iterations=options.iterations,
+            threshold=options.pseudo_threshold,
+            by_class=options.thresholds_by_class,
+            most=options.max_pseudo,
+            views=options.views(prepared.run),
+        ),
+        resources=prepared.resources,
     )
     for result in results:
         records = f", {result['records']} pseudo-labelled segments" if "records" in result else ""
         print(f"round {result['round']}: holdout {result['holdout']:.4f}{records}  {result['run']}")
 
 
-def run():
+def run() -> None:
     """Entry point of the console script."""
-    command_line.run(main, resume_hint="The same command goes on with the round that was stopped.")
+    command_line.run(main, SelfTrainOptions, resume_hint="The same command resumes the round that was stopped.")
 
 
 if __name__ == "__main__":

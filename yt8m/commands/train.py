@@ -1,4 +1,4 @@
-"""Trains a model: on the labels of whole videos, or, with --segment_labels, on rated segments.
+"""Training on the labels of whole videos or, with --segment_labels, on rated segments.
 
 Pre-train, then fine-tune from that checkpoint:
 
@@ -6,28 +6,32 @@ Pre-train, then fine-tune from that checkpoint:
   train.py --init_from=runs/pretrained --segment_labels --train_data_pattern='validate/*.tfrecord' \\
       --holdout_files=300 --train_dir=runs/finetuned
 
-The same command again goes on where the run stopped.
+The same command again resumes the run from its last checkpoint.
 """
 
-from absl import flags
-
-from yt8m.commands import command_line, train_flags
-
-FLAGS = flags.FLAGS
+from yt8m.commands import command_line
+from yt8m.commands.train_options import TrainOptions, prepare
 
 
-def main():
+def main(options: TrainOptions) -> None:
     """Trains a model."""
+    prepared = prepare(options)
     from yt8m.training.train import train
 
-    state = train(**train_flags.prepare(), train_dir=FLAGS.train_dir)
+    state = train(
+        prepared.run,
+        source=prepared.source,
+        holdout=prepared.holdout,
+        train_dir=options.train_dir,
+        resources=prepared.resources,
+    )
     best = f", best holdout score {state.best:.4f}" if state.best is not None else ""
-    print(f"trained {state.step} steps in {FLAGS.train_dir}{best}")
+    print(f"trained {state.step} steps in {options.train_dir}{best}")
 
 
-def run():
+def run() -> None:
     """Entry point of the console script."""
-    command_line.run(main, resume_hint="The same command goes on from the checkpoint.")
+    command_line.run(main, TrainOptions, resume_hint="The same command resumes from the checkpoint.")
 
 
 if __name__ == "__main__":

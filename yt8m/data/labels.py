@@ -3,10 +3,12 @@
 import numpy as np
 import tensorflow as tf
 
+from yt8m.config import DataConfig
 from yt8m.data import record_checks, tfrecord
 from yt8m.data.examples import check_ratings, class_columns
 from yt8m.data.pipeline import parallel_map, read_blocks
 from yt8m.ranking.metrics import POSITIVE
+from yt8m.ranking.rated_labels import RatedLabels
 from yt8m.types import InputError, Segment
 
 
@@ -26,6 +28,13 @@ def read_rated_labels(files, config, *, keep=None):
     if not segments:
         raise InputError(f"{files[0]}{' and the others hold' if len(files) > 1 else ' holds'} no rated segments")
     return segments, np.concatenate(classes), np.concatenate(scores)
+
+
+def load_rated_labels(source):
+    """The RatedLabels of all ratings of ``source``, a Source of frame-level records."""
+    features = tfrecord.probe(source.files).features
+    config = DataConfig(feature_names=tuple(features), feature_sizes=tuple(features.values()))
+    return RatedLabels(*read_rated_labels(list(source.files), config, keep=source.keep))
 
 
 def repeat_factors(source, config, *, threshold):

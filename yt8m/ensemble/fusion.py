@@ -15,6 +15,7 @@ import math
 
 import numpy as np
 
+from yt8m.options import check_options, option
 from yt8m.ranking.segment_lists import SegmentList, gather
 from yt8m.ranking.submission import Submission, SubmissionWriter
 from yt8m.runtime import cluster, parallel
@@ -41,21 +42,22 @@ class Fusion:
     """
 
     weights: tuple
-    method: str = "reciprocal_rank"
-    w0: float = 1.0
-    top_n: int = MAX_SEGMENTS_PER_CLASS
+    method: str = option(
+        "reciprocal_rank", "Fusion method; the means need parquet files, which hold scores.", choices=METHODS
+    )
+    w0: float = option(
+        1.0, "w0 of weight * w0 / (rank from 0 + w0).", above=0, high=1e9, defaults_to="1, eq. 20; --search finds it"
+    )
+    top_n: int = option(
+        MAX_SEGMENTS_PER_CLASS, "Most segments to list for a class, K of MAP@K.", unit="segments", low=1
+    )
 
     def __post_init__(self):
-        if self.method not in METHODS:
-            raise InputError(f"method {self.method!r} is none of {', '.join(METHODS)}")
+        check_options(self)
         if not self.weights or not all(math.isfinite(weight) and weight >= 0 for weight in self.weights):
             raise InputError(f"weights must be finite and at least 0, not {list(self.weights)}")
         if not any(self.weights):
             raise InputError("all weights are 0: at least one file must count")
-        if not (math.isfinite(self.w0) and self.w0 > 0):
-            raise InputError(f"w0 must be over 0, not {self.w0}")
-        if self.top_n < 1:
-            raise InputError(f"top_n must be 1 or more, not {self.top_n}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +151,7 @@ def fuse_lists(lists, *, fusion):
 
 
 def rank_overlap(paths, *, depth=1000, class_range=None):
-    """(F, F) float64: the share of two files' best ``depth`` segments that both list, meaned over shared classes.
+    """(F, F) float64: the share of two files' best ``depth`` segments that both list, averaged over shared classes.
 
     Where lists are shorter than ``depth``, the share is of the shorter one. nan where two files share no class.
     """

@@ -9,6 +9,7 @@ import dataclasses
 
 import numpy as np
 
+from yt8m.options import check_options, option
 from yt8m.types import InputError
 
 METHODS = ("bayesian", "nelder_mead", "random", "greedy")
@@ -19,24 +20,18 @@ LEAST_GAIN = 1e-6
 
 @dataclasses.dataclass(frozen=True)
 class SearchSettings:
-    """What to search with. method: of METHODS; steps: most evaluations; patience: steps without gain that end it.
+    """Settings of a search. Raises InputError where a value is out of range."""
 
-    seed: of everything random; w0: a fixed w0, or None to search it. Raises InputError where a value is out of range.
-    """
-
-    method: str = "bayesian"
-    steps: int = 150
-    patience: int = 60
-    seed: int = 0
-    w0: float | None = None
+    method: str = option("bayesian", "Search method.", choices=METHODS, flag="search_method")
+    steps: int = option(
+        150, "Most weights to try; fewer where none improve.", unit="evaluations", low=1, flag="search_steps"
+    )
+    patience: int = option(60, "Steps without gain after which the search ends.", unit="evaluations", low=1, flag=None)
+    seed: int = option(0, "Seed of everything random.", low=0, flag=None)
+    w0: float | None = option(None, "Fixed w0, or None to search it.", above=0, flag=None)
 
     def __post_init__(self):
-        if self.method not in METHODS:
-            raise InputError(f"search method {self.method!r} is none of {', '.join(METHODS)}")
-        if self.steps < 1 or self.patience < 1:
-            raise InputError(f"a search needs 1 step or more, not {min(self.steps, self.patience)}")
-        if self.w0 is not None and not self.w0 > 0:
-            raise InputError(f"w0 must be over 0, not {self.w0}")
+        check_options(self)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ from keras import ops
 
 from yt8m.data.pipeline import estimate_examples, make_dataset
 from yt8m.data.record_checks import explain_errors
-from yt8m.inference.prediction import Scorer
+from yt8m.inference.scorer import Scorer
 from yt8m.models.targets import rated_pairs
 from yt8m.ranking.evaluation import RatedLabels, evaluate_scores
 from yt8m.ranking.metrics import VideoMetrics
@@ -114,7 +114,7 @@ class ModelScorer:
             with placement.alone():
                 self.copy = type(model).from_config(model.get_config())
                 self.copy.build()
-        self.scorer = Scorer(self.copy or model, batch_size=batch_size, fixed=placement.num_devices > 1)
+        self.scorer = Scorer(self.copy or model, batch_size=batch_size)
         self.alone = None
 
     def __enter__(self):

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from yt8m.data.sampling import surrounding_frames
 from yt8m.data.views import all_windows, window_frames
-from yt8m.inference.prediction import check_views
+from yt8m.inference.scorer import check_views
 from yt8m.runtime.files import atomic_folder, atomic_path, write_text
 from yt8m.types import SEGMENT_SECONDS, InputError
 

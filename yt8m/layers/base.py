@@ -1,5 +1,7 @@
 """What all layers share."""
 
+from collections.abc import Iterator
+
 import keras
 
 
@@ -13,3 +15,19 @@ class Layer(keras.layers.Layer):
         layer = super().from_config(config)
         layer.trainable = trainable
         return layer
+
+
+def layers_within(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
+    """The layers that a layer or model holds in its attributes, alone or in lists, tuples and dicts, at any depth."""
+    seen = {id(layer)}
+    waiting = list(vars(layer).values())
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, (list, tuple)):
+            waiting += value
+        elif isinstance(value, keras.layers.Layer) and id(value) not in seen:
+            seen.add(id(value))
+            waiting += vars(value).values()
+            yield value

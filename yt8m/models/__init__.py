@@ -1,11 +1,24 @@
-"""Architectures by name. Importing this module is cheap; the first lookup imports Keras."""
+"""Architectures, their presets, and the losses that they minimise.
+
+Importing this module is cheap: a model's own module, and with it Keras, is imported when the model is looked up.
+"""
 
 from yt8m.registry import Registry
 
 MODELS = Registry(
     "model",
-    modules=tuple(
-        f"yt8m.models.{module}"
-        for module in ("logistic", "moe", "dbof", "gated_netvlad", "nextvlad", "mix_nextvlad", "frame_bert", "video_context")
-    ),
+    modules={
+        name: f"yt8m.models.{name}"
+        for name in (
+            "dbof",
+            "frame_bert",
+            "gated_netvlad",
+            "logistic",
+            "mix_nextvlad",
+            "moe",
+            "nextvlad",
+            "video_context",
+        )
+    },
 )
+"""Architectures by name; each module here is named as the model that it registers."""

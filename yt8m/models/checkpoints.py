@@ -25,15 +25,10 @@ import numpy as np
 from yt8m.config import RunConfig
 from yt8m.models import MODELS
 from yt8m.models.learner import Learner
+from yt8m.options import Config
 from yt8m.ranking.calibration import read_calibration, write_calibration
 from yt8m.runtime.files import atomic_path, write_text
 from yt8m.types import InputError
-
-_MAY_CHANGE = {
-    "train": {"num_epochs", "max_steps", "evaluate_steps", "checkpoint_minutes", "patience"},
-    "data": {"skip_corrupt"},
-}
-
 
 _MAY_DIFFER = {"name", "dtype", "num_classes", "level", "dropout", "temperature"}
 """Settings of a model that another may start its weights from."""
@@ -61,25 +56,26 @@ def check_same_run(train_dir, run):
     Raises InputError naming the first setting that differs. How long to train may change; what is trained may not.
     """
     if any(os.path.exists(os.path.join(train_dir, name)) for name in ("state.json", "best.keras")):
-        difference = _first_difference(read_run_config(train_dir).to_dict(), run.to_dict())
+        difference = _first_difference(read_run_config(train_dir), run)
         if difference:
             raise InputError(
-                f"{train_dir} holds another run: {difference}. Give the same settings to go on with it, or another "
-                "train_dir to start anew"
+                f"{train_dir} holds another run: {difference}. Give the same settings to resume it, or another train_dir "
+                "to start anew"
             )
 
 
 def _first_difference(old, new, *, section=""):
-    for field, value in old.items():
-        name = f"{section}.{field}" if section else field
-        if field in _MAY_CHANGE.get(section, ()):
-            continue
-        if section != "model" and isinstance(value, dict):
-            difference = _first_difference(value, new[field], section=field)
+    for field in dataclasses.fields(old):
+        name = f"{section}.{field.name}" if section else field.name
+        there, here = getattr(old, field.name), getattr(new, field.name)
+        if isinstance(there, Config):
+            difference = _first_difference(there, here, section=field.name)
             if difference:
                 return difference
-        elif json.loads(json.dumps(value)) != json.loads(json.dumps(new[field])):
-            return f"{name} is {value!r} there and {new[field]!r} here"
+        elif "option" in field.metadata and field.metadata["option"].resumable:
+            continue
+        elif json.loads(json.dumps(there)) != json.loads(json.dumps(here)):
+            return f"{name} is {there!r} there and {here!r} here"
     return ""
 
 

@@ -10,6 +10,7 @@ import os
 
 import numpy as np
 
+from yt8m.options import check_options, option
 from yt8m.ranking.video_predictions import read_video_predictions
 from yt8m.types import InputError
 
@@ -18,26 +19,54 @@ POOLINGS = ("max", "mean")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SegmentFilter:
-    """Which pairs keep their place.
+    """Filter of (segment, class) pairs: which keep their place.
 
-    top_n: those whose class is among the top_n best of its video; None for all. A video's score of a class is the
-        "max" or "mean", ``pooling``, of its segments' scores, and the classes are those that are ranked; or those that
-        ``video_predictions`` lists, a file as yt8m.ranking.video_predictions has it, "" for none.
-    skip_first, skip_last: not those of so many segments at the beginning and at the end of each video. In YouTube-8M's
-        2019 set the first 6 and the last 2 were never rated.
+    A video's classes are the ``top_n`` with the best pooled scores of its segments among the classes that are ranked; or
+    those that ``video_predictions`` lists, a file as yt8m.ranking.video_predictions has it, "" for none.
     """
 
-    top_n: int | None = None
-    pooling: str = "max"
-    video_predictions: str = ""
-    skip_first: int = 0
-    skip_last: int = 0
+    top_n: int | None = option(
+        None,
+        "Rank a segment behind all others of a class that is not among the N best of its video.",
+        unit="classes",
+        low=1,
+        flag="video_filter_top_n",
+        defaults_to="off",
+    )
+    pooling: str = option(
+        "max",
+        "Pooling of the scores of a video's segments to its score of a class.",
+        choices=POOLINGS,
+        flag="video_filter_pooling",
+    )
+    video_predictions: str = option(
+        "",
+        "CSV of whole videos' classes, as --nosegment_labels writes it, for --video_filter_top_n to go by instead.",
+    )
+    skip_first: int = option(
+        0,
+        "Segments at the beginning of each video that are ranked last; 6 were never rated in YouTube-8M's 2019 set.",
+        unit="segments",
+        low=0,
+        flag="skip_first_segments",
+    )
+    skip_last: int = option(
+        0,
+        "Segments at the end of each video that are ranked last; 2 were never rated in that set.",
+        unit="segments",
+        low=0,
+        flag="skip_last_segments",
+    )
 
     def __post_init__(self):
-        if self.pooling not in POOLINGS:
-            raise InputError(f"pooling is {self.pooling!r}; valid: {', '.join(POOLINGS)}")
+        check_options(self)
         if self.video_predictions and not self.top_n:
             raise InputError("video_predictions are for a filter by the best classes of a video: set its top_n")
+
+    @property
+    def active(self) -> bool:
+        """Whether it filters anything."""
+        return bool(self.top_n or self.skip_first or self.skip_last)
 
     def described(self):
         """Dict of JSON values, on which alone the result depends."""

@@ -1,6 +1,7 @@
 """What can still be done with a trained model without a single gradient: averaging its checkpoints, adapting batch norm."""
 
 import contextlib
+from collections.abc import Iterable
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from yt8m.data.pipeline import make_dataset
 from yt8m.data.record_checks import explain_errors
 from yt8m.data.splits import open_source
+from yt8m.layers.base import layers_within
 from yt8m.models import checkpoints
 from yt8m.runtime.progress import Progress
 from yt8m.types import InputError
@@ -41,7 +43,7 @@ def finish_run(run, train_dir, *, best, score, say):
     return best
 
 
-def average_weights(models):
+def average_weights(models: Iterable[keras.Model]) -> keras.Model:
     """Sets the first of ``models`` (an iterable of VideoModels alike) to the mean of all their weights; returns it.
 
     Counts and random states stay those of the first. The models are loaded one by one if the iterable does so.
@@ -98,9 +100,9 @@ def adapt_batch_norm(model, source, config, *, windows, batch_size, show_progres
     return examples
 
 
-def batch_norm_layers(model):
+def batch_norm_layers(model: keras.Model) -> list[keras.layers.BatchNormalization]:
     """The batch norm layers of a model; raises InputError where it has none."""
-    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    layers = [layer for layer in layers_within(model) if isinstance(layer, keras.layers.BatchNormalization)]
     if not layers:
         raise InputError(f"model {model.name} has no batch normalisation to adapt")
     return layers
@@ -109,7 +111,7 @@ def batch_norm_layers(model):
 @contextlib.contextmanager
 def _batch_statistics(model, layers):
     """Context in which moving statistics become those of the last batch, and nothing is dropped out."""
-    dropouts = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Dropout)]
+    dropouts = [layer for layer in layers_within(model) if isinstance(layer, keras.layers.Dropout)]
     momenta, rates = [layer.momentum for layer in layers], [layer.rate for layer in dropouts]
     for layer in layers:
         layer.momentum = 0.0

@@ -1,44 +1,87 @@
 """Optimizers from a TrainConfig."""
 
 import keras
-import numpy as np
 from keras import ops
 
+from yt8m.config import TrainConfig
 from yt8m.training import fused
-from yt8m.training.schedules import exponential_decay
+
+
+class _Moments(keras.optimizers.Optimizer):
+    """Base of optimizers that keep the first two moments of the gradients of each variable."""
+
+    def __init__(self, learning_rate, *, beta_1, beta_2, epsilon, name, **settings):
+        super().__init__(learning_rate, name=name, **settings)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+
+    def build(self, variables):
+        """Makes the moments; called by Keras."""
+        if not self.built:
+            super().build(variables)
+            self.momenta, self.velocities = self.add_optimizer_variables(variables, ["momentum", "velocity"])
+
+    def moments_of(self, variable):
+        """(momentum, velocity) of a variable."""
+        # The lookup that Keras's guide to optimizers of one's own shows; it has no public name.
+        index = self._get_variable_index(variable)
+        return self.momenta[index], self.velocities[index]
+
+    def get_config(self):
+        return {**super().get_config(), **{name: getattr(self, name) for name in ("beta_1", "beta_2", "epsilon")}}
 
 
 @keras.saving.register_keras_serializable("yt8m")
-class Adam(keras.optimizers.Adam):
-    """Keras's Adam with each variable's gradient clipped on its own, in one pass over memory under TensorFlow.
+class Adam(_Moments):
+    """Adam with each variable's gradient clipped on its own, in one pass over memory under TensorFlow.
 
+    Kingma & Ba (2015), the form with epsilon outside the bias correction, as in keras.optimizers.Adam.
     clip_variable_norm: largest L2 norm of one variable's gradient, None for no limit; with several devices it is the
     norm of the whole batch's gradient. Other arguments as in keras.optimizers.Adam.
     """
 
-    def __init__(self, learning_rate=1e-3, *, clip_variable_norm=None, name="adam", **settings):
-        super().__init__(learning_rate, name=name, **settings)
+    def __init__(
+        self,
+        learning_rate=1e-3,
+        *,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-7,
+        clip_variable_norm=None,
+        name="adam",
+        **settings,
+    ):
+        super().__init__(learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, name=name, **settings)
         self.clip_variable_norm = clip_variable_norm
 
     def update_step(self, gradient, variable, learning_rate):
         """One update of ``variable``; called by Keras."""
         if self.clip_variable_norm is not None:
             gradient = self._clipped(gradient)
-        if not fused.available() or self.amsgrad:
-            super().update_step(gradient, variable, learning_rate)
+        gradient = ops.cast(gradient, variable.dtype)
+        momentum, velocity = self.moments_of(variable)
+        if fused.available():
+            fused.adam_step(
+                variable,
+                gradient,
+                momentum=momentum,
+                velocity=velocity,
+                step=self.iterations + 1,
+                learning_rate=learning_rate,
+                beta_1=self.beta_1,
+                beta_2=self.beta_2,
+                epsilon=self.epsilon,
+            )
             return
-        index = self._get_variable_index(variable)
-        fused.adam_step(
-            variable,
-            ops.cast(gradient, variable.dtype),
-            momentum=self._momentums[index],
-            velocity=self._velocities[index],
-            step=self.iterations + 1,
-            learning_rate=learning_rate,
-            beta_1=self.beta_1,
-            beta_2=self.beta_2,
-            epsilon=self.epsilon,
+        step, rate = ops.cast(self.iterations + 1, variable.dtype), ops.cast(learning_rate, variable.dtype)
+        power_1, power_2 = (
+            ops.power(ops.cast(beta, variable.dtype), step) for beta in (self.beta_1, self.beta_2)
         )
+        self.assign_add(momentum, (gradient - momentum) * (1 - self.beta_1))
+        self.assign_add(velocity, (ops.square(gradient) - velocity) * (1 - self.beta_2))
+        rate = rate * ops.sqrt(1 - power_2) / (1 - power_1)
+        self.assign_sub(variable, momentum * rate / (ops.sqrt(velocity) + self.epsilon))
 
     def _clipped(self, gradient):
         if fused.available():
@@ -51,7 +94,7 @@ class Adam(keras.optimizers.Adam):
 
 
 @keras.saving.register_keras_serializable("yt8m")
-class RectifiedAdam(keras.optimizers.Optimizer):
+class RectifiedAdam(_Moments):
     """Adam whose adaptive rate sets in when its variance is small enough to be trusted (Liu et al. 2020).
 
     With rho_inf = 2 / (1 - beta_2) - 1 and rho_t = rho_inf - 2 t beta_2^t / (1 - beta_2^t), a step is
@@ -71,22 +114,12 @@ class RectifiedAdam(keras.optimizers.Optimizer):
         name="rectified_adam",
         **settings,
     ):
-        super().__init__(learning_rate, name=name, **settings)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
+        super().__init__(learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, name=name, **settings)
         self.sma_threshold = sma_threshold
-
-    def build(self, variables):
-        """Makes the moments; called by Keras."""
-        if not self.built:
-            super().build(variables)
-            self._momentums, self._velocities = self.add_optimizer_variables(variables, ["momentum", "velocity"])
 
     def update_step(self, gradient, variable, learning_rate):
         """One update of ``variable``; called by Keras."""
-        index = self._get_variable_index(variable)
-        momentum, velocity = self._momentums[index], self._velocities[index]
+        momentum, velocity = self.moments_of(variable)
         gradient, rate = ops.cast(gradient, variable.dtype), ops.cast(learning_rate, variable.dtype)
         step = ops.cast(self.iterations + 1, variable.dtype)
         # As tensors, because 1 - beta_2 differs between Python's precision and theirs, and lengths are sensitive to it.
@@ -105,41 +138,45 @@ class RectifiedAdam(keras.optimizers.Optimizer):
         self.assign_sub(variable, rate * ops.where(trusted, adaptive, mean))
 
     def get_config(self):
-        names = ("beta_1", "beta_2", "epsilon", "sma_threshold")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        return {**super().get_config(), "sma_threshold": self.sma_threshold}
 
 
 class _Wrapper(keras.optimizers.Optimizer):
     """An optimizer that takes the steps of ``inner`` and does something of its own after each."""
 
+    _num_first = 0
+    _inner_moments = ()
+
     def __init__(self, inner, *, name):
-        rate = inner._learning_rate
-        scheduled = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
-        super().__init__(
-            rate if scheduled else float(np.asarray(rate)),
-            name=name,
-            weight_decay=inner.weight_decay,
-            clipnorm=inner.clipnorm,
-        )
+        super().__init__(_rate_of(inner), name=name, weight_decay=inner.weight_decay, clipnorm=inner.clipnorm)
         # Behind a function, or Keras would save it a second time.
         self._get_inner = lambda: inner
-        inner._iterations = self._iterations
 
     @property
     def inner(self):
         """The optimizer whose steps are taken."""
         return self._get_inner()
 
+    @property
+    def variables(self):
+        """Those of both; the step and rate of ``inner`` are this one's own."""
+        own = super().variables
+        return [*own[: self._num_first], *self._inner_moments, *own[self._num_first :]]
+
     def build(self, variables):
         """Makes the variables of both; called by Keras."""
         if self.built:
             return
         super().build(variables)
-        known = {id(variable) for variable in self.inner.variables}
+        self._num_first = len(super().variables)
+        shared = {id(variable) for variable in self.inner.variables}
         self.inner.build(variables)
-        for variable in self.inner.variables:
-            if id(variable) not in known:
-                self._track_variable(variable)
+        self._inner_moments = [variable for variable in self.inner.variables if id(variable) not in shared]
+
+    def apply(self, grads, trainable_variables=None):
+        """One update of all variables; called by Keras."""
+        self.inner.iterations.assign(self.iterations)
+        return super().apply(grads, trainable_variables)
 
     def _copies(self, variables, name):
         copies = [self.add_variable_from_reference(variable, name=name) for variable in variables]
@@ -154,6 +191,14 @@ class _Wrapper(keras.optimizers.Optimizer):
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
         return cls(keras.saving.deserialize_keras_object(config.pop("inner"), custom_objects=custom_objects), **config)
+
+
+def _rate_of(optimizer):
+    """The learning rate that an optimizer was made with: a number or a schedule."""
+    if isinstance(optimizer, _Wrapper):
+        return _rate_of(optimizer.inner)
+    rate = optimizer.get_config()["learning_rate"]
+    return keras.optimizers.schedules.deserialize(rate) if isinstance(rate, dict) else rate
 
 
 @keras.saving.register_keras_serializable("yt8m")
@@ -254,7 +299,7 @@ class ExponentialMovingAverage(_Averaging):
         return {**super().get_config(), "momentum": self.momentum}
 
 
-def make_optimizer(config):
+def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
     """The optimizer that ``config``, a TrainConfig, names, with Lookahead and averaging around it where asked for.
 
     By default the paper's: Adam, 1e-4, x0.9 every 2M examples, each variable's gradient clipped to norm 1, as in the
@@ -278,3 +323,16 @@ def make_optimizer(config):
 
 def _momentum(**settings):
     return keras.optimizers.SGD(momentum=0.9, **settings)
+
+
+def exponential_decay(config: TrainConfig) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Learning rate multiplied by ``learning_rate_decay`` after every ``learning_rate_decay_examples`` examples.
+
+    config: TrainConfig. In steps, not smoothly, as in the YouTube-8M starter program.
+    """
+    return keras.optimizers.schedules.ExponentialDecay(
+        config.base_learning_rate,
+        decay_steps=max(1, round(config.learning_rate_decay_examples / config.batch_size)),
+        decay_rate=config.learning_rate_decay,
+        staircase=True,
+    )

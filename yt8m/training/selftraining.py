@@ -10,56 +10,72 @@ train_dir/
 """
 
 import collections
+import dataclasses
 import json
 import os
 import pathlib
 import shutil
+from typing import Any
 
+from yt8m.config import RunConfig
 from yt8m.data.labels import read_rated_labels
+from yt8m.data.splits import Source
 from yt8m.inference.model_evaluation import evaluate_model, headline
-from yt8m.inference.prediction import Scorer, predict_segments
+from yt8m.inference.jobs import Execution
+from yt8m.inference.prediction import predict_segments
+from yt8m.inference.scorer import Scorer
 from yt8m.models import checkpoints
 from yt8m.ranking.metrics import POSITIVE
 from yt8m.ranking.submission import write_lists
 from yt8m.runtime.files import atomic_path, write_text
 from yt8m.runtime.parts import PartsFolder
 from yt8m.training.pseudo_labels import best_f1_thresholds, choose_segments, write_pseudo_labels
-from yt8m.training.train import train
+from yt8m.training.train import Resources, train
 from yt8m.types import InputError
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SelfTraining:
+    """How students are taught.
+
+    teacher: folder of a run, or a parquet submission of the unlabelled segments; "" trains one first, like the students
+    but without pseudo-labels. iterations: most rounds. threshold: least score of a pseudo-label; by_class: the score of
+    each class's best F1 on the holdout instead. most: pseudo-labelled segments of a round, None for all that reach the
+    threshold. views: of a segment, that the teacher's scores are averaged over.
+    """
+
+    teacher: str = ""
+    iterations: int = 3
+    threshold: float = 0.95
+    by_class: bool = False
+    most: int | None = None
+    views: tuple[int | str, ...] = (0,)
+
+
 def self_train(
-    run,
+    run: RunConfig,
     *,
-    source,
-    holdout,
-    unlabelled,
-    train_dir,
-    teacher="",
-    iterations=3,
-    threshold=0.95,
-    by_class=False,
-    most=None,
-    views=(0,),
-    **options,
-):
-    """Trains ``iterations`` students one after the other, as long as each is better than what was before; list of dict.
+    source: Source,
+    holdout: Source | None,
+    unlabelled: Source,
+    train_dir: str,
+    settings: SelfTraining = SelfTraining(),
+    resources: Resources = Resources(),
+) -> list[dict[str, Any]]:
+    """Trains students one after the other, as long as each is better than those before: a list of dict, one a round.
 
     run: RunConfig of every student; each starts from run.init_from. source, holdout: as in train, rated segments.
-    unlabelled: Source of the videos to label, which must not be the holdout's. teacher: folder of a run, or a parquet
-    submission of the unlabelled segments; "" trains one first, like the students but without pseudo-labels.
-    threshold: score from which the teacher is sure; by_class: the score of each class's best F1 on the holdout instead.
-    most: pseudo-labelled segments of a round, None for all sure ones. views: of a segment, that the teacher's scores
-    are averaged over. options: ``cache_dir`` and ``placement``, as in train.
+    unlabelled: Source of the videos to label, which must not be the holdout's. resources: as in train.
 
     Students are trained on run.train.pseudo_ratio pseudo-labelled segments for each rated one; of the former with
     cross-entropy to the teacher's scores, which has the gradient of the KL divergence from them (Hinton et al. 2015).
     A result has ``round``, ``holdout``, the best score of its student, and, but for round 0, ``records``, ``sure`` and
-    ``chosen``, see yt8m.training.pseudo_labels. Goes on where it was stopped.
+    ``chosen``, see yt8m.training.pseudo_labels. Resumes where it was stopped.
     """
     if holdout is None:
         raise InputError("self-training goes by the holdout: give holdout_files, holdout_fraction or eval_data_pattern")
-    if by_class and teacher.endswith(".parquet"):
+    teacher = settings.teacher
+    if settings.by_class and teacher.endswith(".parquet"):
         raise InputError("thresholds by class are chosen on the holdout, which takes a teacher that is a run")
     if any(character in train_dir for character in ",*?["):
         raise InputError(f"{train_dir} has a comma or a wildcard in its name, which the patterns of its files cannot have")
@@ -68,20 +84,19 @@ def self_train(
     results = []
     if not teacher:
         print("round 0: training the teacher")
-        teacher, best = _train(run, os.path.join(train_dir, "round-0", "student"), source, holdout, options)
+        teacher, best = _train(run, os.path.join(train_dir, "round-0", "student"), source, holdout, resources)
         results.append({"round": 0, "holdout": best, "run": teacher})
     elif os.path.isdir(teacher):
         results.append({"round": 0, "holdout": headline(_score(teacher, holdout, run))[1], "run": teacher})
-    for number in range(1, iterations + 1):
+    for number in range(1, settings.iterations + 1):
         folder = os.path.join(train_dir, f"round-{number}")
         made = _label(
-            teacher, unlabelled, holdout, run, folder,
-            counts=counts, threshold=threshold, by_class=by_class, most=most, views=views,
-        )  # fmt: skip
+            teacher, unlabelled, holdout, run, folder, counts=counts, settings=settings
+        )
         print(f"round {number}: {made['records']} pseudo-labelled segments of {len(made['chosen'])} classes")
         pattern = os.path.join(folder, "pseudo", "pseudo-*.tfrecord")
         student, best = _train(
-            run.replace(pseudo_data_pattern=pattern), os.path.join(folder, "student"), source, holdout, options
+            run.replace(pseudo_data_pattern=pattern), os.path.join(folder, "student"), source, holdout, resources
         )
         before = max((result["holdout"] for result in results), default=None)
         results.append({"round": number, "holdout": best, "run": student} | made)
@@ -95,8 +110,8 @@ def self_train(
     return results
 
 
-def _train(run, folder, source, holdout, options):
-    state = train(run, source=source, holdout=holdout, train_dir=folder, **options)
+def _train(run, folder, source, holdout, resources):
+    state = train(run, source=source, holdout=holdout, train_dir=folder, resources=resources)
     return folder, state.best
 
 
@@ -118,7 +133,7 @@ def _class_counts(source, config):
     return counts
 
 
-def _label(teacher, unlabelled, holdout, run, folder, *, counts, threshold, by_class, most, views):
+def _label(teacher, unlabelled, holdout, run, folder, *, counts, settings):
     """Writes the pseudo-labels of a round, unless they are there: the dict of pseudo.json."""
     summary = os.path.join(folder, "pseudo", "pseudo.json")
     if os.path.exists(summary):
@@ -126,17 +141,17 @@ def _label(teacher, unlabelled, holdout, run, folder, *, counts, threshold, by_c
     os.makedirs(folder, exist_ok=True)
     predictions = teacher if teacher.endswith(".parquet") else os.path.join(folder, "teacher.parquet")
     if not os.path.exists(predictions):
-        _predict(teacher, unlabelled, run, predictions, class_ids=sorted(counts), views=views)
-    thresholds = dict.fromkeys(counts, threshold)
-    if by_class:
+        _predict(teacher, unlabelled, run, predictions, class_ids=sorted(counts), views=settings.views)
+    thresholds = dict.fromkeys(counts, settings.threshold)
+    if settings.by_class:
         evaluation = _score(teacher, holdout, run)["evaluation"]
         labels = evaluation.labels
         thresholds |= best_f1_thresholds(
-            labels.class_ids, labels.positive, evaluation.scores, otherwise=threshold
+            labels.class_ids, labels.positive, evaluation.scores, otherwise=settings.threshold
         )
-    choice = choose_segments(predictions, thresholds=thresholds, class_counts=counts, most=most)
+    choice = choose_segments(predictions, thresholds=thresholds, class_counts=counts, most=settings.most)
     if not choice.segments:
-        raise InputError(f"the teacher is sure of no segment: none scores {threshold}, lower the threshold")
+        raise InputError(f"the teacher is sure of no segment: none scores {settings.threshold}, lower the threshold")
     write_pseudo_labels(
         os.path.join(folder, "pseudo"), choice, unlabelled, run.data, details={"thresholds": thresholds}
     )
@@ -146,7 +161,7 @@ def _label(teacher, unlabelled, holdout, run, folder, *, counts, threshold, by_c
 def _predict(teacher, unlabelled, run, path, *, class_ids, views):
     model, _ = checkpoints.load_model(teacher)
     parts = PartsFolder(f"{path}.parts", identity=checkpoints.model_path(teacher))
-    top = predict_segments(model, unlabelled, run.data, class_ids=class_ids, views=views, folder=parts)
+    top = predict_segments(model, unlabelled, run.data, class_ids=class_ids, views=views, execution=Execution(folder=parts))
     write_lists(path, top)
     parts.remove()
 

@@ -3,13 +3,12 @@
 import dataclasses
 import functools
 
-from yt8m.config import AugmentConfig, RunConfig
+from yt8m.config import AugmentConfig, RunConfig, TrainConfig
 from yt8m.data.joined_batches import attach_unlabelled, join_batches
 from yt8m.data.labels import repeat_factors
 from yt8m.data.pipeline import estimate_examples, make_dataset
 from yt8m.data.splits import Source
 from yt8m.runtime.devices import Placement
-from yt8m.training.schedules import multigrid_factor
 from yt8m.types import InputError
 
 UNLABELLED_AUGMENT = AugmentConfig(shift=1, dilute=True, frame_dropping=0.2)
@@ -116,3 +115,14 @@ class TrainingData:
             drop_remainder=self.placement.num_devices > 1,
             share=(self.placement.process_id, self.placement.num_processes),
         )
+
+
+def multigrid_factor(config: TrainConfig, epoch: int) -> int:
+    """How many times more examples, with as many times fewer frames, a step has in ``epoch`` (counted from 0).
+
+    config: TrainConfig. 4 in the first third of the epochs, 2 in the second, 1 in the last: the long cycle of multigrid
+    training (Wu et al. 2020) with its two coarser grids in time. Always 1 where config.multigrid is off.
+    """
+    if not config.multigrid:
+        return 1
+    return (4, 2, 1)[min(2, 3 * epoch // config.num_epochs)]

@@ -4,15 +4,18 @@ import csv
 import io
 import os
 import pathlib
+from typing import Any
 
 import keras_tuner
 from keras_tuner.engine import base_tuner
 
+from yt8m.config import RunConfig
+from yt8m.data.splits import Source
 from yt8m.inference.model_evaluation import headline
 from yt8m.models.checkpoints import read_metrics
 from yt8m.runtime.files import atomic_path, write_text
-from yt8m.training.train import train
-from yt8m.types import InputError
+from yt8m.training.train import Resources, train
+from yt8m.types import DivergedError, InputError
 
 SPACES = {
     "*": {
@@ -79,13 +82,24 @@ def _declare_range(hyperparameters, name, values):
     make(name, low, high, sampling=sampling)
 
 
-def tune(run, *, source, holdout, tune_dir, space, algorithm="bayesian", max_trials=20, seed=0, **train_options):
+def tune(
+    run: RunConfig,
+    *,
+    source: Source,
+    holdout: Source | None,
+    tune_dir: str,
+    space: dict[str, Any],
+    algorithm: str = "bayesian",
+    max_trials: int = 20,
+    seed: int = 0,
+    resources: Resources = Resources(),
+) -> list[dict[str, Any]]:
     """Trains a run for each proposal and returns the list of finished trials, best first.
 
     run: the RunConfig that proposals change. source, holdout: see yt8m.training.train.train; the holdout's headline score is
-    what is maximised. tune_dir: folder for the search, a run a trial and the results; a search that is there goes on.
+    what is maximised. tune_dir: folder for the search, a run a trial and the results; a search that is there is resumed.
     algorithm: "bayesian", of ``max_trials`` runs, or "hyperband", which spends run.train.num_epochs on the best of many
-    short runs. train_options: passed to yt8m.training.train.train.
+    short runs. resources: as in train.
     Returns a list of dict: trial, score, settings, folder.
     """
     if holdout is None:
@@ -99,7 +113,7 @@ def tune(run, *, source, holdout, tune_dir, space, algorithm="bayesian", max_tri
     else:
         oracle = keras_tuner.oracles.BayesianOptimizationOracle(max_trials=max_trials, **shared)
     oracle.verbose = 0
-    tuner = _Tuner(oracle, run, source=source, holdout=holdout, folder=tune_dir, train_options=train_options)
+    tuner = _Tuner(oracle, run, source=source, holdout=holdout, folder=tune_dir, resources=resources)
     try:
         tuner.search()
     except keras_tuner.errors.FatalError as error:
@@ -108,11 +122,11 @@ def tune(run, *, source, holdout, tune_dir, space, algorithm="bayesian", max_tri
 
 
 class _Tuner(base_tuner.BaseTuner):
-    def __init__(self, oracle, run, *, source, holdout, folder, train_options):
-        self.run, self.source, self.holdout, self.train_options = run, source, holdout, train_options
+    def __init__(self, oracle, run, *, source, holdout, folder, resources):
+        self.run, self.source, self.holdout, self.resources = run, source, holdout, resources
         self.folder = folder
         super().__init__(oracle, directory=folder, project_name="search", overwrite=False, logger=None)
-        # A search is only gone on with where this was written, by itself after the first trial.
+        # A search is only resumed where this was written; by itself it is after the first trial.
         self.save()
 
     def run_trial(self, trial):
@@ -121,12 +135,12 @@ class _Tuner(base_tuner.BaseTuner):
         train_dir = self._train_dir(trial.trial_id, trial.hyperparameters.values)
         print(f"trial {trial.trial_id}: {_settings(trial.hyperparameters.values)}")
         try:
-            train(run, source=self.source, holdout=self.holdout, train_dir=train_dir, **self.train_options)
-        except InputError as error:
-            if "the loss is" not in str(error):
-                raise keras_tuner.errors.FatalError(str(error)) from error
+            train(run, source=self.source, holdout=self.holdout, train_dir=train_dir, resources=self.resources)
+        except DivergedError as error:
             print(f"trial {trial.trial_id}: {error}")
             return {"score": 0.0}
+        except InputError as error:
+            raise keras_tuner.errors.FatalError(str(error)) from error
         return {"score": max(headline(entry)[1] for entry in read_metrics(train_dir))}
 
     def results(self):

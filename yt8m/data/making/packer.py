@@ -12,37 +12,16 @@ import numpy as np
 from yt8m.data.making.annotations import rate_segments
 from yt8m.data.making.projection import Moments, Projection
 from yt8m.data.making.raw_videos import resample
+from yt8m.data.making.settings import STANDARDIZE
 from yt8m.data.tfrecord import FrameRecord, dequantize, quantize, write_records
 from yt8m.ranking.metrics import POSITIVE
 from yt8m.runtime.files import write_text
 from yt8m.runtime.progress import Progress
-from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, SEGMENT_SECONDS, InputError
+from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, InputError
 
 LOG = "pack.json"
-STANDARDIZE = "standardize"
 _SAMPLED = 32
 _STATISTICS = ("frames", "values", "clipped", "sum", "sum_of_squares")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PackSettings:
-    """What decides about the bytes of the records.
-
-    prefix: of the shards' names. num_shards: None for as many as shard_megabytes asks for. rates: dict of feature to
-    its frames a second, 1 where absent; method: of resample. fit: dict of feature to the dimensions that PCA leaves, or
-    STANDARDIZE. use: dict of feature to the path of a projection. min_overlap, rest: see rate_segments; rest: bool,
-    whether the classes that are rated anywhere are rated 0 wherever they are not.
-    """
-
-    prefix: str = "part"
-    num_shards: int | None = None
-    shard_megabytes: int = 100
-    rates: dict = dataclasses.field(default_factory=dict)
-    method: str = "mean"
-    fit: dict = dataclasses.field(default_factory=dict)
-    use: dict = dataclasses.field(default_factory=dict)
-    min_overlap: float = SEGMENT_SECONDS / 2
-    rest: bool = False
 
 
 class Packer:

@@ -1,0 +1,48 @@
+"""Settings of packing."""
+
+import dataclasses
+
+from yt8m.options import check_options, option
+from yt8m.types import SEGMENT_SECONDS
+
+STANDARDIZE = "standardize"
+RESAMPLINGS = ("mean", "nearest")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PackSettings:
+    """Everything but the videos and their labels that determines the bytes of the records.
+
+    rates: dict of feature to its frames a second, 1 where absent. fit: dict of feature to the dimensions that PCA leaves,
+    or STANDARDIZE. use: dict of feature to the path of a projection. Raises InputError where a value is out of range.
+    """
+
+    prefix: str = option("part", "Prefix of the records' file names, as train in train0000.tfrecord.")
+    num_shards: int | None = option(
+        None, "Number of files to write.", unit="files", low=1, high=100_000, defaults_to="by --shard_megabytes"
+    )
+    shard_megabytes: int = option(100, "Approximate size of a file.", unit="MB", low=1, high=100_000)
+    rates: dict = dataclasses.field(default_factory=dict)
+    method: str = option(
+        "mean",
+        "Resampling to 1 frame a second: the mean of a second's frames, or the nearest one to its middle.",
+        choices=RESAMPLINGS,
+        flag="resample",
+    )
+    fit: dict = dataclasses.field(default_factory=dict)
+    use: dict = dataclasses.field(default_factory=dict)
+    min_overlap: float = option(
+        SEGMENT_SECONDS / 2,
+        "Part of a 5-second segment that an interval must cover to rate it.",
+        unit="seconds",
+        above=0,
+        high=SEGMENT_SECONDS,
+    )
+    rest: bool = option(
+        False,
+        "Complete intervals: a segment that no positive interval of a class touches is rated 0 for that class.",
+        flag="rate_the_rest",
+    )
+
+    def __post_init__(self):
+        check_options(self)

@@ -14,7 +14,8 @@ import time
 from absl import app, flags
 
 from benchmarks import lists, plain
-from yt8m.ranking.evaluation import RatedLabels, bootstrap_interval, evaluate_submission
+from yt8m.ranking.bootstrap import bootstrap_interval
+from yt8m.ranking.evaluation import RatedLabels, evaluate_submission
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("classes", 20, "Classes.")

@@ -28,7 +28,11 @@ class DivergedError(InputError):
 
 
 class DataWarning(UserWarning):
-    """What was dropped, cut or repaired in the user's data; commands print it as one line on standard error."""
+    """Something that was dropped, cut or repaired in the user's data; commands print each text once."""
+
+
+class UnevenLengthsWarning(DataWarning):
+    """Videos whose features have different numbers of frames; commands print it for the first video alone."""
 
 
 class Segment(NamedTuple):

@@ -8,15 +8,9 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from benchmarks import plain
-from yt8m.ranking.evaluation import (
-    RatedLabels,
-    average_precisions,
-    bootstrap_interval,
-    evaluate_submission,
-    merge_per_class,
-    paired_difference,
-    write_per_class_csv,
-)
+from yt8m.ranking.bootstrap import bootstrap_interval, paired_difference
+from yt8m.ranking.evaluation import RatedLabels, evaluate_submission, merge_per_class, write_per_class_csv
+from yt8m.ranking.ranks import average_precisions
 from yt8m.ranking.submission import write_submission
 from yt8m.types import InputError, Segment
 

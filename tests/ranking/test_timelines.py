@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from yt8m.ranking.evaluation import UNLISTED
+from yt8m.ranking.ranks import UNLISTED
 from yt8m.ranking.submission import write_submission
 from yt8m.ranking.timelines import (
     Timeline,

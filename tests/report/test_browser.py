@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tests.helpers.browser import find_chromium, open_page
-from yt8m.ranking.evaluation import bootstrap_interval, evaluate_scores
+from yt8m.ranking.bootstrap import bootstrap_interval
+from yt8m.ranking.evaluation import evaluate_scores
 from yt8m.ranking.rated_labels import RatedLabels
 from yt8m.ranking.timelines import Timeline
 from yt8m.report import write_evaluation_report

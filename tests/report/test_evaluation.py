@@ -7,8 +7,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from yt8m.ranking.bootstrap import bootstrap_interval
 from yt8m.ranking.diagnosis import video_ratings, videos_by_mistakes
-from yt8m.ranking.evaluation import bootstrap_interval, evaluate_scores, evaluate_submission
+from yt8m.ranking.evaluation import evaluate_scores, evaluate_submission
 from yt8m.ranking.rated_labels import RatedLabels
 from yt8m.ranking.submission import write_submission
 from yt8m.ranking.timelines import Timeline, read_timelines

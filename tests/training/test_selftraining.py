@@ -9,7 +9,7 @@ from yt8m.data.splits import Source, split_sources
 from yt8m.data.tfrecord import list_files
 from yt8m.models import checkpoints
 from yt8m.training import selftraining
-from yt8m.training.selftraining import self_train
+from yt8m.training.selftraining import SelfTraining, self_train
 from yt8m.types import InputError
 
 
@@ -29,9 +29,10 @@ def job(demo_data, tmp_path):
     )
     unlabelled = Source(tuple(list_files(str(demo_data / "train" / "*.tfrecord"))))
 
-    def start(folder, **options):
-        options = {"source": source, "holdout": holdout, "unlabelled": unlabelled, "threshold": 0.3, "iterations": 1} | options
-        return self_train(run, train_dir=str(tmp_path / folder), **options)
+    def start(folder, holdout=holdout, **changes):
+        settings = SelfTraining(**({"threshold": 0.3, "iterations": 1} | changes))
+        sources = {"source": source, "holdout": holdout, "unlabelled": unlabelled}
+        return self_train(run, **sources, train_dir=str(tmp_path / folder), settings=settings)
 
     return start
 

@@ -23,9 +23,10 @@ from yt8m.inference.model_evaluation import evaluate_model
 from yt8m.inference.scorer import Scorer
 from yt8m.models import checkpoints
 from yt8m.models.logistic import LogisticModel
-from yt8m.training import train as train_module
+from yt8m.training import callbacks
 from yt8m.training.optimizers import make_optimizer
-from yt8m.types import InputError
+from yt8m.training.train import Resources, train
+from yt8m.types import DivergedError, InputError
 
 BERT = {"num_layers": 1, "num_heads": 2, "hidden_size": 8, "feed_forward_size": 16, "num_mixtures": 1, "dropout": 0.5}
 
@@ -49,7 +50,7 @@ def make_run(demo_data):
             init_from=str(init_from),
             **dict(patterns),
         )
-        return train_module.train(run, source=source, holdout=holdout, train_dir=str(folder), **dict(options))
+        return train(run, source=source, holdout=holdout, train_dir=str(folder), resources=Resources(**dict(options)))
 
     return run
 
@@ -71,15 +72,14 @@ def events(folder):
 
 def interrupt_in_step(monkeypatch, step):
     """Ctrl-C while the given step is computed."""
-    after_step = train_module._Session.after_step
+    end_of_step = callbacks.StopAtEnd.on_train_batch_end
 
-    def interrupting(session, logs):
-        paused = after_step(session, logs)
-        if session.state.step == step - 1:
+    def interrupting(callback, batch, logs=None):
+        end_of_step(callback, batch, logs)
+        if callback.session.state.step == step - 1:
             signal.raise_signal(signal.SIGINT)
-        return paused
 
-    monkeypatch.setattr(train_module._Session, "after_step", interrupting)
+    monkeypatch.setattr(callbacks.StopAtEnd, "on_train_batch_end", interrupting)
 
 
 def interrupt_in_evaluation(monkeypatch, step):
@@ -88,7 +88,7 @@ def interrupt_in_evaluation(monkeypatch, step):
     def interrupting(*args, **options):
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(train_module, "evaluate_model", interrupting)
+    monkeypatch.setattr(callbacks, "evaluate_model", interrupting)
 
 
 AUGMENT = AugmentConfig(
@@ -295,11 +295,12 @@ def test_files_without_ratings_teach_nothing(make_run, tmp_path, demo_data):
 
 
 def test_a_diverging_loss_is_an_error(make_run, tmp_path, monkeypatch):
-    after_step = train_module._Session.after_step
+    count = callbacks.CountSteps.on_train_batch_end
+    diverging = {"loss": float("nan")}
     monkeypatch.setattr(
-        train_module._Session, "after_step", lambda session, logs: after_step(session, {"loss": float("nan")})
+        callbacks.CountSteps, "on_train_batch_end", lambda callback, batch, logs=None: count(callback, batch, diverging)
     )
-    with pytest.raises(InputError, match="loss is nan at step 1: lower base_learning_rate"):
+    with pytest.raises(DivergedError, match="loss is nan at step 1: lower base_learning_rate"):
         make_run(tmp_path, model=("logistic", {}), max_steps=1)
     assert not list(tmp_path.glob("*.keras"))
 
@@ -309,9 +310,11 @@ def test_nothing_is_traced_after_the_first_epoch(make_run, tmp_path, monkeypatch
     monkeypatch.setattr(
         LogisticModel, "embed", lambda model, *args, **options: traced.append(1) or embed(model, *args, **options)
     )
-    evaluate = train_module._Session.evaluate
+    evaluate = callbacks.EvaluateHoldout.evaluate
     monkeypatch.setattr(
-        train_module._Session, "evaluate", lambda session: evaluate(session) or by_evaluation.append(len(traced))
+        callbacks.EvaluateHoldout,
+        "evaluate",
+        lambda callback: evaluate(callback) or by_evaluation.append(len(traced)),
     )
     make_run(tmp_path, model=("logistic", {}), num_epochs=4, batch_size=12)
     assert len(by_evaluation) == 4 and by_evaluation[0] > 0

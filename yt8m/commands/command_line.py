@@ -1,18 +1,20 @@
 """Command lines: flags made of options, and how commands start, stop and fail."""
 
+import contextlib
 import dataclasses
 import os
 import sys
 import typing
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from absl import flags, logging
 
 from yt8m.options import Config, Field, fields_of, option
-from yt8m.runtime.progress import set_style
+from yt8m.runtime.progress import progress_style
 from yt8m.runtime.quiet_imports import quieten_tensorflow
-from yt8m.types import InputError
+from yt8m.types import DataWarning, InputError, UnevenLengthsWarning
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -53,9 +55,9 @@ def run(
         options, files = parse(sys.argv, options_class, document=sys.modules[main.__module__].__doc__)
         if files and not takes_files:
             raise InputError(f"unexpected argument {files[0]!r}: every option is a flag, as in --batch_size=128")
-        set_style("quiet" if options.quiet else "json" if options.json_logs else "text")
         options.prepare()
-        sys.exit(main(options, files) if takes_files else main(options))
+        with progress_style("quiet" if options.quiet else "json" if options.json_logs else "text"), _told_warnings():
+            sys.exit(main(options, files) if takes_files else main(options))
     except InputError as error:
         _fail(f"error: {error}", EXIT_BAD_INPUT)
     except KeyboardInterrupt:
@@ -181,6 +183,26 @@ def _define_help(values, program, document):
 
     flags.DEFINE_flag(HelpFlag("help", "show this help", values.main_module_help), values, module_name=program)
     flags.DEFINE_flag(HelpFlag("helpfull", "show absl's own flags too", values.get_help), values, module_name=program)
+
+
+@contextlib.contextmanager
+def _told_warnings():
+    """Context in which a DataWarning is one line on standard error, each text once."""
+    told = set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DataWarning)
+        show = warnings.showwarning
+
+        def tell(message, category, *where, **options):
+            topic = category if issubclass(category, UnevenLengthsWarning) else str(message)
+            if not issubclass(category, DataWarning):
+                show(message, category, *where, **options)
+            elif topic not in told:
+                told.add(topic)
+                print(f"warning: {message}", file=sys.stderr, flush=True)
+
+        warnings.showwarning = tell
+        yield
 
 
 def _fail(sentence, status):

@@ -15,7 +15,6 @@ from yt8m.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from yt8m.options import option
 from yt8m.runtime.files import atomic_path, write_text
 
-
 HOLDOUT_FILES = 2
 PRETRAIN_EPOCHS = 15
 FINETUNE_EPOCHS = 8
@@ -123,7 +122,8 @@ class _Demo:
         from yt8m.ensemble.rank_objective import RankObjective
         from yt8m.ensemble.weight_search import SearchSettings
         from yt8m.ensemble.weights_file import search_into_file
-        from yt8m.ranking.evaluation import evaluate_submission, paired_difference
+        from yt8m.ranking.bootstrap import paired_difference
+        from yt8m.ranking.evaluation import evaluate_submission
 
         test = [self._submission(f"{name}.tta.csv") for name in ENTRIES]
         holdout = [self._submission(f"{name}.tta.holdout.csv") for name in ENTRIES]
@@ -163,8 +163,9 @@ class _Demo:
     def write_report(self):
         """report.html: what each step gains, the ensemble, and where it errs on the test ratings."""
         from yt8m.models.checkpoints import read_metrics
+        from yt8m.ranking.bootstrap import bootstrap_interval
         from yt8m.ranking.diagnosis import videos_by_mistakes
-        from yt8m.ranking.evaluation import bootstrap_interval, evaluate_submission
+        from yt8m.ranking.evaluation import evaluate_submission
         from yt8m.ranking.timelines import read_timelines
         from yt8m.report import ensemble_parts, gains_part, write_evaluation_report
         from yt8m.vocabulary import read_class_names

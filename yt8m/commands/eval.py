@@ -162,7 +162,8 @@ def _holdout_of(options, run):
 
 
 def _details(options, evaluation, names):
-    from yt8m.ranking.evaluation import bootstrap_interval, evaluate_submission, paired_difference, write_per_class_csv
+    from yt8m.ranking.bootstrap import bootstrap_interval, paired_difference
+    from yt8m.ranking.evaluation import evaluate_submission, write_per_class_csv
 
     details = {}
     wanted = (1000 if options.report else 0) if options.bootstrap is None else options.bootstrap

@@ -10,12 +10,13 @@ already. docs/own_features.md goes the whole way from there to a submission.
 
 import dataclasses
 import math
+import warnings
 
 from yt8m.commands import command_line
 from yt8m.commands.groups import VOCABULARY_HELP
 from yt8m.data.making.settings import STANDARDIZE, PackSettings
 from yt8m.options import option
-from yt8m.types import InputError
+from yt8m.types import DataWarning, InputError
 
 _EACH = "for each of several features"
 
@@ -125,21 +126,17 @@ def _positive(kind):
 
 def _say_who_is_missing(path, found, videos):
     """Warns of lines without a video; raises InputError where that is all of them."""
-    from yt8m.data.record_checks import warn_once
-
     absent = sorted(set(found) - set(videos.ids))
     if absent and len(absent) == len(found):
         raise InputError(f"{path} is of other videos: none of its ids, say {absent[0]}, has a file, say {videos.ids[0]}")
     if absent:
-        warn_once(path, f"{path} has {len(absent)} videos without files, the first {absent[0]}")
+        _warn(f"{path} has {len(absent)} videos without files, the first {absent[0]}")
     unnamed = len(videos.ids) - (len(found) - len(absent))
     if unnamed:
         print(f"{unnamed} of {len(videos.ids)} videos are not in {path}")
 
 
 def _report(options, packer):
-    from yt8m.data.record_checks import warn_once
-
     shards = packer.log["shards"].values()
     records, ratings = (sum(shard[key] for shard in shards) for key in ("records", "ratings"))
     print(f"packed {records:,} videos with {ratings:,} ratings into {len(shards)} file(s) in {options.output_dir}")
@@ -153,9 +150,13 @@ def _report(options, packer):
         share = counted["clipped"] / values
         print(f"  {name}: {counted['frames']:,} frames, standard deviation {spread * 4 / 255:.3f}, {share:.2%} clipped")
         if share > 0:
-            warn_once(name, f"{share:.2%} of the values of {name} were outside [-2, 2] and were cut to it{_advice(name, share)}")
+            _warn(f"{share:.2%} of the values of {name} were outside [-2, 2] and were cut to it{_advice(name, share)}")
         if spread < 8:
-            warn_once(f"{name} spread", f"{name} varies so little that few of the 256 levels are used: see --standardize")
+            _warn(f"{name} varies so little that few of the 256 levels are used: see --standardize")
+
+
+def _warn(text):
+    warnings.warn(text, DataWarning, stacklevel=2)
 
 
 def _advice(name, share):

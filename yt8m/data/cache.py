@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import json
 import os
+import warnings
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +18,7 @@ from yt8m.data import examples, record_checks, tfrecord
 from yt8m.data.cache_file import PackedBlock, read_packed, write_packed
 from yt8m.ranking.metrics import POSITIVE
 from yt8m.runtime.progress import Progress
-from yt8m.types import SEGMENT_SECONDS, InputError
+from yt8m.types import SEGMENT_SECONDS, DataWarning, InputError
 
 _VERSION = 1
 _FIELDS = ("feature_names", "feature_sizes", "level", "num_classes", "max_frames", "skip_corrupt")
@@ -216,7 +217,7 @@ def _read(path, header):
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        record_checks.warn_once(path, f"{path} is packed anew: {error}")
+        warnings.warn(f"{path} is packed anew: {error}", DataWarning, stacklevel=2)
         return None
     return packed
 

@@ -4,13 +4,15 @@ Records come in batches, which is what makes reading fast, and frames stay strin
 wanted. From then on they are uint8; the models dequantise.
 """
 
+import warnings
+
 import numpy as np
 import tensorflow as tf
 
 from yt8m.data import record_checks, tfrecord
 from yt8m.data.sampling import sample_frames, surrounding_frames
 from yt8m.data.views import all_windows, margin_view, window_frames
-from yt8m.types import SEGMENT_SECONDS
+from yt8m.types import SEGMENT_SECONDS, UnevenLengthsWarning
 
 WIDTHS = [2**power for power in range(5, 21)]
 """Columns that targets may have: few, because the model is compiled anew for each."""
@@ -194,7 +196,8 @@ def _cut_frames(ids, frames, lengths, shortest, uneven):
     def warn(video_id, found):
         found = " and ".join(f"{length} frames of {name}" for name, length in zip(names, found))
         video_id = video_id.decode(errors="replace")
-        record_checks.warn_once("lengths", f"video {video_id} has {found}: the shorter counts, here as in others")
+        text = f"video {video_id} has {found}: the shorter counts, here as in others"
+        warnings.warn(text, UnevenLengthsWarning, stacklevel=2)
         return np.int32(0)
 
     tf.numpy_function(warn, [tf.boolean_mask(ids, uneven)[0], tf.boolean_mask(lengths, uneven, axis=1)[:, 0]], tf.int32)

@@ -8,27 +8,29 @@ import contextlib
 import os
 import shutil
 import struct
-import sys
 import tempfile
+import warnings
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from yt8m.data.tfrecord import ID_KEYS, READ_BYTES, is_gzip, record_dataset
 from yt8m.runtime.progress import Progress
-from yt8m.types import InputError
+from yt8m.types import DataWarning, InputError
 
 SEGMENT_LISTS = ("segment_labels", "segment_start_times", "segment_end_times")
 _HEADER_BYTES, _FOOTER_BYTES = 12, 4
 
-_said = set()
-
-
-def warn_once(topic, text):
-    """Prints a warning line on standard error, once per ``topic`` and process."""
-    if topic not in _said:
-        _said.add(topic)
-        print(f"warning: {text}", file=sys.stderr, flush=True)
+_FROM_READING = (
+    tf.errors.DataLossError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.UnavailableError,
+    tf.errors.UnknownError,
+)
+"""Errors that a reader may raise; others, such as of memory, are not looked into."""
 
 
 @contextlib.contextmanager
@@ -38,11 +40,10 @@ def explain_errors(files, config, *, windows=None):
     """
     try:
         yield
-    except tf.errors.OpError as error:
-        if "IteratorGetNext" in str(error) or "Dataset" in str(error):
-            # Records that are skipped cannot be to blame, files that cannot be read still can.
-            skipping = config is not None and config.skip_corrupt
-            diagnose(files, None if skipping else config, windows=windows)
+    except _FROM_READING:
+        # Records that are skipped cannot be to blame, files that cannot be read still can.
+        skipping = config is not None and config.skip_corrupt
+        diagnose(files, None if skipping else config, windows=windows)
         raise
 
 
@@ -85,7 +86,7 @@ def good_records(files, config, *, windows=None):
     finally:
         if skipped:
             text = f"skipped {skipped} corrupt record{'s' if skipped > 1 else ''}; the first: {first}"
-            warn_once(text, text)
+            warnings.warn(text, DataWarning, stacklevel=2)
 
 
 def scan_records(file, config, *, windows=None):

@@ -12,7 +12,7 @@ import tempfile
 
 import numpy as np
 
-from yt8m.ranking.evaluation import UNLISTED, average_precisions, find_ranks, mean_precision, read_distinct
+from yt8m.ranking.ranks import UNLISTED, average_precisions, find_ranks, mean_precision, read_distinct
 from yt8m.ranking.segment_lists import SegmentList, gather
 from yt8m.ranking.submission import Submission
 from yt8m.runtime.parallel import map_in_order

@@ -10,7 +10,7 @@ import collections
 
 import numpy as np
 
-from yt8m.ranking.evaluation import UNLISTED
+from yt8m.ranking.ranks import UNLISTED
 
 FALSE_ALARM, MISS = 1, -1
 _CURVE_POINTS = 150

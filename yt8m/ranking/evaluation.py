@@ -13,17 +13,11 @@ import math
 
 import numpy as np
 
+from yt8m.ranking.ranks import UNLISTED, average_precisions, find_ranks, mean_precision, read_distinct
 from yt8m.ranking.rated_labels import RatedLabels
-from yt8m.ranking.segment_lists import SegmentList
 from yt8m.ranking.submission import Submission
 from yt8m.runtime.files import write_text
 from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError
-
-UNLISTED = np.iinfo(np.int64).max
-"""Rank of a rated segment that a submission does not list."""
-
-_FILTER_BITS = 16
-_REPLICATES_AT_ONCE = 50
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,94 +156,6 @@ def _evaluation(path, labels, ranks, class_ids, *, top_n, missing, scores):
     )
 
 
-def read_distinct(submission, class_id):
-    """The SegmentList of a class of a Submission, each segment at its first place only.
-
-    Raises InputError where a segment of the class is malformed.
-    """
-    segments = submission[class_id]
-    submission.check(class_id, segments)
-    hashes = np.sort(segments.hashes())
-    if not np.any(hashes[1:] == hashes[:-1]):
-        return segments
-    order, first = segments.group()
-    return segments.take(np.sort(order[first]))
-
-
-def find_ranks(segments, texts):
-    """(N,) int64 ranks from 0 of the segments ``texts`` (list of bytes) in a SegmentList, UNLISTED if absent."""
-    if not len(segments) or not len(texts):
-        return np.full(len(texts), UNLISTED)
-    wanted = SegmentList.from_text(b" ".join(texts))
-    # Few of the listed segments are rated: a table of hash bits leaves these and some more, to be looked up by name.
-    shift = np.uint64(64 - _FILTER_BITS)
-    table = np.zeros(1 << _FILTER_BITS, bool)
-    table[wanted.hashes() >> shift] = True
-    maybe = np.flatnonzero(table[segments.hashes() >> shift])
-    places = dict(zip(segments.take(maybe).byte_texts(), maybe.tolist()))
-    return np.array([places.get(text, UNLISTED) for text in texts], np.int64)
-
-
-def average_precisions(ranks, positive, groups, *, weights=None):
-    """Average precision of every group of ranked items.
-
-    ranks: (N,) rank of an item in its group's list, from UNLISTED on if not in it, equal ones in the order given;
-    positive: (N,) bool; groups: (N,) int64 in 0..G-1; weights: (..., N) how often each item counts (1 if None), the
-    copies of one item tying. Returns (..., G) float64; nan where the positives of a group weigh nothing.
-    """
-    order = np.lexsort((ranks, groups))
-    groups = groups[order]
-    begins = np.flatnonzero(np.diff(groups, prepend=-1))
-    positive = positive[order]
-    weights = np.ones(len(order)) if weights is None else weights[..., order]
-    hits = weights * positive
-    listed = ranks[order] < UNLISTED
-    seen = _running_sums(weights, begins)
-    found = _running_sums(hits, begins)
-    gains = hits * listed * np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
-    totals = np.add.reduceat(hits, begins, axis=-1)
-    sums = np.add.reduceat(gains, begins, axis=-1)
-    return np.divide(sums, totals, out=np.full_like(sums, np.nan), where=totals > 0)
-
-
-def mean_precision(values):
-    """Mean by fsum, which does not depend on the order, so that class ranges merge exactly; nan of nothing."""
-    values = np.asarray(values, np.float64).tolist()
-    return math.fsum(values) / len(values) if values else math.nan
-
-
-def bootstrap_interval(evaluation, *, num_samples=1000, seed=0, confidence=0.95):
-    """(low, high) of MAP@K: percentiles of its deviations over videos drawn with replacement, around its value.
-
-    Deviations from the mean of the draws, because a draw has fewer different videos, and its average precisions are
-    higher for that alone. Classes without positives in a draw are left out of it.
-    """
-    return _percentiles(_centred(_replicates(evaluation, num_samples, seed), evaluation.map_at_k), confidence)
-
-
-def paired_difference(evaluation, other, *, num_samples=1000, seed=0, confidence=0.95):
-    """How much better ``evaluation`` is than ``other``: the same draws of videos score both.
-
-    Both must come from the same labels and classes, or InputError. Returns dict: difference (of map_at_k), low and high
-    as bootstrap_interval has them, and share_above, the share of the draws, so centred, where ``evaluation`` is better.
-    """
-    same = evaluation.labels.texts == other.labels.texts and np.array_equal(
-        evaluation.labels.positive, other.labels.positive
-    )
-    if not same or not np.array_equal(evaluation.class_ids, other.class_ids):
-        raise InputError(f"{evaluation.path} and {other.path} were scored on different labels or classes")
-    difference = evaluation.map_at_k - other.map_at_k
-    draws = _replicates(evaluation, num_samples, seed) - _replicates(other, num_samples, seed)
-    draws = _centred(draws, difference)
-    low, high = _percentiles(draws, confidence)
-    return {
-        "difference": difference,
-        "low": low,
-        "high": high,
-        "share_above": float(np.mean(draws > 0)),
-    }
-
-
 def write_per_class_csv(evaluation, path, *, class_names=None):
     """Table with a line per class with positives: Class,Name,AveragePrecision,Rated,Positive,Listed,Missing.
 
@@ -296,43 +202,3 @@ def merge_per_class(paths):
         "num_missing_classes": totals["Missing"],
     }
 
-
-def _replicates(evaluation, num_samples, seed):
-    """(num_samples,) MAP@K, each over as many videos as there are, drawn with replacement."""
-    labels = evaluation.labels
-    rows = np.flatnonzero(np.isin(labels.class_ids, evaluation.class_ids))
-    groups = np.searchsorted(evaluation.class_ids, labels.class_ids[rows])
-    videos, codes = np.unique(labels.videos[rows], return_inverse=True)
-    values = []
-    generator = np.random.default_rng(seed)
-    for begin in range(0, num_samples, _REPLICATES_AT_ONCE):
-        size = min(_REPLICATES_AT_ONCE, num_samples - begin)
-        draws = generator.integers(len(videos), size=(size, len(videos)))
-        draws += np.arange(size)[:, None] * len(videos)
-        weights = np.bincount(draws.ravel(), minlength=size * len(videos)).reshape(size, -1)[:, codes]
-        precisions = average_precisions(
-            evaluation.ranks[rows], labels.positive[rows], groups, weights=weights.astype(np.float64)
-        )
-        found = ~np.isnan(precisions)
-        sums = np.where(found, precisions, 0.0).sum(axis=-1)
-        with np.errstate(invalid="ignore"):
-            values.append(sums / found.sum(axis=-1))
-    return np.concatenate(values)
-
-
-def _centred(draws, value):
-    # A draw without any positive has no MAP.
-    draws = draws[~np.isnan(draws)]
-    return draws - draws.mean() + value
-
-
-def _percentiles(values, confidence):
-    low, high = np.percentile(values, [50 * (1 - confidence), 50 * (1 + confidence)])
-    return float(low), float(high)
-
-
-def _running_sums(values, begins):
-    """Cumulative sums along the last axis that start anew at each of ``begins``."""
-    sums = np.cumsum(values, axis=-1)
-    before = np.take(sums, begins, axis=-1) - np.take(values, begins, axis=-1)
-    return sums - np.repeat(before, np.diff(begins, append=values.shape[-1]), axis=-1)

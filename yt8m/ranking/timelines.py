@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-from yt8m.ranking.evaluation import UNLISTED, read_distinct
+from yt8m.ranking.ranks import UNLISTED, read_distinct
 from yt8m.ranking.segment_lists import SegmentList
 from yt8m.ranking.submission import Submission
 from yt8m.runtime.files import write_text

@@ -9,7 +9,7 @@ def gains_part(models, ensemble):
     models: dict of name to dict of the segment MAPs "pretrained", "finetuned" and "tta", and "shifts", first and last.
     ensemble: dict with "equal" and "searched", each with "map_at_k" and "w0", the latter with "weights", one a model;
     "against", name of the best model, and "difference" of the searched ensemble from it, as
-    yt8m.ranking.evaluation.paired_difference gives it.
+    yt8m.ranking.bootstrap.paired_difference gives it.
     """
     weights = ensemble["searched"]["weights"]
     columns = ("Model", "Pre-trained", "Fine-tuned", "Gain", "Shifts", "+ TTA", "Gain", "Weight")

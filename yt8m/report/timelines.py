@@ -3,7 +3,7 @@
 import numpy as np
 
 from yt8m.ranking.diagnosis import FALSE_ALARM, MISS
-from yt8m.ranking.evaluation import UNLISTED
+from yt8m.ranking.ranks import UNLISTED
 from yt8m.ranking.timelines import class_name
 from yt8m.report.page import escape
 from yt8m.types import SEGMENT_SECONDS

@@ -3,6 +3,7 @@
 import collections
 import concurrent.futures
 import contextlib
+import contextvars
 import multiprocessing
 import signal
 
@@ -36,7 +37,7 @@ def map_in_order(task, items, *, workers=1):
             while waiting:
                 yield waiting.popleft().result()
         except concurrent.futures.process.BrokenProcessPool as error:
-            raise InputError(f"one of {workers} processes ended, perhaps for want of memory: use fewer") from error
+            raise InputError(f"one of {workers} worker processes died, possibly out of memory: use fewer") from error
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -51,7 +52,8 @@ def map_in_threads(task, items, *, threads, stop):
         waiting = collections.deque()
         try:
             for item in items:
-                waiting.append(pool.submit(task, item))
+                # With what is set for the caller alone, such as the style of progress.
+                waiting.append(pool.submit(contextvars.copy_context().run, task, item))
                 if len(waiting) == threads:
                     yield waiting.popleft().result()
             while waiting:

@@ -1,17 +1,23 @@
 """One line on standard error that says how far a long job is and how long it still takes."""
 
+import contextlib
+import contextvars
 import json
 import sys
 import time
+from collections.abc import Iterator
 
-STYLES = ("text", "json", "quiet")
-_style = "text"
+_style = contextvars.ContextVar("style of progress", default="text")
 
 
-def set_style(style):
-    """How all progress of this process is told: as "text", as "json", an object a line, or not at all, "quiet"."""
-    global _style
-    _style = style
+@contextlib.contextmanager
+def progress_style(style: str) -> Iterator[None]:
+    """Context in which progress is told as "text", as "json", an object a line, or not at all, "quiet"."""
+    token = _style.set(style)
+    try:
+        yield
+    finally:
+        _style.reset(token)
 
 
 class Progress:
@@ -27,8 +33,8 @@ class Progress:
         self.unit = unit
         self.count = initial
         self._initial = initial
-        self._shown = shown and _style != "quiet"
-        self._json = _style == "json"
+        self._shown = shown and _style.get() != "quiet"
+        self._json = _style.get() == "json"
         self._stream = stream or sys.stderr
         self._terminal = self._stream.isatty() and not self._json
         self._start = self._drawn = time.monotonic()

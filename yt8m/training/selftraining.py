@@ -20,8 +20,8 @@ from typing import Any
 from yt8m.config import RunConfig
 from yt8m.data.labels import read_rated_labels
 from yt8m.data.splits import Source
-from yt8m.inference.model_evaluation import evaluate_model, headline
 from yt8m.inference.jobs import Execution
+from yt8m.inference.model_evaluation import evaluate_model, headline
 from yt8m.inference.prediction import predict_segments
 from yt8m.inference.scorer import Scorer
 from yt8m.models import checkpoints

@@ -1,0 +1,75 @@
+"""Ranks of rated segments in ranked lists, and the average precision of ranks."""
+
+import math
+
+import numpy as np
+
+from yt8m.ranking.segment_lists import SegmentList
+
+UNLISTED = np.iinfo(np.int64).max
+"""Rank of a rated segment that a submission does not list."""
+
+_FILTER_BITS = 16
+
+
+def read_distinct(submission, class_id):
+    """The SegmentList of a class of a Submission, each segment at its first place only.
+
+    Raises InputError where a segment of the class is malformed.
+    """
+    segments = submission[class_id]
+    submission.check(class_id, segments)
+    hashes = np.sort(segments.hashes())
+    if not np.any(hashes[1:] == hashes[:-1]):
+        return segments
+    order, first = segments.group()
+    return segments.take(np.sort(order[first]))
+
+
+def find_ranks(segments, texts):
+    """(N,) int64 ranks from 0 of the segments ``texts`` (list of bytes) in a SegmentList, UNLISTED if absent."""
+    if not len(segments) or not len(texts):
+        return np.full(len(texts), UNLISTED)
+    wanted = SegmentList.from_text(b" ".join(texts))
+    # Few of the listed segments are rated: a table of hash bits leaves these and some more, to be looked up by name.
+    shift = np.uint64(64 - _FILTER_BITS)
+    table = np.zeros(1 << _FILTER_BITS, bool)
+    table[wanted.hashes() >> shift] = True
+    maybe = np.flatnonzero(table[segments.hashes() >> shift])
+    places = dict(zip(segments.take(maybe).byte_texts(), maybe.tolist()))
+    return np.array([places.get(text, UNLISTED) for text in texts], np.int64)
+
+
+def average_precisions(ranks, positive, groups, *, weights=None):
+    """Average precision of every group of ranked items.
+
+    ranks: (N,) rank of an item in its group's list, from UNLISTED on if not in it, equal ones in the order given;
+    positive: (N,) bool; groups: (N,) int64 in 0..G-1; weights: (..., N) how often each item counts (1 if None), the
+    copies of one item tying. Returns (..., G) float64; nan where the positives of a group weigh nothing.
+    """
+    order = np.lexsort((ranks, groups))
+    groups = groups[order]
+    begins = np.flatnonzero(np.diff(groups, prepend=-1))
+    positive = positive[order]
+    weights = np.ones(len(order)) if weights is None else weights[..., order]
+    hits = weights * positive
+    listed = ranks[order] < UNLISTED
+    seen = _running_sums(weights, begins)
+    found = _running_sums(hits, begins)
+    gains = hits * listed * np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
+    totals = np.add.reduceat(hits, begins, axis=-1)
+    sums = np.add.reduceat(gains, begins, axis=-1)
+    return np.divide(sums, totals, out=np.full_like(sums, np.nan), where=totals > 0)
+
+
+def mean_precision(values):
+    """Mean by fsum, which does not depend on the order, so that class ranges merge exactly; nan of nothing."""
+    values = np.asarray(values, np.float64).tolist()
+    return math.fsum(values) / len(values) if values else math.nan
+
+
+def _running_sums(values, begins):
+    """Cumulative sums along the last axis that start anew at each of ``begins``."""
+    sums = np.cumsum(values, axis=-1)
+    before = np.take(sums, begins, axis=-1) - np.take(values, begins, axis=-1)
+    return sums - np.repeat(before, np.diff(begins, append=values.shape[-1]), axis=-1)

@@ -11,7 +11,7 @@ import pytest
 from tests.helpers.records import CONFIG, make_video
 from yt8m.data import cache as cache_module
 from yt8m.data.cache import open_cache
-from yt8m.data.cache_file import read_packed
+from yt8m.data.cache_file import read_cache_file
 from yt8m.data.pipeline import make_dataset
 from yt8m.data.splits import IdSplit
 from yt8m.types import InputError
@@ -128,7 +128,7 @@ def cut_to_nothing(path):
 
 
 def change_the_index(path):
-    packed = read_packed(path)
+    packed = read_cache_file(path)
     with open(path, "r+b") as file:
         file.seek(packed.frames.size + 100)
         file.write(b"damage")
@@ -136,7 +136,7 @@ def change_the_index(path):
 
 def change_the_count(path):
     data = pathlib.Path(path).read_bytes()
-    records = len(read_packed(path).index["segment_ends"])
+    records = len(read_cache_file(path).index["segment_ends"])
     pathlib.Path(path).write_bytes(data.replace(b'"records": %d' % records, b'"records": %d' % (records - 1)))
 
 
@@ -198,7 +198,7 @@ def test_nothing_is_pickled(files, tmp_path):
     """An index with objects, as an attacker would make it, is refused, and packed anew."""
     open_cache(tmp_path / "cache", files[:1], CONFIG)
     path = next((tmp_path / "cache").iterdir())
-    assert json.dumps(read_packed(path).header["settings"]) == json.dumps(cache_module._settings(CONFIG))
+    assert json.dumps(read_cache_file(path).header["settings"]) == json.dumps(cache_module._settings(CONFIG))
     index = {"start_time": np.array([object()])}
     with pytest.raises(ValueError, match="allow_pickle=False"):
         from yt8m.data import cache_file

@@ -147,15 +147,9 @@ def _score_model(options):
 def _holdout_of(options, run):
     if options.eval_data_pattern:
         return options.source(options.eval_data_pattern)
-    from yt8m.data.splits import split_sources
+    from yt8m.data.splits import sources_of
 
-    _, holdout = split_sources(
-        train_data_pattern=run.train_data_pattern,
-        eval_data_pattern=run.eval_data_pattern,
-        holdout_files=run.holdout_files,
-        holdout_fraction=run.holdout_fraction,
-        seed=run.train.seed,
-    )
+    _, holdout = sources_of(run)
     if holdout is None:
         raise InputError(f"{options.train_dir} held nothing out: give --eval_data_pattern")
     return holdout

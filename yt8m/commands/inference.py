@@ -215,13 +215,13 @@ def _show_video(options):
 
 def _predict_video(options, run, calibration):
     """The Timeline of --video_id with its --top_k best classes."""
-    from yt8m.data.lookup import find_video
+    from yt8m.data.splits import find_video
     from yt8m.inference.prediction import predict_timelines
     from yt8m.models.checkpoints import load_model
 
     config = run.data.replace(**options.of(DataConfig))
     source = options.source(options.input_data_pattern)
-    video_id, source = find_video(source, options.video_id, skip_corrupt=config.skip_corrupt)
+    video_id, source = find_video(source, options.video_id or None, skip_corrupt=config.skip_corrupt)
     class_ids = options.class_ids(config.num_classes)
     settings = {"views": options.views(run), "batch_size": min(options.batch_size, 64)}
     model, _ = load_model(options.train_dir)

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from yt8m.data.examples import unpack_examples
+from yt8m.data.examples import decode_examples
 from yt8m.ranking.metrics import POSITIVE
 
 _BLOCK = 256
@@ -11,7 +11,7 @@ _BLOCK = 256
 def repeat_segments(segments, factors, *, seed, cache=None):
     """Segments in batches of any size, each as often as the rarest class that it has asks for.
 
-    segments: tf.data.Dataset as examples.pack_examples gives them, or of numbers of segments of ``cache``. A factor of
+    segments: tf.data.Dataset as examples.encode_examples gives them, or of numbers of segments of ``cache``. A factor of
     2.3 is two times, and with a probability of 0.3 a third one; the draw depends on seed and place in the order alone.
     """
     by_segment = None if cache is None else tf.constant(cache.largest(factors))
@@ -21,7 +21,7 @@ def repeat_segments(segments, factors, *, seed, cache=None):
         if by_segment is not None:
             factor = tf.gather(by_segment, batch)
         else:
-            unpacked = unpack_examples(batch)
+            unpacked = decode_examples(batch)
             of_pairs = tf.where(unpacked["scores"] >= POSITIVE, tf.gather(by_class, unpacked["classes"]), 1.0)
             factor = tf.reduce_max(of_pairs, axis=1)
         draw = tf.random.stateless_uniform(tf.shape(factor), tf.stack([seed, tf.cast(number, tf.int32)]))

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from yt8m.data import examples, record_checks, tfrecord
-from yt8m.data.cache_file import PackedBlock, read_packed, write_packed
+from yt8m.data.cache_file import CacheBlock, read_cache_file, write_cache_file
 from yt8m.ranking.metrics import POSITIVE
 from yt8m.runtime.progress import Progress
 from yt8m.types import SEGMENT_SECONDS, DataWarning, InputError
@@ -43,7 +43,7 @@ def open_cache(folder, files, config, *, margin=0):
     missing = [file for file in files if packed[file] is None]
     if missing:
         _pack(missing, config, headers=headers, paths=paths, margin=margin)
-        packed |= {file: read_packed(paths[file]) for file in missing}
+        packed |= {file: read_cache_file(paths[file]) for file in missing}
     return SegmentCache(packed, config, margin=margin)
 
 
@@ -54,7 +54,7 @@ class SegmentCache:
     """
 
     def __init__(self, packed, config, *, margin):
-        """packed: dict of file to Packed."""
+        """packed: dict of file to CacheFile."""
         parts = list(packed.values())
         self.margin = margin
         self._border = config.border
@@ -119,7 +119,7 @@ class SegmentCache:
         return np.maximum.reduceat(of_pairs, starts).astype(np.float32) if len(self) else np.ones(0, np.float32)
 
     def read_segments(self, numbers, *, with_video_classes=False, with_info=False):
-        """In the graph: the segments of ``numbers`` (B,) int64, as examples.unpack_examples gives them.
+        """In the graph: the segments of ``numbers`` (B,) int64, as examples.decode_examples gives them.
 
         with_video_classes: with "video_classes"; with_info: with "id", too.
         """
@@ -207,9 +207,9 @@ def _packed_path(folder, header):
 
 
 def _read(path, header):
-    """The Packed of ``path``, None where it has to be written (anew)."""
+    """The CacheFile of ``path``, None where it has to be written (anew)."""
     try:
-        packed = read_packed(path)
+        packed = read_cache_file(path)
         if {name: packed.header[name] for name in header} != header:
             return None
         if packed.header["records"] != len(packed.index["segment_ends"]):
@@ -232,7 +232,7 @@ def _pack(files, config, *, headers, paths, margin):
     width = sum(config.feature_sizes) * _length(margin)
 
     def write(file, blocks):
-        write_packed(paths[file], blocks, headers[file], width=width)
+        write_cache_file(paths[file], blocks, headers[file], width=width)
         progress.update()
 
     left = dict.fromkeys(range(len(files)))
@@ -270,11 +270,11 @@ def _numbered_blocks(files, config):
 
 
 def _block(segments, videos):
-    """The PackedBlock of what parse_rated gives, eagerly."""
+    """The CacheBlock of what parse_rated gives, eagerly."""
     features = {name: values.numpy() for name, values in segments["features"].items()}
     num_frames = features.pop("num_frames")
     frames = [values.reshape(len(values), np.prod(values.shape[1:])) for values in features.values()]
-    return PackedBlock(
+    return CacheBlock(
         frames=np.concatenate(frames, axis=1),
         ids=[np.frombuffer(video_id, np.uint8) for video_id in videos["id"].numpy()],
         video_classes=_rows(videos["classes"]) if "classes" in videos else [()] * len(videos["id"]),

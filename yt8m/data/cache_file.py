@@ -29,7 +29,7 @@ _COLUMNS = {"start_time": np.int32, "num_frames": np.uint8}
 
 
 @dataclasses.dataclass(frozen=True)
-class Packed:
+class CacheFile:
     """What a file holds. header: dict; frames: (N, width) uint8, mapped; index: dict of arrays, see above."""
 
     header: dict
@@ -38,7 +38,7 @@ class Packed:
 
 
 @dataclasses.dataclass(frozen=True)
-class PackedBlock:
+class CacheBlock:
     """Some records: frames (n, width) uint8, and of the index what its name says; the lists one array a row."""
 
     frames: np.ndarray
@@ -51,7 +51,7 @@ class PackedBlock:
     scores: list
 
 
-def write_packed(path, blocks, header, *, width):
+def write_cache_file(path, blocks, header, *, width):
     """Writes the PackedBlocks of an iterable to ``path``, atomically. header: dict of JSON values; width: of frames.
 
     The header gets further entries, "records" with their number among them.
@@ -74,8 +74,8 @@ def write_packed(path, blocks, header, *, width):
         os.fsync(file.fileno())
 
 
-def read_packed(path):
-    """The Packed of ``path``. Raises OSError where it cannot be read, and ValueError where it is damaged."""
+def read_cache_file(path):
+    """The CacheFile of ``path``. Raises OSError where it cannot be read, and ValueError where it is damaged."""
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 16))
@@ -99,7 +99,7 @@ def read_packed(path):
     if start != count * width:
         raise ValueError("its frames are not as many as its segments")
     frames = np.memmap(path, np.uint8, "r", shape=(count, width)) if count else np.zeros((0, width), np.uint8)
-    return Packed(header, np.asarray(frames), index)
+    return CacheFile(header, np.asarray(frames), index)
 
 
 def _joined(parts, lists):

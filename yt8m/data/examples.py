@@ -90,7 +90,7 @@ def parse_rated(serialized, *, config, margin=0):
     return segments, videos
 
 
-def pack_examples(segments, videos):
+def encode_examples(segments, videos):
     """What parse_rated gives as one dict of tensors (W, ...), which can be shuffled and batched anew.
 
     "features" and "start_time" as there; "id" (W,) string; "classes", "scores" and, where known, "video_classes" (W,)
@@ -104,8 +104,8 @@ def pack_examples(segments, videos):
     return examples
 
 
-def unpack_examples(examples):
-    """A batch of pack_examples with the numbers of each row as rows of (B, K) arrays, padded with 0."""
+def decode_examples(examples):
+    """A batch of encode_examples with the numbers of each row as rows of (B, K) arrays, padded with 0."""
     packed = [name for name in ("classes", "scores", "video_classes") if name in examples]
     unpacked = {name: _from_bytes(examples[name]) for name in packed}
     unpacked["scores"] = tf.bitcast(unpacked["scores"], tf.float32)

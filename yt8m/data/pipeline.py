@@ -95,7 +95,7 @@ def make_dataset(
     else:
         if cache is None:
             segments = _read_segments(blocks, config, windows, margin)
-            finish = examples.unpack_examples if windows == "rated" else dict
+            finish = examples.decode_examples if windows == "rated" else dict
         else:
             cycle_length = open_files(len(files), config, interleaved=training)
             segments = cache.segment_numbers(files, keep=keep, cycle_length=cycle_length)
@@ -141,11 +141,11 @@ def _batch_videos(blocks, config, batch_size, *, drop_remainder, seed):
 
 
 def _read_segments(blocks, config, windows, margin):
-    """Segments in batches of any size, the rated ones as examples.pack_examples gives them."""
+    """Segments in batches of any size, the rated ones as examples.encode_examples gives them."""
     if windows == "unlabelled":
         return parallel_map(blocks, functools.partial(examples.parse_unlabelled, config=config, margin=margin))
     parse = functools.partial(examples.parse_rated, config=config, margin=margin)
-    return parallel_map(blocks, lambda block: examples.pack_examples(*parse(block)))
+    return parallel_map(blocks, lambda block: examples.encode_examples(*parse(block)))
 
 
 def _shuffle_segments(segments, config, *, seed):

@@ -1,15 +1,20 @@
-"""The one place where training and holdout are told apart."""
+"""Sources of videos: splits into training and holdout, and one video among many files."""
 
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Callable
 
 import numpy as np
 
+from yt8m.config import RunConfig
 from yt8m.data.record_checks import explain_errors, good_dataset
 from yt8m.data.tfrecord import list_files, parse_context, record_dataset
 from yt8m.runtime.progress import Progress
 from yt8m.types import InputError
+
+_MANY_FILES = 20
+"""From so many on, a search for a video shows its progress."""
 
 
 def split_files(files, *, holdout_files, seed=0):
@@ -92,6 +97,17 @@ def open_source(pattern):
     return Source(tuple(list_files(pattern))) if pattern else None
 
 
+def sources_of(run: RunConfig) -> tuple[Source, Source | None]:
+    """(train Source, holdout Source or None) that ``run`` is trained and evaluated on."""
+    return split_sources(
+        train_data_pattern=run.train_data_pattern,
+        eval_data_pattern=run.eval_data_pattern,
+        holdout_files=run.holdout_files,
+        holdout_fraction=run.holdout_fraction,
+        seed=run.train.seed,
+    )
+
+
 def split_sources(*, train_data_pattern, eval_data_pattern="", holdout_files=0, holdout_fraction=0.0, seed=0):
     """(train Source, holdout Source or None) by whichever of the ways to hold out is asked for.
 
@@ -114,3 +130,28 @@ def split_sources(*, train_data_pattern, eval_data_pattern="", holdout_files=0, 
         return Source(tuple(files)), Source(tuple(list_files(eval_data_pattern)))
     train, holdout = split_files(files, holdout_files=holdout_files, seed=seed)
     return Source(tuple(train)), Source(tuple(holdout)) if holdout else None
+
+
+def find_video(source, video_id=None, *, skip_corrupt=False):
+    """(video id, Source of the one file that holds it); reads ids up to the first that is ``video_id``.
+
+    source: a Source. video_id: None where it holds a single video, which is meant then. skip_corrupt: as in DataConfig.
+    Raises InputError where there is no such video, or not a single one.
+    """
+    keep = source.keep or (lambda _: True)
+    if video_id is None:
+        everything = ((file, found) for file in source.files for found in video_ids(file, skip_corrupt) if keep(found))
+        first = list(itertools.islice(everything, 2))
+        if len(first) != 1:
+            count = "more than one video" if first else "no video"
+            raise InputError(f"{source.files[0]} and {len(source.files) - 1} more hold {count}: name one by --video_id")
+        ((file, video_id),) = first
+        return video_id, Source((file,), source.keep)
+    shown = len(source.files) > _MANY_FILES
+    with Progress(f"looking for {video_id}", total=len(source.files), unit="files", shown=shown) as progress:
+        for file in source.files:
+            progress.update()
+            if keep(video_id) and any(found == video_id for found in video_ids(file, skip_corrupt)):
+                progress.complete()
+                return video_id, Source((file,), source.keep)
+    raise InputError(f"--video_id={video_id} is in none of the {len(source.files)} files of {source.files[0]}, ...")

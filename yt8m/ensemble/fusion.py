@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import functools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from yt8m.options import check_options, option
 from yt8m.ranking.segment_lists import SegmentList, gather
 from yt8m.ranking.submission import Submission, SubmissionWriter
 from yt8m.runtime import cluster, parallel
+from yt8m.runtime.progress import Progress
 from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError
 
 METHODS = ("reciprocal_rank", "borda", "mean", "geometric_mean")
@@ -74,10 +76,20 @@ class FusionReport:
         return {"num_classes": self.num_classes, "rows_read": self.rows_read, "rows_written": self.rows_written}
 
 
-def fuse(paths, output, *, fusion, class_range=None, workers=1, ray="", progress=None):
+def fuse(
+    paths: Sequence[str],
+    output: str,
+    *,
+    fusion: Fusion | None = None,
+    class_range: tuple[int, int] | None = None,
+    workers: int = 1,
+    ray: str = "",
+    progress: Progress | None = None,
+) -> FusionReport:
     """Fuses submission files into ``output``, classes ascending; returns a FusionReport.
 
-    paths: submission files, of any form each; one with weight 0 is not read. output: path; its suffix chooses the form,
+    paths: submission files, of any form each; one with weight 0 is not read. fusion: None for eq. 20 with equal weights.
+    output: path; its suffix chooses the form,
     and parquet carries the sums as scores. class_range: (first, end), only class ids in [first, end). workers:
     processes, one class each at a time; with more than one, calls belong under ``if __name__ == "__main__"``.
     ray: address of a Ray cluster that does the work instead, see yt8m.runtime.cluster, a class on each of its CPUs.
@@ -86,6 +98,7 @@ def fuse(paths, output, *, fusion, class_range=None, workers=1, ray="", progress
 
     Raises InputError naming the file, line and class of bad input; then ``output`` is untouched.
     """
+    fusion = fusion or Fusion((1.0,) * len(paths))
     if len(fusion.weights) != len(paths):
         raise InputError(f"{len(fusion.weights)} weights for {len(paths)} submissions: one each is needed")
     used = [(path, weight) for path, weight in zip(paths, fusion.weights) if weight > 0]

@@ -109,10 +109,13 @@ def predict_timelines(
             scores = scorer(features)
             for video_id, *entry in zip(ids_of(info), info["start_time"].tolist(), info["end_time"].tolist(), scores):
                 found.setdefault(video_id.decode(), []).append(entry)
-    return [_timeline(video_id, found[video_id], class_ids) for video_id in video_ids if video_id in found]
+    return [make_timeline(video_id, found[video_id], class_ids) for video_id in video_ids if video_id in found]
 
 
-def _timeline(video_id, entries, class_ids):
+def make_timeline(
+    video_id: str, entries: Sequence[tuple[int, int, np.ndarray]], class_ids: np.ndarray
+) -> Timeline:
+    """The Timeline of a video's segments. entries: (start, end, scores (C,)) of each, by start; class_ids: (C,) int64."""
     # A video that the source holds twice is shown once.
     starts, ends, scores = zip(*{entry[0]: entry for entry in entries}.values())
     scores = np.stack(scores, axis=1)

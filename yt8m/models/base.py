@@ -6,11 +6,13 @@ import keras
 import numpy as np
 from keras import ops
 
+from yt8m.config import DataConfig, ModelConfig
 from yt8m.layers.logistic import Logistic
 from yt8m.layers.masking import masked_mean
 from yt8m.layers.mixture_of_experts import MixtureOfExperts
 from yt8m.models import MODELS
 from yt8m.models.losses import rated_binary_crossentropy
+from yt8m.models.presets import PRESETS
 from yt8m.models.targets import dense_targets
 from yt8m.runtime.devices import replicas_in_sync
 from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, SEGMENT_SECONDS, InputError
@@ -189,7 +191,7 @@ def hyperparameters_of(name):
     }
 
 
-def build_model(model_config, data_config, *, dtype=None):
+def build_model(model_config: ModelConfig, data_config: DataConfig, *, dtype: str | None = None) -> VideoModel:
     """The model that ``model_config`` names, built for the features and classes of ``data_config``.
 
     dtype: a Keras dtype policy, such as "mixed_bfloat16"; None is the global one.
@@ -227,3 +229,13 @@ def build_model(model_config, data_config, *, dtype=None):
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"model {model_config.name} with {model_config.hyperparameters}: {reason}") from error
     return model
+
+
+def build_preset(name: str, data: DataConfig | None = None, *, dtype: str | None = None) -> VideoModel:
+    """The model of one of the paper's nine presets, built; ``data``: features and classes, by default YouTube-8M's.
+
+    dtype: as of build_model. Raises InputError for an unknown name.
+    """
+    preset = PRESETS[name]
+    model_config = ModelConfig(name=preset.model, hyperparameters=preset.hyperparameters)
+    return build_model(model_config, data or DataConfig(), dtype=dtype)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,10 @@ class Timeline:
     class_ids: np.ndarray
     scores: np.ndarray
     ranks: np.ndarray | None = None
+
+    def replace(self, **changes: Any) -> "Timeline":
+        """A copy with other values in some fields."""
+        return dataclasses.replace(self, **changes)
 
     def take(self, rows):
         """The Timeline of the classes at ``rows``, (R,) indices."""

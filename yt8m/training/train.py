@@ -10,7 +10,7 @@ from yt8m.config import RunConfig
 from yt8m.data.augment import allowed_views, margin_of
 from yt8m.data.cache import open_cache
 from yt8m.data.record_checks import explain_errors
-from yt8m.data.splits import Source, open_source
+from yt8m.data.splits import Source, open_source, sources_of
 from yt8m.inference.scorer import check_views
 from yt8m.models import checkpoints
 from yt8m.models.base import build_model
@@ -50,11 +50,17 @@ class Resources:
 
 
 def train(
-    run: RunConfig, *, source: Source, holdout: Source | None = None, train_dir: str, resources: Resources = Resources()
+    run: RunConfig,
+    *,
+    train_dir: str,
+    source: Source | None = None,
+    holdout: Source | None = None,
+    resources: Resources = Resources(),
 ) -> TrainState:
     """Trains the model of ``run`` until its end and returns the final TrainState.
 
-    source: the videos to train on; holdout: those to evaluate on, or None. train_dir: folder of the run, see
+    source: the videos to train on, and holdout: those to evaluate on, or None; both as the run's patterns say where
+    source is None. train_dir: folder of the run, see
     yt8m.models.checkpoints; a run that is already there resumes from its checkpoint and comes to the same result as one
     that was never stopped. Ctrl-C and SIGTERM end the step, leave a checkpoint behind and become a KeyboardInterrupt; a
     second one does not wait for the step, and leaves the checkpoint before. With several processes each calls this, and
@@ -62,6 +68,8 @@ def train(
     Raises InputError for bad records, for a train_dir that holds another run, and where there is nothing to train on;
     DivergedError where the loss is not finite.
     """
+    if source is None:
+        source, holdout = sources_of(run)
     os.makedirs(train_dir, exist_ok=True)
     placement = resources.placement
     _check_run(run, placement, train_dir)

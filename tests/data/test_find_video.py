@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from yt8m.data.lookup import find_video
-from yt8m.data.splits import Source
+from yt8m.data.splits import Source, find_video
 from yt8m.data.tfrecord import FrameRecord, write_records
 from yt8m.types import InputError
 

@@ -28,13 +28,13 @@ class Options(Config):
     of these, where they were given: dict of config to dict of field to value.
     """
 
-    configs: ClassVar[Mapping[type[Config], tuple[str, ...]]] = {}
+    configs: ClassVar[Mapping[type, tuple[str, ...]]] = {}
 
-    given: dict[type[Config], dict[str, Any]] = dataclasses.field(default_factory=dict)
+    given: dict[type, dict[str, Any]] = dataclasses.field(default_factory=dict)
     quiet: bool = option(False, "Output of results and errors alone.")
     json_logs: bool = option(False, "Progress and messages on standard error as JSON, one object a line.")
 
-    def of(self, config_class: type[Config]) -> dict[str, Any]:
+    def of(self, config_class: type) -> dict[str, Any]:
         """Fields of ``config_class`` whose flags were given, with their values."""
         return self.given.get(config_class, {})
 
@@ -94,9 +94,9 @@ def parse(arguments: list[str], options_class: type[Options], *, document: str |
     return _collect(fields, values, options_class), files
 
 
-def command_fields(options_class: type[Options]) -> list[tuple[type[Config], Field]]:
+def command_fields(options_class: type[Options]) -> list[tuple[type, Field]]:
     """The options of a command that have flags: (config that the option is a field of, Field), its own ones first."""
-    found = [(options_class, field) for field in fields_of(options_class).values() if field.flag]
+    found: list[tuple[type, Field]] = [(options_class, field) for field in fields_of(options_class).values() if field.flag]
     for parent in reversed(options_class.__mro__):
         for config_class, names in vars(parent).get("configs", {}).items():
             known = fields_of(config_class)

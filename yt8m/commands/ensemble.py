@@ -1,11 +1,11 @@
 """Fusion of ranked submission files, search of the weights to fuse with, checks and merges of files.
 
-  ensemble.py --submissions=A.csv,B.csv --weights=1,2 --output_file=OUT.csv
-  ensemble.py --search --submissions=A.csv,B.csv --labels=holdout.csv --weights_file=weights.json \\
+ensemble.py --submissions=A.csv,B.csv --weights=1,2 --output_file=OUT.csv
+ensemble.py --search --submissions=A.csv,B.csv --labels=holdout.csv --weights_file=weights.json \\
       --test_submissions=testA.csv,testB.csv --output_file=OUT.csv
-  ensemble.py --submissions=A_shift-1.csv,A.csv,A_shift1.csv --w0=3.72 --output_file=A_tta.csv
-  ensemble.py --check A.csv B.csv --segment_label_ids_file=segment_label_ids.csv
-  ensemble.py --merge part0.csv part1.csv --output_file=OUT.csv
+ensemble.py --submissions=A_shift-1.csv,A.csv,A_shift1.csv --w0=3.72 --output_file=A_tta.csv
+ensemble.py --check A.csv B.csv --segment_label_ids_file=segment_label_ids.csv
+ensemble.py --merge part0.csv part1.csv --output_file=OUT.csv
 """
 
 import dataclasses

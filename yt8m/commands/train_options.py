@@ -126,7 +126,7 @@ def prepare(options: TrainOptions) -> Prepared:
         data=options.data_config(source.files, preset=preset, base=base and base.data, model=model),
         model=model,
         train=train,
-        **{"preset": base.preset if base else ""} | given,
+        **({"preset": base.preset if base else ""} | given),  # type: ignore[arg-type]
         tta=preset.tta if preset else base.tta if base else (0, 0),
     )
     check_augment(train.augment, run.data, windows="rated" if train.segment_labels else "video")

@@ -190,7 +190,6 @@ def _parse_frames(serialized, config, *, lists=(), float_lists=()):
 
 def _cut_frames(ids, frames, lengths, shortest, uneven):
     """Frames without those behind the end of the shortest feature; warns of the first video that has such."""
-
     names = tuple(frames)
 
     def warn(video_id, found):

@@ -140,7 +140,8 @@ def part_results(
     with Progress("predicting", total=total, unit=unit) as progress:
         finished = _opened(folder, plan, progress)
         items = ((files, hint()) for number, files in enumerate(parts) if number not in finished)
-        task, interruptible = _PartScorer(model, job), contextlib.nullcontext()
+        task = _PartScorer(model, job)
+        interruptible: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
         if ray:
             computed = cluster.map_in_order(
                 task, items, address=ray, threads=_PARTS_AT_A_TIME, environment={"KERAS_BACKEND": keras.backend.backend()}
@@ -152,7 +153,7 @@ def part_results(
         try:
             with interruptible:
                 for number in range(len(parts)):
-                    if number in finished:
+                    if folder is not None and number in finished:
                         arrays = folder.load(number)
                         progress.skip(int(arrays["num_examples"]))
                     else:

@@ -102,14 +102,15 @@ def predict_timelines(
         list(source.files), config, windows="all", batch_size=batch_size, views=views,
         keep=lambda video_id: video_id in wanted and (keep is None or keep(video_id)),
     )  # fmt: skip
-    class_ids = np.asarray(class_ids, np.int64)
-    found = {}
+    columns = np.asarray(class_ids, np.int64)
+    found: dict[str, list[tuple[int, int, np.ndarray]]] = {}
     with explain_errors(source.files, config):
         for features, info in dataset.as_numpy_iterator():
             scores = scorer(features)
-            for video_id, *entry in zip(ids_of(info), info["start_time"].tolist(), info["end_time"].tolist(), scores):
+            entries = zip(info["start_time"].tolist(), info["end_time"].tolist(), scores)
+            for video_id, entry in zip(ids_of(info), entries):
                 found.setdefault(video_id.decode(), []).append(entry)
-    return [make_timeline(video_id, found[video_id], class_ids) for video_id in video_ids if video_id in found]
+    return [make_timeline(video_id, found[video_id], columns) for video_id in video_ids if video_id in found]
 
 
 def make_timeline(

@@ -32,7 +32,7 @@ class VideoModel(keras.Model):
     A subclass sets ``self.head`` and implements ``embed``.
     """
 
-    levels = ("frame",)
+    levels: tuple[str, ...] = ("frame",)
     pair_loss = staticmethod(rated_binary_crossentropy)
     """Loss of pairs (example, class), a function of labels, probabilities and weights, see yt8m.models.losses."""
 

@@ -121,7 +121,7 @@ class SegmentList:
         return table.astype("<u8", copy=False).tobytes().translate(None, b"\0")[:-1]
 
     def to_arrow(self):
-        """pyarrow StringArray of the segments."""
+        """Pyarrow StringArray of the segments."""
         import pyarrow
 
         offsets = np.concatenate([[0], np.cumsum(self.lengths)]).astype(np.int32)

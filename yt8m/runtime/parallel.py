@@ -6,11 +6,13 @@ import contextlib
 import contextvars
 import multiprocessing
 import signal
+from collections.abc import Callable
+from typing import Any
 
 from yt8m.runtime.memory import reuse_freed_memory
 from yt8m.types import InputError
 
-_tasks = []
+_tasks: list[Callable[[Any], Any]] = []
 
 
 def map_in_order(task, items, *, workers=1):

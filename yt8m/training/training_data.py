@@ -125,4 +125,4 @@ def multigrid_factor(config: TrainConfig, epoch: int) -> int:
     """
     if not config.multigrid:
         return 1
-    return (4, 2, 1)[min(2, 3 * epoch // config.num_epochs)]
+    return (4, 2, 1)[min(2, 3 * epoch // (config.num_epochs or 1))]

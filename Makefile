@@ -3,16 +3,19 @@ PYTHON ?= python3
 # TensorFlow build: `cpu` is small; `make setup BACKEND=tensorflow` installs the one for GPUs.
 BACKEND ?= cpu
 DEMO_DIR ?= runs/demo
+# Versions known to work together; empty for the newest of everything.
+CONSTRAINTS ?= constraints.txt
 
-.PHONY: setup demo test test-all oracle clean
+.PHONY: setup demo test test-all lint format oracle clean
 
 setup: .venv/installed
 
-.venv/installed: setup.cfg pyproject.toml
+.venv/installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=...")'
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --upgrade pip
-	.venv/bin/python -m pip install --quiet --editable '.[$(BACKEND),parquet,report,test]'
+	.venv/bin/python -m pip install --quiet $(addprefix --constraint ,$(CONSTRAINTS)) \
+		--editable '.[$(BACKEND),parquet,report,test,lint]'
 	touch $@
 
 demo: setup
@@ -23,6 +26,15 @@ test: setup
 
 test-all: setup
 	.venv/bin/python -m pytest -m "slow or not slow"
+
+lint: setup
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+format: setup
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
 
 # Golden steps of tensorflow-addons, in an environment of its own; needs Python 3.11.
 oracle:

@@ -7,6 +7,7 @@ one example: a segment of 5 frames with all classes, with the 1000 that are rank
 """
 
 import numpy as np
+from absl import app, flags
 
 from benchmarks.model_speed import NUM_CLASSES, SEGMENT_CLASSES, matmul_operations
 from yt8m.config import DataConfig, ModelConfig
@@ -18,12 +19,16 @@ _ROWS = 8
 _VIDEO_FRAMES = 30
 """Of the whole video, for models that see these beside a segment."""
 
+FLAGS = flags.FLAGS
+flags.DEFINE_list("models", None, "Models and presets to count. Default: all.")
 
-def main():
+
+def main(_):
     print("| model | parameters | segment, all classes | segment, 1000 classes | video of 300 frames |")
     print("| --- | --- | --- | --- | --- |")
     cases = {name: (name, {}) for name in MODELS} | {name: (PRESETS[name].model, PRESETS[name].hyperparameters) for name in PRESETS}
-    for title, (name, hyperparameters) in cases.items():
+    for title in FLAGS.models or cases:
+        name, hyperparameters = cases[title]
         data = DataConfig(num_classes=NUM_CLASSES, video_frames=_VIDEO_FRAMES if MODELS[name].takes_video_frames else 0)
         model = build_model(ModelConfig(name=name, hyperparameters=hyperparameters), data)
         counts = [_multiply_adds(model, 5), _multiply_adds(model.for_classes(range(SEGMENT_CLASSES)), 5)]
@@ -45,4 +50,4 @@ def _multiply_adds(model, frames):
 
 
 if __name__ == "__main__":
-    main()
+    app.run(main)

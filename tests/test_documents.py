@@ -10,7 +10,7 @@ import pytest
 from tests.helpers import ROOT, SHARED, shared_path
 from tests.helpers.documents import console_scripts, run_document
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"(?:(\w+)\.py|(\S*yt8m-\w+)|-m (benchmarks\.\w+|examples\.\w+))((?: .*)?)$")
 
@@ -42,6 +42,31 @@ def test_all_flags_in_documents_exist():
     found = {(document.name, *flag) for document in DOCUMENTS for flag in typed(document)}
     assert len(found) > 100
     assert {flag for flag in found if flag[2] not in flags_of(flag[1])} == set()
+
+
+def test_commands_in_documents_are_those_of_the_checkout():
+    """After set-up they are found as they are typed: in .venv/bin, unless they are the shell's, Ray's or pip's own."""
+    for document in DOCUMENTS:
+        for block in FENCE.findall(document.read_text()):
+            for line in re.split(r"\n|;|&&", block.replace("\\\n", " ")):
+                if re.match(r"\s*(python|pip|train\.py|eval\.py|inference\.py|ensemble\.py|yt8m-)", line):
+                    raise AssertionError(f"{document.name}: {line}")
+        assert not re.search(r"`python -m", document.read_text()), document.name
+
+
+def test_the_page_of_options_is_that_of_the_code():
+    from yt8m.commands.option_table import table
+
+    assert (ROOT / "docs" / "options.md").read_text() == table()
+
+
+@pytest.mark.slow
+def test_the_notebook_runs(folder):
+    cells = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "notebook.md").read_text(), re.MULTILINE | re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", "".join(cells)], cwd=folder, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    scores = dict(re.findall(r"^(plain|shifted|fused) ([\d.]+)$", done.stdout, re.MULTILINE))
+    assert len(scores) == 3 and min(map(float, scores.values())) > 0.6, done.stdout
 
 
 def test_links_in_documents_lead_somewhere():

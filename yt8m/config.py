@@ -1,4 +1,4 @@
-"""What a run is made of: configs of data, model, training, and the whole run.
+"""Configs of data, model and training, and of the whole run.
 
 Every option carries its help, unit, bounds and choices, see yt8m.options.
 """
@@ -27,7 +27,7 @@ PATTERN_HELP = "Paths or globs, comma-separated; local or gs://, plain or .gz."
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig(Config):
-    """How records become batches."""
+    """Reading of records: features, classes, frames, sampling."""
 
     feature_names: tuple[str, ...] = option(
         ("rgb", "audio"),
@@ -237,7 +237,7 @@ class ConsistencyConfig(Config):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig(Config):
-    """How a model is trained. Defaults are the paper's section 4: Adam 1e-4, x0.9 every 2M examples, batch 128."""
+    """Training: optimizer, loss, augmentation, length. Defaults are the paper's section 4: Adam 1e-4, x0.9 every 2M examples, batch 128."""
 
     segment_labels: bool = option(
         False, "Training on rated 5-frame segments (fine-tuning) instead of whole videos (pre-training)."

@@ -149,7 +149,7 @@ class Config:
         self._check()
 
     def _check(self):
-        """What options have to do with each other; raises InputError."""
+        """Checks of options against each other; raises InputError."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able dict of all fields."""

@@ -16,7 +16,7 @@ from yt8m.options import option
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CacheOptions(FeatureOptions):
-    """What to pack, and where."""
+    """Options of packing rated segments."""
 
     configs = {DataConfig: ("unrated",)}
 

@@ -59,7 +59,7 @@ ENTRIES = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DemoOptions(command_line.Options):
-    """Where, and with which seed."""
+    """Options of the demo."""
 
     output_dir: str = option("runs/demo", "Folder for data, runs, submissions, table, picture and report.")
     seed: int = option(0, "Seed of the data and of all training.", low=0)

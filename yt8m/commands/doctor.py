@@ -19,7 +19,7 @@ from yt8m.types import InputError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DoctorOptions(ClassOptions, FeatureOptions):
-    """What to compare the files with, and where to write."""
+    """Options of the check-up."""
 
     configs = {RunConfig: ("holdout_files",), TrainConfig: ("seed",)}
 

@@ -27,7 +27,7 @@ _MOST_WORKERS = 3
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EnsembleOptions(RayOptions, SplitOptions):
-    """What to fuse, search, check or merge."""
+    """Options of fusion, search, checks and merges."""
 
     configs = {Fusion: ("method", "w0", "top_n"), SearchSettings: ("method", "steps")}
 
@@ -66,7 +66,7 @@ class EnsembleOptions(RayOptions, SplitOptions):
 
     @property
     def processes(self) -> int:
-        """How many processes fuse."""
+        """Number of processes that fuse."""
         return self.workers or min(len(os.sched_getaffinity(0)), _MOST_WORKERS)
 
 
@@ -126,7 +126,7 @@ def _search(options):
 
 
 def _described(options, top_n):
-    """What is searched on, as the weights file keeps it."""
+    """Inputs of a search, as the weights file keeps them."""
     described = {
         "submissions": list(options.submissions),
         "labels": options.labels,

@@ -25,7 +25,7 @@ from yt8m.vocabulary import read_class_names
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvalOptions(RunCheckOptions, SplitOptions, BackendOptions):
-    """What to score, and how."""
+    """Options of evaluation."""
 
     configs = {DataConfig: ("skip_corrupt",)}
 
@@ -177,7 +177,7 @@ def _details(options, evaluation, names):
 
 
 def _calibrate(options, evaluation):
-    """What was fitted, and the expected calibration error of the same pairs without and with it."""
+    """The fitted calibration, and the expected calibration error of the same pairs without and with it."""
     from yt8m.models.checkpoints import save_calibration
     from yt8m.ranking.calibration import fit_calibration
     from yt8m.ranking.diagnosis import calibration

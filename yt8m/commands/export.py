@@ -17,7 +17,7 @@ _FORMATS = ("savedmodel", "onnx", "litert")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportOptions(ClassOptions, ViewOptions):
-    """What to export."""
+    """Options of export."""
 
     train_dir: str = option("", "Folder of the run whose best model is exported.", required=True)
     output_dir: str = option("", "Folder to write to.", defaults_to="--train_dir")

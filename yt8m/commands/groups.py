@@ -19,7 +19,7 @@ LABELS_HELP = "Ratings: CSV of vid:start,class,score, or TFRecord files."
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BackendOptions(Options):
-    """What Keras computes with."""
+    """Backend of Keras."""
 
     backend: str = option(
         "",
@@ -67,7 +67,7 @@ class PlacementOptions(BackendOptions):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SplitOptions(Options):
-    """Which side of a split to read, and how it is drawn."""
+    """Side of a split to read, and how the split is drawn."""
 
     configs = {RunConfig: ("holdout_files", "holdout_fraction"), TrainConfig: ("seed",)}
 
@@ -113,7 +113,7 @@ class SplitOptions(Options):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FeatureOptions(Options):
-    """What records hold."""
+    """Features and classes of records."""
 
     configs = {DataConfig: ("feature_names", "feature_sizes", "num_classes", "skip_corrupt")}
 
@@ -150,7 +150,7 @@ class FeatureOptions(Options):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelOptions(Options):
-    """Which architecture."""
+    """Architecture and preset."""
 
     configs = {RunConfig: ("preset",)}
 
@@ -182,7 +182,7 @@ class ModelOptions(Options):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunCheckOptions(Options):
-    """What is known from a trained run, for people who give it all the same."""
+    """Facts that a trained run knows, checked where they are given all the same."""
 
     model: str = option("", "Architecture; not needed, and where given it must be the run's.", defaults_to="the run's")
     num_classes: int | None = option(
@@ -253,7 +253,7 @@ class ViewOptions(Options):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClassOptions(Options):
-    """Which classes, and their names."""
+    """Segment classes, and the names of classes."""
 
     segment_label_ids_file: str = option(
         "", "CSV with the ids of the segment classes, header Index.", defaults_to="the whole vocabulary"

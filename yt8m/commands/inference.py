@@ -15,8 +15,8 @@ One video: when each class is there, in the terminal, as JSON and as WebVTT chap
 
 Embeddings: the vector before the head of each segment or video, for yt8m-similar.
 
-What is done is kept in OUTPUT_FILE.parts until the output is written, so that the same command after a kill goes on
-where it stopped, to the same bytes. With --ray the machines of a Ray cluster share the work, to the same bytes.
+Finished parts are kept in OUTPUT_FILE.parts until the output is written, so that the same command after a kill
+resumes where it stopped, to the same bytes. With --ray the machines of a Ray cluster share the work, to the same bytes.
 """
 
 import dataclasses
@@ -43,7 +43,7 @@ from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InferenceOptions(ViewOptions, ClassOptions, RunCheckOptions, SplitOptions, RayOptions, BackendOptions):
-    """What to predict, and where to write it."""
+    """Options of inference."""
 
     configs = {DataConfig: ("border", "skip_corrupt"), SegmentFilter: ()}
 

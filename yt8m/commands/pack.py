@@ -1,4 +1,4 @@
-"""Makes TFRecords of features of one's own, with labels or rated intervals from CSV files.
+"""Packing of your own features as TFRecords, with labels or rated intervals from CSV files.
 
   yt8m-pack --features='clip:clip/*.npy' --features='audio:audio/*.npy' --pca=clip:256 \
       --labels_csv=labels.csv --vocabulary=vocabulary.csv --output_dir=records --prefix=train
@@ -23,7 +23,7 @@ _EACH = "for each of several features"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PackOptions(command_line.Options):
-    """What to pack, and how."""
+    """Options of packing."""
 
     configs = {PackSettings: ()}
 

@@ -178,7 +178,7 @@ class SegmentCache:
 
 
 def _settings(config):
-    """What of a DataConfig decides what is packed, as JSON gives it back."""
+    """Fields of a DataConfig that determine what is packed, as JSON gives them back."""
     settings = {name: getattr(config, name) for name in _FIELDS}
     return json.loads(json.dumps(settings | {"video_labels": config.unrated == "video_negative"}))
 
@@ -189,7 +189,7 @@ def _length(margin):
 
 
 def _header(file, config, margin):
-    """What must be the same for a packed file to stand for ``file``."""
+    """Identity of ``file`` and of the settings it is packed with: a packed file counts while these are the same."""
     status = tf.io.gfile.stat(file)
     return {
         "version": _VERSION,

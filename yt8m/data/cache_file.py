@@ -30,7 +30,7 @@ _COLUMNS = {"start_time": np.int32, "num_frames": np.uint8}
 
 @dataclasses.dataclass(frozen=True)
 class CacheFile:
-    """What a file holds. header: dict; frames: (N, width) uint8, mapped; index: dict of arrays, see above."""
+    """Contents of a cache file. header: dict; frames: (N, width) uint8, mapped; index: dict of arrays, see above."""
 
     header: dict
     frames: np.ndarray

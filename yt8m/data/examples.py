@@ -91,7 +91,7 @@ def parse_rated(serialized, *, config, margin=0):
 
 
 def encode_examples(segments, videos):
-    """What parse_rated gives as one dict of tensors (W, ...), which can be shuffled and batched anew.
+    """Rated segments of parse_rated as one dict of tensors (W, ...), which can be shuffled and batched again.
 
     "features" and "start_time" as there; "id" (W,) string; "classes", "scores" and, where known, "video_classes" (W,)
     string, the numbers of a row as bytes.
@@ -169,7 +169,7 @@ def _video_frames(frames, num_frames, config, *, rows=None, starts=None):
 
 
 def _parse_frames(serialized, config, *, lists=(), float_lists=()):
-    """As tfrecord.parse_frames, but checked, and with one number of frames (B,) int32 for all features."""
+    """Frames of tfrecord.parse_frames, checked, with one number of frames (B,) int32 for all features."""
     ids, context, frames, lengths = tfrecord.parse_frames(
         serialized, features=config.feature_names, lists=lists, float_lists=float_lists
     )

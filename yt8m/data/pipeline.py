@@ -166,7 +166,7 @@ def _shuffle_segments(segments, config, *, seed):
 
 
 def _shuffled_at_once(size):
-    """How many examples of ``size`` bytes."""
+    """Number of examples of ``size`` bytes that are shuffled at once."""
     return max(_SHUFFLE_EXAMPLES[0], min(_SHUFFLE_EXAMPLES[1], _SHUFFLE_BYTES // size))
 
 
@@ -234,7 +234,7 @@ def read_blocks(files, config, *, windows, interleaved=False, keep=None):
 
 
 def open_files(num_files, config, *, interleaved):
-    """How many files are read in turn."""
+    """Number of files that are read in turn."""
     return min(num_files, _OPEN_FILES) if interleaved and not config.skip_corrupt else 1
 
 

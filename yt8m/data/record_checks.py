@@ -1,4 +1,4 @@
-"""What is wrong with a data set, in which file, record and field.
+"""Checks of records: the file, record and field of what is wrong with a data set.
 
 The reader checks whole batches in the graph, which is fast but knows no names. When a check fails, the files are read
 again here, record by record, to find the one to blame; and with ``skip_corrupt`` they are read here to begin with.
@@ -144,7 +144,7 @@ def _masked_crc32c(data):
 
 
 def check_record(serialized, config, *, windows=None):
-    """What is wrong with one serialized record, as half a sentence that names the field; None if it is good.
+    """Problem of one serialized record, as half a sentence that names the field; None if it is good.
 
     Arguments as in diagnose.
     """
@@ -232,7 +232,7 @@ def _check_segments(context, num_frames, config):
 
 
 def _short(error):
-    """What TensorFlow says, without the name of the graph node that said it."""
+    """TensorFlow's message, without the name of the graph node."""
     return error.message.rpartition("}} ")[2].partition(" [Op:")[0]
 
 

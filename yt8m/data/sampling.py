@@ -1,4 +1,4 @@
-"""Which frames of a video an example holds."""
+"""Sampling of the frames of a video that an example holds."""
 
 import tensorflow as tf
 

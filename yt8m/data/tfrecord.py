@@ -118,7 +118,7 @@ def list_files(pattern):
 
 
 def match_files(pattern):
-    """As list_files, but what it matches is not looked at."""
+    """The files that ``pattern`` matches, as list_files, without a look at them."""
     parts = [pattern] if isinstance(pattern, str) else list(pattern)
     parts = [part.strip() for item in parts for part in item.split(",") if part.strip()]
     if not parts:
@@ -176,7 +176,7 @@ def interleave_blocks(files, read_blocks, *, cycle_length):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Probe:
-    """What the first records of a file hold; ``features`` is a dict of name to size in the file's order."""
+    """Contents of the first records of a file; ``features`` is a dict of name to size in the file's order."""
 
     level: str
     features: dict

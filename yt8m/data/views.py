@@ -68,7 +68,7 @@ def window_frames(starts, num_frames, *, views=(0,), border="clamp"):
 
 
 def view_frames(starts, lengths, num_frames, *, offset, stride, extra, length, border):
-    """As window_frames, with the segments' L ``lengths`` (W,), and views as tensors that broadcast against (W, S).
+    """Frames of window_frames, with the segments' L ``lengths`` (W,), and views as tensors that broadcast against (W, S).
 
     length: T.
     """

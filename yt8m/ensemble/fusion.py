@@ -31,7 +31,7 @@ LEAST_SCORE = 1e-6
 
 @dataclasses.dataclass(frozen=True)
 class Fusion:
-    """How to fuse: a method of METHODS, a weight per file, w0 of reciprocal ranks, and how many to keep.
+    """Settings of a fusion: method, a weight per file, w0 of reciprocal ranks, and how many segments to keep.
 
     With rank 0 for the best, a file's share of the sum is
 
@@ -64,7 +64,7 @@ class Fusion:
 
 @dataclasses.dataclass(frozen=True)
 class FusionReport:
-    """What went in and out: num_classes, rows_read and rows_written; notes, sentences on what users should know."""
+    """Totals of a fusion: num_classes, rows_read and rows_written; notes, sentences on what users should know."""
 
     num_classes: int
     rows_read: int

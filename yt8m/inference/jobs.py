@@ -35,7 +35,7 @@ _PARTS_AT_A_TIME = 2
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Execution:
-    """How a job is done, which does not change its result.
+    """Means of doing a job, which do not change its result.
 
     folder: PartsFolder for finished parts, which an earlier call may have left there; to be removed when the result is
     safe. ray: address of a Ray cluster that does the work, see yt8m.runtime.cluster, "" for this machine; then the model
@@ -174,7 +174,7 @@ def _opened(folder, plan, progress):
     if folder is None:
         return frozenset()
     if folder.open(plan):
-        progress.message(f"{folder.path} holds parts of another job: starting anew")
+        progress.message(f"{folder.path} holds parts of another job: starting over")
     if folder.finished:
         progress.message(f"{len(folder.finished)} of {len(plan['parts'])} parts are done: resuming")
     return frozenset(folder.finished)

@@ -67,7 +67,9 @@ def evaluate_model(
 
 
 def evaluate_masked_frames(scorer, source, config, *, segment_labels, batch_size):
-    """How well the model of ``scorer`` (a MaskedFramesScorer) guesses hidden frames: ``masked_frames_quality`` and ``loss``.
+    """Dict of ``masked_frames_quality`` and ``loss``: how well the model of ``scorer`` predicts hidden frames.
+
+    scorer: a MaskedFramesScorer.
 
     Other arguments as in evaluate_model. The same frames are hidden each time.
     """
@@ -90,7 +92,7 @@ def evaluate_masked_frames(scorer, source, config, *, segment_labels, batch_size
 
 
 class MaskedFramesScorer(keras.Model):
-    """Gives [[loss, quality]] of the guesses of hidden frames that the model of a Learner makes in a batch."""
+    """Loss and quality, [[loss, quality]], of the masked-frame predictions of a Learner's model on a batch."""
 
     def __init__(self, learner):
         super().__init__(name="masked_frames_scorer")

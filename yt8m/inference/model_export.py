@@ -66,7 +66,7 @@ def _in_float32(model):
 
 
 def default_path(folder, form):
-    """Where ``form`` goes by default, in ``folder``."""
+    """Default path of ``form`` in ``folder``."""
     return os.path.join(folder, "exported" + _SUFFIXES.get(form, ""))
 
 

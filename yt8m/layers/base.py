@@ -1,4 +1,4 @@
-"""What all layers share."""
+"""Base of the layers."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What all models share: their inputs, their head, how they are built, trained and saved."""
+"""Base of the models: inputs, head, building, loss and saving."""
 
 import inspect
 

@@ -60,7 +60,7 @@ def check_same_run(train_dir, run):
         if difference:
             raise InputError(
                 f"{train_dir} holds another run: {difference}. Give the same settings to resume it, or another train_dir "
-                "to start anew"
+                "to start over"
             )
 
 
@@ -176,7 +176,7 @@ def read_metrics(train_dir):
 
 
 def forget_metrics_after(train_dir, *, step):
-    """Drops evaluations made after the checkpoint that a run goes on from: they will be made again."""
+    """Drops evaluations made after the checkpoint that a run is resumed from: they will be made again."""
     metrics = read_metrics(train_dir)
     kept = [entry for entry in metrics if entry["step"] <= step]
     if len(kept) < len(metrics):
@@ -257,7 +257,7 @@ def _save(path, model):
 
 
 def _structure(model):
-    """What decides a model's weights and what they mean, but for the number of classes.
+    """Everything but the number of classes that determines a model's weights and their meaning.
 
     Features of videos and of frames are the same but for the names: mean_rgb is the mean of rgb.
     """

@@ -1,4 +1,4 @@
-"""What is trained where labels are not all there is to learn from."""
+"""Multi-task training model: labels plus masked-frame and consistency losses."""
 
 import keras
 from keras import ops
@@ -13,7 +13,7 @@ from yt8m.types import InputError
 
 @keras.saving.register_keras_serializable("yt8m")
 class Learner(keras.Model):
-    """A VideoModel together with what it learns besides labels; what training fits and checkpoints hold.
+    """A VideoModel with its further losses; what training fits and checkpoints hold.
 
     model: the VideoModel. label_weight: of the loss of its labels; at 0 they are not looked at, and where nothing else
         teaches what comes after the encoder, that stays as it is and costs nothing.
@@ -64,7 +64,7 @@ class Learner(keras.Model):
         self.built = True
 
     def call(self, inputs, training=None):
-        """What the model gives; in training a dict of that, as "label", and of the other losses: the parts in use."""
+        """The model's probabilities; in training a dict of its outputs, as "label", and of the other losses in use."""
         labelled = {name: values for name, values in inputs.items() if name != "unlabelled"}
         if not training:
             return self.model(labelled, training=training)

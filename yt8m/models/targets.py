@@ -1,4 +1,4 @@
-"""What is known of the classes of examples: sparse where they are read, dense on the device.
+"""Targets, labels and their weights: sparse where they are read, dense on the device.
 
 Sparse targets, dict of arrays, as yt8m.data.pipeline.make_dataset gives them:
 

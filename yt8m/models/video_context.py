@@ -68,11 +68,11 @@ class VideoContextModel(VideoModel):
 
     @property
     def fixed_frames(self):
-        """Those of the model of the segment."""
+        """The fixed frames of the segment's model."""
         return self.segment.fixed_frames
 
     def symbolic_inputs(self):
-        """As of every model, and a few frames of the whole video."""
+        """Symbolic inputs of every model, and a few frames of the whole video."""
         inputs = super().symbolic_inputs()
         beside = {f"video_{name}": values for name, values in inputs.items() if name in self.feature_sizes}
         return inputs | beside | {"num_video_frames": inputs["num_frames"]}

@@ -18,7 +18,7 @@ def bootstrap_interval(evaluation, *, num_samples=1000, seed=0, confidence=0.95)
 
 
 def paired_difference(evaluation, other, *, num_samples=1000, seed=0, confidence=0.95):
-    """How much better ``evaluation`` is than ``other``: the same draws of videos score both.
+    """Difference of MAP@K of ``evaluation`` and ``other``, with an interval: the same draws of videos score both.
 
     Both must come from the same labels and classes, or InputError. Returns dict: difference (of map_at_k), low and high
     as bootstrap_interval has them, and share_above, the share of the draws, so centred, where ``evaluation`` is better.

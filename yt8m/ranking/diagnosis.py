@@ -1,4 +1,4 @@
-"""Where a ranking of rated segments goes wrong: curves, calibration, mistakes, and classes that are mixed up.
+"""Diagnosis of a ranking of rated segments: curves, calibration, mistakes, confused classes.
 
 Everything is made of the rated pairs of an Evaluation, whatever the number of segments that nobody rated.
 
@@ -44,7 +44,7 @@ def micro_curve(evaluation):
 
 
 def calibration(evaluation, *, num_bins=10, scores=None):
-    """How far scores can be read as probabilities, over the listed rated pairs; None without probabilities.
+    """Calibration of scores as probabilities, over the listed rated pairs; None without probabilities.
 
     scores: (N,) to judge instead of the evaluation's. Returns a JSON-able dict: "num_rated";
     "expected_calibration_error", the mean over the pairs of the distance between mean score and share of positives of

@@ -22,7 +22,7 @@ from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """How a submission ranks rated segments.
+    """Scores of a submission on rated segments.
 
     class_ids (C,) int64 and average_precision (C,) float64: the classes with positives, ascending.
     num_rated, num_positive, num_listed (C,) int64: rated pairs, positives, and positives within the best K.

@@ -1,4 +1,4 @@
-"""What is known of a video as a whole, against single segments that score high in the wrong one.
+"""Filters of segments by what is known of the whole video.
 
 Filters put (segment, class) pairs behind all others of the class, instead of leaving them out: a list that is not full
 then still has them, which can only add to MAP@K, and in one that is full others take their places either way.

@@ -1,4 +1,4 @@
-"""Which segments were rated for which classes."""
+"""Ratings of segments."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from yt8m.types import InputError, Segment
 
 
 class RatedLabels:
-    """Which segments were found to show which classes: (Segment, class id) -> 0 or 1.
+    """Ratings: (Segment, class id) -> 0 or 1.
 
     Sorted by class id, video id and start time. Attributes, all of one length N: class_ids (int64), texts (list of
     bytes such as b"Eq0a:15"), positive (bool), videos (int64, index into video_ids). video_ids: list of str.

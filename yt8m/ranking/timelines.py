@@ -1,4 +1,4 @@
-"""When a class is there in a video: how scores run over its segments, as intervals, chapters and terminal text."""
+"""Timelines of videos, the scores of classes over segments; intervals and chapters made of them."""
 
 import dataclasses
 import json
@@ -15,7 +15,7 @@ from yt8m.types import SEGMENT_SECONDS
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Timeline:
-    """The segments of a video in time, and what each class has there.
+    """Segments of a video in time, with a score for each class.
 
     starts: (S,) int64 seconds, ascending. end: seconds, where the last one ends. class_ids: (C,) int64.
     scores: (C, S) float32 in [0, 1]. ranks: None where scores are a model's; else (C, S) int64 from 0, UNLISTED where
@@ -55,7 +55,7 @@ def class_name(class_id, names):
 
 
 def find_intervals(timeline, *, threshold):
-    """When each class is there: list of dict, by start, then class.
+    """Intervals in which each class is present: list of dict, by start, then class.
 
     Neighbouring segments whose scores reach ``threshold`` are one interval: "start" and "end", seconds; "class_id";
     "score", the mean of theirs.
@@ -68,7 +68,7 @@ def find_intervals(timeline, *, threshold):
 
 
 def find_chapters(timeline, *, threshold):
-    """What is there at each time, one class at a time: intervals as of find_intervals that do not overlap.
+    """Chapters, one class at a time: intervals as of find_intervals that do not overlap.
 
     A segment belongs to the class with its highest score, to none where that does not reach ``threshold``.
     """

@@ -85,7 +85,7 @@ def _check_reachable(address):
 
 
 class _Actor:
-    """What runs in a worker: the task, unpickled where and as the caller would."""
+    """Actor that runs in a worker: the task, unpickled where and as the caller would."""
 
     def __init__(self, task, folder, package, environment):
         # Ray allots threads by num_cpus; a plain process has as many as it finds.
@@ -231,7 +231,7 @@ class _Pool:
             raise InputError("the Ray cluster has no CPU or GPU to work on")
 
     def _shares(self, resources):
-        """What each worker on a machine with ``resources`` is to have."""
+        """Resources of each worker on a machine with ``resources``."""
         if self._on_gpus:
             return [{"num_gpus": 1}] * int(resources.get("GPU", 0))
         cpus = int(resources.get("CPU", 0))

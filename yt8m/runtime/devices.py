@@ -1,4 +1,4 @@
-"""What the program runs on: one device or several, one process or several."""
+"""Devices and processes that a model is trained on."""
 
 import contextlib
 import dataclasses
@@ -30,7 +30,7 @@ def leave_accelerators_to_keras():
 
 
 def replicas_in_sync():
-    """How many devices share each batch by computing a loss of their own, the gradients of which are added up."""
+    """Number of devices that share each batch by computing a loss of their own, the gradients of which are added up."""
     if keras.backend.backend() != "tensorflow":
         return 1
     import tensorflow as tf
@@ -40,7 +40,7 @@ def replicas_in_sync():
 
 @dataclasses.dataclass(frozen=True)
 class Placement:
-    """Where a model is trained.
+    """Devices and processes of a training run.
 
     num_devices: devices of all processes that share each batch. process_id, num_processes: of the processes in step,
     this one. strategy: TensorFlow's tf.distribute.Strategy, where there is one.

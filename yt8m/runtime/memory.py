@@ -1,4 +1,4 @@
-"""How the C library keeps memory that is used over and over."""
+"""Settings of the C library for memory that is used over and over."""
 
 import contextlib
 import ctypes

@@ -59,7 +59,7 @@ class Progress:
         return (self.count - self._initial) / max(time.monotonic() - self._start, 1e-9)
 
     def complete(self):
-        """Says that all is counted, where ``total`` was an estimate."""
+        """Sets ``total`` to the count, where it was an estimate."""
         self.total = self.total and self.count
 
     def message(self, text):

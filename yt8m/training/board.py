@@ -1,4 +1,4 @@
-"""What a run tells of itself while it trains: TensorBoard's curves and histograms, and the mean loss between evaluations."""
+"""TensorBoard curves and histograms, and the mean loss between evaluations."""
 
 import os
 import time
@@ -79,7 +79,7 @@ class LossWindow:
         self.mean, self._steps, self._counted = None, 0, (0.0, 0)
 
     def restart(self):
-        """Called before each fit, whose mean starts anew."""
+        """Called before each fit, whose mean starts over."""
         self.count()
         self._steps, self._counted = 0, (0.0, 0)
 

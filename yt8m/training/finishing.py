@@ -1,4 +1,4 @@
-"""What can still be done with a trained model without a single gradient: averaging its checkpoints, adapting batch norm."""
+"""Steps after training that take no gradient: averaging checkpoints, adapting batch norm."""
 
 import contextlib
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from yt8m.types import InputError
 
 
 def finish_run(run, train_dir, *, best, score, say):
-    """What ``run``, a RunConfig, asks for once its training in ``train_dir`` is over; returns the new best score.
+    """Finishes ``run``, a RunConfig, whose training in ``train_dir`` is over; returns the new best score.
 
     Averaged checkpoints become the best model if they score higher than ``best``. Batch norm of the best model is adapted
     in any case, because the holdout need not be like the target; its score is told and does not count.

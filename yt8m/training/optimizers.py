@@ -159,7 +159,7 @@ class _Wrapper(keras.optimizers.Optimizer):
 
     @property
     def variables(self):
-        """Those of both; the step and rate of ``inner`` are this one's own."""
+        """Variables of both; the step and rate of ``inner`` are this one's own."""
         own = super().variables
         return [*own[: self._num_first], *self._inner_moments, *own[self._num_first :]]
 

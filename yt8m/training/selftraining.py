@@ -36,7 +36,7 @@ from yt8m.types import InputError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SelfTraining:
-    """How students are taught.
+    """Settings of self-training.
 
     teacher: folder of a run, or a parquet submission of the unlabelled segments; "" trains one first, like the students
     but without pseudo-labels. iterations: most rounds. threshold: least score of a pseudo-label; by_class: the score of

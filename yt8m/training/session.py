@@ -1,4 +1,4 @@
-"""A sitting of a training run: where the run stands, and what its callbacks share."""
+"""Session of a training run: its progress, and the state that its callbacks share."""
 
 import contextlib
 import dataclasses
@@ -22,7 +22,7 @@ from yt8m.types import DivergedError
 
 @dataclasses.dataclass
 class TrainState:
-    """Where a run stands. All of it goes to state.json.
+    """Progress of a run. All of it goes to state.json.
 
     step: batches seen in all; epoch, epoch_step: where in the data the next batch is. evaluated_at: step of the last
     evaluation; best: holdout score of the best model so far; stale: evaluations since. steps_per_epoch: of the last
@@ -85,7 +85,7 @@ class Session:
 
     @property
     def config(self) -> TrainConfig:
-        """How it is trained."""
+        """Settings of the training."""
         return self.data.run.train
 
     @property

@@ -37,7 +37,7 @@ from yt8m.types import InputError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What a run is trained with, which does not change its result.
+    """Means of training, which do not change its result.
 
     cache_dir: folder of packed rated segments to read instead of the records, see yt8m.data.cache, "" for none; a run may
     be resumed with another one or without. histograms: whether TensorBoard gets histograms of the weights at each
@@ -218,5 +218,5 @@ def _restore_or_initialize(run, learner, model, train_dir):
         fresh = checkpoints.initialize_from(model, run.init_from)
         print(f"starting from the weights of {run.init_from}")
         if fresh:
-            print(f"the vocabularies differ in size: {len(fresh)} weights of the head start anew")
+            print(f"the vocabularies differ in size: {len(fresh)} weights of the head are initialised")
     return TrainState()

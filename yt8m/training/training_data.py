@@ -1,4 +1,4 @@
-"""What a run learns from, epoch by epoch."""
+"""Training data of a run, epoch by epoch."""
 
 import dataclasses
 import functools
@@ -33,7 +33,7 @@ class TrainingData:
 
     @property
     def windows(self):
-        """What an example is, as make_dataset names it."""
+        """Kind of examples, as make_dataset names it."""
         return "rated" if self.run.train.segment_labels else "video"
 
     @property
@@ -118,7 +118,7 @@ class TrainingData:
 
 
 def multigrid_factor(config: TrainConfig, epoch: int) -> int:
-    """How many times more examples, with as many times fewer frames, a step has in ``epoch`` (counted from 0).
+    """Factor of multigrid training in ``epoch``, from 0: as many times more examples and fewer frames a step.
 
     config: TrainConfig. 4 in the first third of the epochs, 2 in the second, 1 in the last: the long cycle of multigrid
     training (Wu et al. 2020) with its two coarser grids in time. Always 1 where config.multigrid is off.

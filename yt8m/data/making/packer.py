@@ -68,7 +68,7 @@ class Packer:
         return total
 
     def projection_path(self, name):
-        """Where the projection that is fitted on a feature is kept."""
+        """Path of the projection that is fitted on a feature."""
         return os.path.join(self.output_dir, f"{name}.projection.npz")
 
     def _digest(self):

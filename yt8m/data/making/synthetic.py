@@ -85,7 +85,7 @@ def _visible(record, split):
 
 
 class _World:
-    """How classes look and sound. Frames are noise plus a point of a subspace with a decaying spectrum, as PCA has."""
+    """Appearance and sound of classes. Frames are noise plus a point of a subspace with a decaying spectrum, as PCA has."""
 
     def __init__(self, rng):
         self.basis, self.action, self.scene = {}, {}, {}

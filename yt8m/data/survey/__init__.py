@@ -1,1 +1,1 @@
-"""What a data set holds and what is wrong with it: yt8m-doctor."""
+"""Survey of a data set, its contents and problems: yt8m-doctor."""

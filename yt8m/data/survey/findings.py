@@ -1,4 +1,4 @@
-"""What was found wrong or odd: of each kind the number and the first few places."""
+"""Findings about a data set: of each kind the number and the first few places."""
 
 import dataclasses
 import re
@@ -29,7 +29,7 @@ class Findings:
         self.add(ERROR, re.sub(r"(?<![\w.])-?\d+\b", "#", problem), [f"{place}: {problem}"], 1)
 
     def warning(self, what, place, count=1):
-        """The reader goes on, and what is learned or scored may not be what was meant."""
+        """A problem that does not stop the reader, and that may make training or scores other than meant."""
         self.add(WARNING, what, [place], count)
 
     def note(self, what, place, count=1):

@@ -1,4 +1,4 @@
-"""What a data set holds and what is wrong with it, found in one pass that is about as fast as the reader's."""
+"""Survey of a data set in one pass that is about as fast as the reader's: contents and problems."""
 
 import os
 
@@ -18,7 +18,7 @@ _MEGABYTE = 10**6
 
 
 class Survey:
-    """What was found in ``files``.
+    """Contents and problems of ``files``.
 
     Attributes: files; bytes; id_keys and levels, dicts of what the first records of the files have to their number;
     tally, a Tally.
@@ -158,7 +158,7 @@ def frame_parser(config):
 
 
 def video_parser(config):
-    """As frame_parser for Examples: without "lengths" and ratings, with "finite" (B,) bool, of the features."""
+    """Parser of Examples, as frame_parser is of SequenceExamples: without "lengths" and ratings, with "finite" (B,) bool, of the features."""
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def parse(serialized):

@@ -1,4 +1,4 @@
-"""What the records of a data set hold, counted block by block."""
+"""Counts of the contents of a data set, block by block."""
 
 import collections
 

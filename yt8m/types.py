@@ -1,6 +1,12 @@
 """The nouns that every part of the toolkit speaks in."""
 
-from typing import NamedTuple
+import os
+from typing import Any, NamedTuple, TypeAlias
+
+Tensor: TypeAlias = Any
+"""A tensor of the Keras backend, of TensorFlow in readers, or what converts to one."""
+
+StrPath: TypeAlias = str | os.PathLike[str]
 
 SEGMENT_SECONDS = 5
 """Length of a segment; at 1 frame a second also its number of frames."""
@@ -48,7 +54,7 @@ class Segment(NamedTuple):
         return f"{self.video_id}:{self.start_time}"
 
     @classmethod
-    def parse(cls, text):
+    def parse(cls, text: str) -> "Segment":
         """The segment that ``text`` names; raises InputError where it is not ``video_id:start_time``."""
         video_id, colon, start = text.rpartition(":")
         if not (colon and video_id and start.isascii() and start.isdigit()):

@@ -2,10 +2,10 @@
 
 import csv
 
-from yt8m.types import InputError
+from yt8m.types import InputError, StrPath
 
 
-def read_segment_class_ids(path, *, num_classes=None):
+def read_segment_class_ids(path: StrPath, *, num_classes: int | None = None) -> tuple[int, ...]:
     """Ids of the classes that segments are ranked for.
 
     path: CSV with a header, ids in its first column ("Index"), as in ``segment_label_ids.csv``.
@@ -25,7 +25,7 @@ def read_segment_class_ids(path, *, num_classes=None):
     return tuple(sorted(ids))
 
 
-def read_class_names(path):
+def read_class_names(path: StrPath) -> dict[int, str]:
     """Dict of class id to name from a CSV with the columns Index and Name, as in ``vocabulary.csv``."""
     with _open(path) as file:
         reader = csv.DictReader(file)

@@ -35,7 +35,7 @@ class Entry:
     learning_rate: float = 1e-3
 
     @property
-    def shifts(self):
+    def shifts(self) -> tuple[int, ...]:
         return tuple(range(self.tta[0], self.tta[1] + 1))
 
 

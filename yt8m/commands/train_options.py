@@ -121,12 +121,12 @@ def prepare(options: TrainOptions) -> Prepared:
         if name in given
     }
     source, holdout = split_sources(**split, seed=train.seed)
-    model = options.architecture(base and base.model)
+    model = options.architecture(base.model if base else None)
     run = RunConfig(
-        data=options.data_config(source.files, preset=preset, base=base and base.data, model=model),
+        data=options.data_config(list(source.files), preset=preset, base=base.data if base else None, model=model),
         model=model,
         train=train,
-        **({"preset": base.preset if base else ""} | given),  # type: ignore[arg-type]
+        **({"preset": base.preset if base else ""} | given),
         tta=preset.tta if preset else base.tta if base else (0, 0),
     )
     check_augment(train.augment, run.data, windows="rated" if train.segment_labels else "video")

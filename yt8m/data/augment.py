@@ -4,10 +4,13 @@ Segments come with a margin of frames on either side, from which views of them a
 a byte of 127 dequantises to about 0, and a mixture of bytes to the mixture of what they stand for.
 """
 
+from typing import Any
+
 import tensorflow as tf
 
+from yt8m.config import AugmentConfig, DataConfig
 from yt8m.data.views import NAMED_VIEWS, View, as_view, view_frames, view_length
-from yt8m.types import SEGMENT_SECONDS, InputError
+from yt8m.types import SEGMENT_SECONDS, InputError, Tensor
 
 _BLANK = 127
 """The byte that stands for about 0: 127 * 4 / 255 + 4 / 512 - 2 = -0.00003."""
@@ -16,17 +19,17 @@ _COUNTS = ("num_frames", "num_video_frames")
 _PLACE = ("segment_start", "segment_length")
 
 
-def margin_of(config):
+def margin_of(config: AugmentConfig) -> int:
     """Frames that an AugmentConfig needs on either side of a segment."""
     return max(config.shift, 2 if config.dilute or config.enlarge else 0)
 
 
-def allowed_views(config):
+def allowed_views(config: AugmentConfig) -> list[int | str]:
     """The views that an AugmentConfig draws from: list of int and str, see yt8m.data.views."""
     return [*range(-config.shift, config.shift + 1), *(name for name in NAMED_VIEWS if getattr(config, name))]
 
 
-def check_augment(config, data_config, *, windows):
+def check_augment(config: AugmentConfig, data_config: DataConfig, *, windows: str) -> None:
     """Raises InputError where the AugmentConfig does not go with what a DataConfig and ``windows`` read."""
     if config.of_segments and windows == "video":
         raise InputError("augment_shift, augment_dilute and augment_enlarge are views of segments: set segment_labels")
@@ -38,7 +41,7 @@ def check_augment(config, data_config, *, windows):
         )
 
 
-def with_place(features, starts, *, margin, border):
+def with_place(features: dict[str, Tensor], starts: Tensor, *, margin: int, border: str) -> dict[str, Tensor]:
     """Features of segments with a margin, as examples.parse_rated gives them, with where in them the segments are.
 
     starts: (B,) int32, in their videos. Adds "segment_start" and "segment_length" (B,) int32: what take_view and
@@ -51,7 +54,7 @@ def with_place(features, starts, *, margin, border):
     return features | {"segment_start": first, "segment_length": lengths}
 
 
-def take_view(features, view=View(), *, length=SEGMENT_SECONDS):
+def take_view(features: dict[str, Tensor], view: View = View(), *, length: int = SEGMENT_SECONDS) -> dict[str, Tensor]:
     """Segments under one view, of features as with_place gives them: (B, length, size) uint8 and "num_frames".
 
     view: View of ints, or of int tensors (B, 1). Frames behind num_frames are zeros.
@@ -67,7 +70,7 @@ def take_view(features, view=View(), *, length=SEGMENT_SECONDS):
     return _without_rest(features | {"num_frames": counts})
 
 
-def augment_batch(features, config, *, seed):
+def augment_batch(features: dict[str, Tensor], config: AugmentConfig, *, seed: Tensor) -> dict[str, Tensor]:
     """A batch changed as an AugmentConfig says, but for mixup: features like those that the reader gives.
 
     features: those of segments as with_place gives them, with a margin of at least margin_of(config), labelled or not;
@@ -89,7 +92,7 @@ def augment_batch(features, config, *, seed):
     return _without_rest(features)
 
 
-def original_and_augmented(features, config, *, seed):
+def original_and_augmented(features: dict[str, Tensor], config: AugmentConfig, *, seed: Tensor) -> dict[str, Tensor]:
     """Two versions of segments side by side, as they are and as augment_batch makes them; arguments as there.
 
     Every feature gets a second axis of 2: (B, 2, T, size) and "num_frames" (B, 2).
@@ -99,7 +102,7 @@ def original_and_augmented(features, config, *, seed):
     return {name: tf.stack([original[name], augmented[name]], axis=1) for name in original}
 
 
-def mix_batch(features, targets, *, alpha, seed):
+def mix_batch(features: dict[str, Tensor], targets: dict[str, Any], *, alpha: float, seed: Tensor) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Each example mixed with the one before it in the batch (Zhang et al. 2018, mixup): (features, targets).
 
     An example's share is drawn from Beta(alpha, alpha); the mixture has as many frames as the shorter one. targets:

@@ -1,14 +1,16 @@
 """Repeating the segments of rare classes: repeat factor sampling (Gupta et al. 2019, LVIS, section 5.1)."""
 
+import numpy as np
 import tensorflow as tf
 
+from yt8m.data.cache import SegmentCache
 from yt8m.data.examples import decode_examples
 from yt8m.ranking.metrics import POSITIVE
 
 _BLOCK = 256
 
 
-def repeat_segments(segments, factors, *, seed, cache=None):
+def repeat_segments(segments: tf.data.Dataset, factors: np.ndarray, *, seed: int, cache: SegmentCache | None = None) -> tf.data.Dataset:
     """Segments in batches of any size, each as often as the rarest class that it has asks for.
 
     segments: tf.data.Dataset as examples.encode_examples gives them, or of numbers of segments of ``cache``. A factor of

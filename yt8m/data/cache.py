@@ -10,21 +10,24 @@ import itertools
 import json
 import os
 import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from yt8m.config import DataConfig
 from yt8m.data import examples, record_checks, tfrecord
-from yt8m.data.cache_file import CacheBlock, read_cache_file, write_cache_file
+from yt8m.data.cache_file import CacheBlock, CacheFile, read_cache_file, write_cache_file
 from yt8m.ranking.metrics import POSITIVE
 from yt8m.runtime.progress import Progress
-from yt8m.types import SEGMENT_SECONDS, DataWarning, InputError
+from yt8m.types import SEGMENT_SECONDS, DataWarning, InputError, StrPath, Tensor
 
 _VERSION = 1
 _FIELDS = ("feature_names", "feature_sizes", "level", "num_classes", "max_frames", "skip_corrupt")
 
 
-def open_cache(folder, files, config, *, margin=0):
+def open_cache(folder: StrPath, files: Sequence[str], config: DataConfig, *, margin: int = 0) -> "SegmentCache":
     """The SegmentCache of ``files``, of which those that are not in ``folder`` yet, or not as they are now, are packed.
 
     files: list of str; config: DataConfig. margin: frames kept on either side of each segment, see
@@ -53,7 +56,7 @@ class SegmentCache:
     margin: frames on either side of each segment.
     """
 
-    def __init__(self, packed, config, *, margin):
+    def __init__(self, packed: dict[str, CacheFile], config: DataConfig, *, margin: int):
         """packed: dict of file to CacheFile."""
         parts = list(packed.values())
         self.margin = margin
@@ -67,18 +70,18 @@ class SegmentCache:
         self._index = {name: _joined([part.index[name] for part in parts], name) for name in parts[0].index}
         self._segments = np.concatenate([[0], self._index["segment_ends"]])
 
-    def __len__(self):
+    def __len__(self) -> int:
         return int(self._segment_bounds[-1])
 
-    def check(self, files, config, *, windows, margin):
+    def check(self, files: Sequence[str], config: DataConfig, *, windows: str, margin: int) -> None:
         """Raises ValueError unless this is a cache of ``files`` as make_dataset would read them; same arguments."""
         if windows != "rated":
             raise ValueError(f"a cache is for windows='rated', not {windows!r}")
         unknown = [file for file in files if file not in self._positions]
         if unknown or not self.fits(config, margin=margin):
-            raise ValueError(f"the cache is of other files or settings: {(unknown or [config])[0]}")
+            raise ValueError(f"the cache is of other files or settings: {unknown[0] if unknown else config}")
 
-    def fits(self, config, *, margin=0):
+    def fits(self, config: DataConfig, *, margin: int = 0) -> bool:
         """Whether records read as ``config`` says would give the same segments, with at least ``margin``."""
         wanted = _settings(config)
         if config.video_frames or margin > self.margin or self.margin and config.border != self._border:
@@ -88,7 +91,7 @@ class SegmentCache:
             not config.skip_corrupt and self._settings == wanted | {"video_labels": True}
         )
 
-    def segment_numbers(self, files, *, keep, cycle_length):
+    def segment_numbers(self, files: Sequence[str], *, keep: Callable[[str], bool] | None, cycle_length: int) -> tf.data.Dataset:
         """tf.data.Dataset of batches, of any size, of the numbers of the segments of ``files``.
 
         In the order in which make_dataset reads segments from records, of which ``cycle_length`` files are in turn.
@@ -111,14 +114,14 @@ class SegmentCache:
 
         return tfrecord.interleave_blocks(bounds, blocks, cycle_length=cycle_length).map(segments)
 
-    def largest(self, factors):
+    def largest(self, factors: np.ndarray) -> np.ndarray:
         """(N,) float32: of each segment the largest of the ``factors`` (C,) of the classes it has, at least 1."""
         index = self._index
         of_pairs = np.where(index["scores"] >= POSITIVE, np.concatenate([[1], factors])[index["classes"]], 1)
         starts = np.concatenate([[0], index["class_ends"][:-1]]).astype(np.int64)
         return np.maximum.reduceat(of_pairs, starts).astype(np.float32) if len(self) else np.ones(0, np.float32)
 
-    def read_segments(self, numbers, *, with_video_classes=False, with_info=False):
+    def read_segments(self, numbers: Tensor, *, with_video_classes: bool = False, with_info: bool = False) -> dict[str, Any]:
         """In the graph: the segments of ``numbers`` (B,) int64, as examples.decode_examples gives them.
 
         with_video_classes: with "video_classes"; with_info: with "id", too.

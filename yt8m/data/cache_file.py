@@ -17,10 +17,13 @@ import json
 import os
 import struct
 import zlib
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from yt8m.runtime.files import atomic_path
+from yt8m.types import StrPath
 
 _MAGIC = b"YT8Mseg1"
 _LISTS = {"ids": ("id_ends", np.uint8), "video_classes": ("video_class_ends", np.int32)}
@@ -51,7 +54,7 @@ class CacheBlock:
     scores: list
 
 
-def write_cache_file(path, blocks, header, *, width):
+def write_cache_file(path: StrPath, blocks: Iterable[CacheBlock], header: dict[str, Any], *, width: int) -> None:
     """Writes the PackedBlocks of an iterable to ``path``, atomically. header: dict of JSON values; width: of frames.
 
     The header gets further entries, "records" with their number among them.
@@ -74,7 +77,7 @@ def write_cache_file(path, blocks, header, *, width):
         os.fsync(file.fileno())
 
 
-def read_cache_file(path):
+def read_cache_file(path: StrPath) -> CacheFile:
     """The CacheFile of ``path``. Raises OSError where it cannot be read, and ValueError where it is damaged."""
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)

@@ -5,14 +5,17 @@ wanted. From then on they are uint8; the models dequantise.
 """
 
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from yt8m.config import DataConfig
 from yt8m.data import record_checks, tfrecord
 from yt8m.data.sampling import sample_frames, surrounding_frames
 from yt8m.data.views import all_windows, margin_view, window_frames
-from yt8m.types import SEGMENT_SECONDS, UnevenLengthsWarning
+from yt8m.types import SEGMENT_SECONDS, Tensor, UnevenLengthsWarning
 
 WIDTHS = [2**power for power in range(5, 21)]
 """Columns that targets may have: few, because the model is compiled anew for each."""
@@ -22,7 +25,7 @@ _ROW = 2**32
 _BYTES = np.array([bytes([value]) for value in range(256)], object)
 
 
-def parse_videos(position, serialized, *, config, seed, with_info):
+def parse_videos(position: Tensor, serialized: Tensor, *, config: DataConfig, seed: int | None, with_info: bool) -> tuple[dict[str, Any], ...]:
     """Whole videos of a batch of records: an element as make_dataset gives it for windows="video".
 
     position: number of the batch, from which, with ``seed``, frames are drawn; seed None draws nothing.
@@ -53,7 +56,7 @@ def parse_videos(position, serialized, *, config, seed, with_info):
     return features, targets
 
 
-def parse_rated(serialized, *, config, margin=0):
+def parse_rated(serialized: Tensor, *, config: DataConfig, margin: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:
     """The rated segments of a batch of N records: (segments, videos), two dicts.
 
     segments: "features", dict of feature to (W, 5 + 2 margin, size) uint8 and "num_frames" (W,) int32, the segments with
@@ -90,7 +93,7 @@ def parse_rated(serialized, *, config, margin=0):
     return segments, videos
 
 
-def encode_examples(segments, videos):
+def encode_examples(segments: dict[str, Any], videos: dict[str, Any]) -> dict[str, Any]:
     """Rated segments of parse_rated as one dict of tensors (W, ...), which can be shuffled and batched again.
 
     "features" and "start_time" as there; "id" (W,) string; "classes", "scores" and, where known, "video_classes" (W,)
@@ -104,7 +107,7 @@ def encode_examples(segments, videos):
     return examples
 
 
-def decode_examples(examples):
+def decode_examples(examples: dict[str, Any]) -> dict[str, Any]:
     """A batch of encode_examples with the numbers of each row as rows of (B, K) arrays, padded with 0."""
     packed = [name for name in ("classes", "scores", "video_classes") if name in examples]
     unpacked = {name: _from_bytes(examples[name]) for name in packed}
@@ -112,7 +115,7 @@ def decode_examples(examples):
     return examples | unpacked
 
 
-def parse_unlabelled(serialized, *, config, margin):
+def parse_unlabelled(serialized: Tensor, *, config: DataConfig, margin: int) -> dict[str, Any]:
     """Every segment of a batch of records, as a dict of "features" and "start_time" as in parse_rated, and "id"."""
     ids, _, frames, num_frames = _parse_frames(serialized, config)
     num_frames = tf.minimum(num_frames, config.max_frames)
@@ -121,7 +124,7 @@ def parse_unlabelled(serialized, *, config, margin):
     return {"features": features, "start_time": starts, "id": tf.gather(ids, rows)}
 
 
-def parse_all(serialized, *, config, views):
+def parse_all(serialized: Tensor, *, config: DataConfig, views: Sequence[Any]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Every segment of a batch of records: (features, info) as make_dataset gives them for windows="all"."""
     ids, _, frames, num_frames = _parse_frames(serialized, config)
     num_frames = tf.minimum(num_frames, config.max_frames)
@@ -236,7 +239,7 @@ def _all_frames(frames, config):
     return features
 
 
-def check_ratings(context):
+def check_ratings(context: dict[str, Tensor]) -> None:
     """Asserts, in the graph, that the rating fields of ``context`` (as parse_context gives them) are of one length."""
     lengths = context["segment_labels"].row_lengths()
     for name in ("segment_start_times", "segment_end_times", "segment_scores"):
@@ -246,7 +249,7 @@ def check_ratings(context):
         tf.debugging.Assert(tf.reduce_all(same), [f"segment_labels and {name} of a record differ in length"])
 
 
-def class_columns(classes, field, config):
+def class_columns(classes: Tensor, field: str, config: DataConfig) -> Tensor:
     """Ragged class ids (B, None) as int32 of id + 1, because padding is 0; asserts in the graph that they are such."""
     inside = (classes.values >= 0) & (classes.values < config.num_classes)
     tf.debugging.Assert(tf.reduce_all(inside), [f"{field} holds a class outside [0, {config.num_classes})"])

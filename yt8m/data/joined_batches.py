@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 
-def join_batches(labelled, pseudo_labelled, *, ratio):
+def join_batches(labelled: tf.data.Dataset, pseudo_labelled: tf.data.Dataset, *, ratio: float) -> tf.data.Dataset:
     """Batches of both as one batch each, first an example's own, then ``ratio`` times as many of the other.
 
     Both: tf.data.Dataset of (features, targets) as make_dataset gives them, the second one's batches ``ratio`` times as
@@ -21,7 +21,7 @@ def join_batches(labelled, pseudo_labelled, *, ratio):
     return both.map(join, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(1)
 
 
-def attach_unlabelled(labelled, unlabelled, *, ratio, batch_size):
+def attach_unlabelled(labelled: tf.data.Dataset, unlabelled: tf.data.Dataset, *, ratio: int, batch_size: int) -> tf.data.Dataset:
     """Batches (features, targets) of ``labelled`` with "unlabelled" among the features: ``ratio`` segments an example.
 
     unlabelled: tf.data.Dataset of (features, info) in batches of any size, features (N, 2, T, size) and num_frames

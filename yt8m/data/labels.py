@@ -1,5 +1,7 @@
 """The labels of a data set read whole, with the frames left unread."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -7,12 +9,13 @@ from yt8m.config import DataConfig
 from yt8m.data import record_checks, tfrecord
 from yt8m.data.examples import check_ratings, class_columns
 from yt8m.data.pipeline import parallel_map, read_blocks
+from yt8m.data.splits import Source
 from yt8m.ranking.metrics import POSITIVE
 from yt8m.ranking.rated_labels import RatedLabels
 from yt8m.types import InputError, Segment
 
 
-def read_rated_labels(files, config, *, keep=None):
+def read_rated_labels(files: Sequence[str], config: DataConfig, *, keep: Callable[[str], bool] | None = None) -> tuple[list[str], np.ndarray, np.ndarray]:
     """All ratings of ``files``, in file order. keep: predicate on the video id (str), for the videos to read.
 
     Returns (segments, list of str "id:start"; class ids (N,) int64 array; scores (N,) float32 array).
@@ -30,14 +33,14 @@ def read_rated_labels(files, config, *, keep=None):
     return segments, np.concatenate(classes), np.concatenate(scores)
 
 
-def load_rated_labels(source):
+def load_rated_labels(source: Source) -> RatedLabels:
     """The RatedLabels of all ratings of ``source``, a Source of frame-level records."""
     features = tfrecord.probe(source.files).features
     config = DataConfig(feature_names=tuple(features), feature_sizes=tuple(features.values()))
     return RatedLabels(*read_rated_labels(list(source.files), config, keep=source.keep))
 
 
-def repeat_factors(source, config, *, threshold):
+def repeat_factors(source: Source, config: DataConfig, *, threshold: float) -> np.ndarray:
     """(C,) float32, how often a segment of each class is to be seen in an epoch: max(1, sqrt(threshold / f)).
 
     Repeat factor sampling (Gupta et al. 2019, LVIS, section 5.1), see yt8m.data.balance.
@@ -50,7 +53,7 @@ def repeat_factors(source, config, *, threshold):
     return np.sqrt(np.maximum(1, threshold / np.where(share > 0, share, threshold))).astype(np.float32)
 
 
-def read_video_labels(files, config):
+def read_video_labels(files: Sequence[str], config: DataConfig) -> tuple[list[str], list[np.ndarray]]:
     """The labels of every video of ``files``, in file order: (ids, list of str; labels, list of int64 arrays).
 
     Raises InputError naming file, record and field of what cannot be read.
@@ -62,7 +65,7 @@ def read_video_labels(files, config):
     return videos, labels
 
 
-def count_records(files, config):
+def count_records(files: Sequence[str], config: DataConfig) -> int:
     """Number of records in ``files``; bad ones raise InputError, or are left out with config.skip_corrupt."""
     with record_checks.explain_errors(files, config):
         blocks = read_blocks(files, config, windows=None)

@@ -1,14 +1,17 @@
 """From files to batches: ``make_dataset``."""
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from yt8m.config import AugmentConfig
+from yt8m.config import AugmentConfig, DataConfig
 from yt8m.data import examples, record_checks, tfrecord
 from yt8m.data.augment import augment_batch, check_augment, margin_of, mix_batch, original_and_augmented, with_place
 from yt8m.data.balance import repeat_segments
+from yt8m.data.splits import Source
 from yt8m.runtime.memory import reuse_freed_memory
 from yt8m.types import SEGMENT_SECONDS, InputError
 
@@ -23,23 +26,23 @@ _UNRATED_WEIGHTS = {"masked": 0.0, "negative": 1.0, "video_negative": 0.5}
 
 
 def make_dataset(
-    files,
-    config,
+    files: Sequence[str],
+    config: DataConfig,
     *,
-    windows,
-    batch_size,
-    training=False,
-    seed=0,
-    epoch=0,
-    views=(0,),
-    augment=None,
-    factors=None,
-    keep=None,
-    drop_remainder=False,
-    with_info=False,
-    cache=None,
-    share=(0, 1),
-):
+    windows: str,
+    batch_size: int,
+    training: bool = False,
+    seed: int = 0,
+    epoch: int = 0,
+    views: Sequence[Any] = (0,),
+    augment: AugmentConfig | None = None,
+    factors: np.ndarray | None = None,
+    keep: Callable[[str], bool] | None = None,
+    drop_remainder: bool = False,
+    with_info: bool = False,
+    cache: Any = None,
+    share: tuple[int, int] = (0, 1),
+) -> tf.data.Dataset:
     """One pass over the records of ``files`` as a tf.data.Dataset of batches of B examples.
 
     files: list of str, as list_files gives. config: DataConfig. windows:
@@ -86,8 +89,8 @@ def make_dataset(
     if cache is None:
         blocks = read_blocks(files, config, windows=windows, interleaved=training, keep=keep)
     if windows == "all":
-        parse = functools.partial(examples.parse_all, config=config, views=views)
-        return parallel_map(blocks, parse).rebatch(batch_size, drop_remainder=drop_remainder).prefetch(2)
+        parse_all = functools.partial(examples.parse_all, config=config, views=views)
+        return parallel_map(blocks, parse_all).rebatch(batch_size, drop_remainder=drop_remainder).prefetch(2)
     if windows == "video":
         videos = _batch_videos(blocks, config, batch_size, drop_remainder=drop_remainder, seed=shuffle_seed)
         parse = functools.partial(examples.parse_videos, config=config, seed=frame_seed, with_info=with_info)
@@ -102,7 +105,7 @@ def make_dataset(
             wanted = {"with_video_classes": config.unrated == "video_negative", "with_info": with_info}
             finish = functools.partial(cache.read_segments, **wanted)
         if factors is not None:
-            segments = repeat_segments(segments, factors, seed=shuffle_seed, cache=cache)
+            segments = repeat_segments(segments, factors, seed=shuffle_seed or 0, cache=cache)
         if training:
             segments = _shuffle_segments(segments, config, seed=shuffle_seed)
         segments = segments.rebatch(batch_size, drop_remainder=drop_remainder)
@@ -126,7 +129,7 @@ def _take_share(*element, share):
     return tf.nest.map_structure(take, element)
 
 
-def parallel_map(dataset, function):
+def parallel_map(dataset: tf.data.Dataset, function: Callable) -> tf.data.Dataset:
     """dataset.map on all cores, in order."""
     return dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
@@ -213,7 +216,7 @@ def _random_state(seed, epoch, num_files):
     return state.permutation(num_files), shuffle_seed, frame_seed, int(state.integers(1, 2**31))
 
 
-def read_blocks(files, config, *, windows, interleaved=False, keep=None):
+def read_blocks(files: Sequence[str], config: DataConfig, *, windows: str | None, interleaved: bool = False, keep: Callable[[str], bool] | None = None) -> tf.data.Dataset:
     """tf.data.Dataset of the serialized records of ``files``, in blocks of at most 32, none empty.
 
     config: DataConfig; windows, keep: as in make_dataset, windows=None where it is only ids that are read.
@@ -233,7 +236,7 @@ def read_blocks(files, config, *, windows, interleaved=False, keep=None):
     return kept.filter(lambda block: tf.size(block) > 0)
 
 
-def open_files(num_files, config, *, interleaved):
+def open_files(num_files: int, config: DataConfig, *, interleaved: bool) -> int:
     """Number of files that are read in turn."""
     return min(num_files, _OPEN_FILES) if interleaved and not config.skip_corrupt else 1
 
@@ -252,7 +255,7 @@ def _text(ids):
     return [video_id.decode(errors="replace") for video_id in ids]
 
 
-def estimate_examples(source, config, *, windows):
+def estimate_examples(source: Source, config: DataConfig, *, windows: str) -> int | None:
     """About how many examples a pass over ``source`` (a yt8m.data.splits.Source) has, from its first file's size.
 
     None where there is a single file: then only reading it all would tell.

@@ -10,10 +10,12 @@ import shutil
 import struct
 import tempfile
 import warnings
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
+from yt8m.config import DataConfig
 from yt8m.data.tfrecord import ID_KEYS, READ_BYTES, is_gzip, record_dataset
 from yt8m.runtime.progress import Progress
 from yt8m.types import DataWarning, InputError
@@ -34,7 +36,7 @@ _FROM_READING = (
 
 
 @contextlib.contextmanager
-def explain_errors(files, config, *, windows=None):
+def explain_errors(files: Sequence[str], config: DataConfig | None, *, windows: str | None = None) -> Iterator[None]:
     """Context manager for code that consumes a dataset made of ``files``: an error of the reader becomes an InputError
     that names file, record and field. Errors that the files do not explain pass unchanged. Arguments as in diagnose.
     """
@@ -47,7 +49,7 @@ def explain_errors(files, config, *, windows=None):
         raise
 
 
-def diagnose(files, config, *, windows=None):
+def diagnose(files: Sequence[str], config: DataConfig | None, *, windows: str | None = None) -> None:
     """Reads ``files`` record by record and raises an InputError about the first bad one; returns None if all are good.
 
     config: DataConfig, None to look at framing and ids only. windows: as in make_dataset, so that only fields that it
@@ -61,7 +63,7 @@ def diagnose(files, config, *, windows=None):
             progress.update()
 
 
-def good_dataset(files, config, *, windows=None):
+def good_dataset(files: Sequence[str], config: DataConfig | None, *, windows: str | None = None) -> tf.data.Dataset:
     """tf.data.Dataset of the serialized good records of ``files``; arguments as in diagnose.
 
     At the end one line on standard error says how many were skipped, and what is wrong with the first.
@@ -72,7 +74,7 @@ def good_dataset(files, config, *, windows=None):
     )
 
 
-def good_records(files, config, *, windows=None):
+def good_records(files: Sequence[str], config: DataConfig | None, *, windows: str | None = None) -> Iterator[tuple[int, bytes | None]]:
     """Generator of (position in ``files``, serialized) of the good records; otherwise as good_dataset."""
     skipped, first = 0, None
     try:
@@ -89,7 +91,7 @@ def good_records(files, config, *, windows=None):
             warnings.warn(text, DataWarning, stacklevel=2)
 
 
-def scan_records(file, config, *, windows=None):
+def scan_records(file: str, config: DataConfig | None, *, windows: str | None = None) -> Iterator[tuple[int, bytes | None, str | None]]:
     """Generator of (index, serialized or None, problem or None) for every record of ``file``; arguments as in diagnose.
 
     Goes on behind a record whose checksum is wrong if the length that its header gives can be trusted.
@@ -143,7 +145,7 @@ def _masked_crc32c(data):
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def check_record(serialized, config, *, windows=None):
+def check_record(serialized: bytes, config: DataConfig | None, *, windows: str | None = None) -> str | None:
     """Problem of one serialized record, as half a sentence that names the field; None if it is good.
 
     Arguments as in diagnose.

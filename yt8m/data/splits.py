@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -17,7 +17,7 @@ _MANY_FILES = 20
 """From so many on, a search for a video shows its progress."""
 
 
-def split_files(files, *, holdout_files, seed=0):
+def split_files(files: Sequence[str], *, holdout_files: int, seed: int = 0) -> tuple[list[str], list[str]]:
     """Splits by file: (train files, holdout files), each sorted; the same for the same files in any order.
 
     Raises InputError unless 0 <= holdout_files < len(files).
@@ -50,15 +50,15 @@ class IdSplit:
         if not 0 < self.fraction < 1:
             raise InputError(f"holdout_fraction is {self.fraction}; it must lie between 0 and 1")
 
-    def in_holdout(self, video_id):
+    def in_holdout(self, video_id: str) -> bool:
         digest = hashlib.blake2b(video_id.encode(), digest_size=8, salt=self.seed.to_bytes(8, "little", signed=True))
         return int.from_bytes(digest.digest(), "little") < self.fraction * 2**64
 
-    def in_train(self, video_id):
+    def in_train(self, video_id: str) -> bool:
         return not self.in_holdout(video_id)
 
 
-def check_disjoint(train_files, holdout_files, *, skip_corrupt=False):
+def check_disjoint(train_files: Sequence[str], holdout_files: Sequence[str], *, skip_corrupt: bool = False) -> None:
     """Raises InputError naming the first video id that stands on both sides, and a file on each.
 
     Corrupt records raise InputError too, unless ``skip_corrupt``.
@@ -76,7 +76,7 @@ def check_disjoint(train_files, holdout_files, *, skip_corrupt=False):
             progress.update()
 
 
-def video_ids(file, skip_corrupt):
+def video_ids(file: str, skip_corrupt: bool) -> Iterator[str]:
     """Generator of the ids of the records of one ``file``; a corrupt one is an InputError unless ``skip_corrupt``."""
     records = good_dataset([file], None) if skip_corrupt else record_dataset(file)
     with explain_errors([file], None):
@@ -92,7 +92,7 @@ class Source:
     keep: Callable[[str], bool] | None = None
 
 
-def open_source(pattern):
+def open_source(pattern: str) -> Source | None:
     """The Source of all videos of the files that ``pattern`` names, None where it is empty."""
     return Source(tuple(list_files(pattern))) if pattern else None
 
@@ -108,7 +108,7 @@ def sources_of(run: RunConfig) -> tuple[Source, Source | None]:
     )
 
 
-def split_sources(*, train_data_pattern, eval_data_pattern="", holdout_files=0, holdout_fraction=0.0, seed=0):
+def split_sources(*, train_data_pattern: str, eval_data_pattern: str = "", holdout_files: int = 0, holdout_fraction: float = 0.0, seed: int = 0) -> tuple[Source, Source | None]:
     """(train Source, holdout Source or None) by whichever of the ways to hold out is asked for.
 
     eval_data_pattern: files of their own; holdout_files: as many files of the pattern; holdout_fraction: as many of its
@@ -132,7 +132,7 @@ def split_sources(*, train_data_pattern, eval_data_pattern="", holdout_files=0, 
     return Source(tuple(train)), Source(tuple(holdout)) if holdout else None
 
 
-def find_video(source, video_id=None, *, skip_corrupt=False):
+def find_video(source: Source, video_id: str | None = None, *, skip_corrupt: bool = False) -> tuple[str, Source]:
     """(video id, Source of the one file that holds it); reads ids up to the first that is ``video_id``.
 
     source: a Source. video_id: None where it holds a single video, which is meant then. skip_corrupt: as in DataConfig.

@@ -11,13 +11,15 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from yt8m.runtime.files import atomic_path
-from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, SEGMENT_SECONDS, InputError
+from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, SEGMENT_SECONDS, InputError, StrPath, Tensor
 
 ID_KEYS = ("id", "video_id")
 BLOCK = 32
@@ -27,7 +29,7 @@ READ_BYTES = 4 << 20
 """Read buffer of a file; more than 8 MB makes reading slower."""
 
 
-def dequantize(values):
+def dequantize(values: np.ndarray) -> np.ndarray:
     """uint8 array -> float32 array of the same shape in [-1.99, 2.01]: q * 4 / 255 + 4 / 512 - 2.
 
     Source: ``utils.Dequantize`` of the YouTube-8M starter program.
@@ -35,7 +37,7 @@ def dequantize(values):
     return np.asarray(values, np.float32) * QUANTIZED_SCALE + QUANTIZED_OFFSET
 
 
-def quantize(values):
+def quantize(values: np.ndarray) -> np.ndarray:
     """Float array -> the uint8 array of the same shape whose ``dequantize`` is nearest."""
     return np.clip(np.rint((np.asarray(values) - QUANTIZED_OFFSET) / QUANTIZED_SCALE), 0, 255).astype(np.uint8)
 
@@ -53,7 +55,7 @@ class FrameRecord:
     labels: tuple | None = None
     segments: tuple | None = None
 
-    def serialize(self, *, id_key="id"):
+    def serialize(self, *, id_key: str = "id") -> bytes:
         """Bytes of the SequenceExample."""
         example = tf.train.SequenceExample()
         context = example.context.feature
@@ -81,7 +83,7 @@ class VideoRecord:
     features: dict
     labels: tuple | None = None
 
-    def serialize(self, *, id_key="id"):
+    def serialize(self, *, id_key: str = "id") -> bytes:
         """Bytes of the Example."""
         example = tf.train.Example()
         feature = example.features.feature
@@ -93,7 +95,7 @@ class VideoRecord:
         return example.SerializeToString()
 
 
-def write_records(path, records, *, id_key="id"):
+def write_records(path: StrPath, records: Iterable[Any], *, id_key: str = "id") -> int:
     """Writes FrameRecords or VideoRecords to ``path`` atomically, gzipped where it ends in .gz; returns how many."""
     count = 0
     with atomic_path(path) as temporary:
@@ -104,7 +106,7 @@ def write_records(path, records, *, id_key="id"):
     return count
 
 
-def list_files(pattern):
+def list_files(pattern: str | Sequence[str]) -> list[str]:
     """The files that ``pattern`` names: sorted list of str without repetitions.
 
     pattern: paths or globs, separated by commas, or a list of such; local or whatever tf.io.gfile opens (gs://).
@@ -117,7 +119,7 @@ def list_files(pattern):
     return files
 
 
-def match_files(pattern):
+def match_files(pattern: str | Sequence[str]) -> list[str]:
     """The files that ``pattern`` matches, as list_files, without a look at them."""
     parts = [pattern] if isinstance(pattern, str) else list(pattern)
     parts = [part.strip() for item in parts for part in item.split(",") if part.strip()]
@@ -135,7 +137,7 @@ def match_files(pattern):
     return sorted(files)
 
 
-def check_file(file):
+def check_file(file: str) -> int:
     """Bytes of ``file``; raises InputError where it is empty, a directory or unreadable."""
     try:
         status = tf.io.gfile.stat(file)
@@ -148,18 +150,18 @@ def check_file(file):
     return status.length
 
 
-def is_gzip(path):
+def is_gzip(path: StrPath) -> bool:
     """Whether the file at ``path`` (str or path) is gzipped, by its suffix."""
     return str(path).endswith(".gz")
 
 
-def record_dataset(file):
+def record_dataset(file: Tensor) -> tf.data.Dataset:
     """tf.data.Dataset of the serialized records of one ``file``, a scalar string tensor or a str."""
     compression = tf.where(tf.strings.regex_full_match(file, r".*\.gz"), "GZIP", "")
     return tf.data.TFRecordDataset(file, compression_type=compression, buffer_size=READ_BYTES)
 
 
-def interleave_blocks(files, read_blocks, *, cycle_length):
+def interleave_blocks(files: tf.data.Dataset, read_blocks: Callable, *, cycle_length: int) -> tf.data.Dataset:
     """The blocks of several files, in turn: a tf.data.Dataset of what ``read_blocks`` gives, in an order of its own.
 
     files: Dataset of what names a file; read_blocks: function of one of its elements that gives a Dataset of blocks.
@@ -185,7 +187,7 @@ class Probe:
     has_segment_labels: bool
 
 
-def probe(files, *, num_records=16):
+def probe(files: Sequence[str], *, num_records: int = 16) -> Probe:
     """Looks at the first ``num_records`` records of the first of ``files``: a Probe of what any of them holds.
 
     Looks past bad records, because it is the reader that reports or skips them. Raises InputError naming the file
@@ -204,7 +206,7 @@ def probe(files, *, num_records=16):
     return found
 
 
-def describe(records):
+def describe(records: Sequence[bytes]) -> Probe | None:
     """The Probe of serialized ``records``, None where none of them is a SequenceExample or Example."""
     examples = []
     for serialized in records:
@@ -231,7 +233,7 @@ def describe(records):
     )
 
 
-def parse_frames(serialized, *, features, lists=(), float_lists=()):
+def parse_frames(serialized: Tensor, *, features: Iterable[str], lists: Iterable[str] = (), float_lists: Iterable[str] = ()) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
     """Parses a batch of SequenceExamples in the graph; frames stay strings, so that unwanted ones are never decoded.
 
     serialized: (B,) string. features: names of feature lists. lists, float_lists: context fields of int64 and float32.
@@ -246,7 +248,7 @@ def parse_frames(serialized, *, features, lists=(), float_lists=()):
     return _take_ids(context), context, frames, lengths
 
 
-def parse_videos(serialized, *, features, lists=()):
+def parse_videos(serialized: Tensor, *, features: Mapping[str, int], lists: Iterable[str] = ()) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
     """Parses a batch of Examples. features: dict of name to size.
 
     Returns (ids (B,) string, dict of context field to RaggedTensor (B, None), dict of feature to (B, size) float32).
@@ -257,7 +259,7 @@ def parse_videos(serialized, *, features, lists=()):
     return _take_ids(context), context, {name: context.pop(name) for name in features}
 
 
-def parse_context(serialized, *, lists=(), float_lists=()):
+def parse_context(serialized: Tensor, *, lists: Iterable[str] = (), float_lists: Iterable[str] = ()) -> tuple[Tensor, dict[str, Tensor]]:
     """Ids (B,) and dict of context field to RaggedTensor (B, None), of records of either level; frames are skipped."""
     ids, context, _, _ = parse_frames(serialized, features=(), lists=lists, float_lists=float_lists)
     return ids, context
@@ -278,6 +280,6 @@ def _take_ids(context):
     return ids
 
 
-def file_size(file):
+def file_size(file: str) -> int:
     """Bytes of a file, wherever tf.io.gfile finds it."""
     return tf.io.gfile.stat(file).length

@@ -14,11 +14,12 @@ Border policies say what stands for those outside [0, n):
 - mask: nothing, the view is shorter; where it would be empty, as clamp.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from yt8m.types import SEGMENT_SECONDS, InputError
+from yt8m.types import SEGMENT_SECONDS, InputError, Tensor
 
 
 class View(NamedTuple):
@@ -32,12 +33,12 @@ class View(NamedTuple):
 NAMED_VIEWS = {"dilute": View(stride=2), "enlarge": View(offset=-2, extra=4)}
 
 
-def margin_view(frames):
+def margin_view(frames: int) -> View:
     """The View of a segment with ``frames`` more on either side."""
     return View(offset=-frames, extra=2 * frames)
 
 
-def as_view(view):
+def as_view(view: Any) -> View:
     """The View that an int (a shift, in frames) or a name of NAMED_VIEWS means; a View is returned as it is."""
     if isinstance(view, View):
         return view
@@ -48,12 +49,12 @@ def as_view(view):
     return View(offset=int(view))
 
 
-def view_length(views):
+def view_length(views: Sequence[Any]) -> int:
     """The most frames that any of ``views`` has."""
     return SEGMENT_SECONDS + max(as_view(view).extra for view in views)
 
 
-def window_frames(starts, num_frames, *, views=(0,), border="clamp"):
+def window_frames(starts: Tensor, num_frames: Tensor, *, views: Sequence[Any] = (0,), border: str = "clamp") -> tuple[Tensor, Tensor]:
     """Frames of segments under each of S ``views``.
 
     starts, num_frames: (W,) int32, in frames, starts < num_frames.
@@ -67,7 +68,7 @@ def window_frames(starts, num_frames, *, views=(0,), border="clamp"):
     )  # fmt: skip
 
 
-def view_frames(starts, lengths, num_frames, *, offset, stride, extra, length, border):
+def view_frames(starts: Tensor, lengths: Tensor, num_frames: Tensor, *, offset: Tensor, stride: Tensor, extra: Tensor, length: int, border: str) -> tuple[Tensor, Tensor]:
     """Frames of window_frames, with the segments' L ``lengths`` (W,), and views as tensors that broadcast against (W, S).
 
     length: T.
@@ -94,7 +95,7 @@ def view_frames(starts, lengths, num_frames, *, offset, stride, extra, length, b
     return tf.clip_by_value(wanted, 0, last), counts
 
 
-def all_windows(num_frames):
+def all_windows(num_frames: Tensor) -> tuple[Tensor, Tensor]:
     """Every window with a start in 0, 5, 10, ... < n of a batch of videos of ``num_frames`` (B,) int32.
 
     Returns (rows (W,) int32, starts (W,) int32): the video and the start of each window, video by video.

@@ -13,6 +13,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from yt8m.ranking.segment_lists import SegmentList, gather
 from yt8m.ranking.submission import Submission, SubmissionWriter
 from yt8m.runtime import cluster, parallel
 from yt8m.runtime.progress import Progress
-from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError
+from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError, StrPath
 
 METHODS = ("reciprocal_rank", "borda", "mean", "geometric_mean")
 SCORE_METHODS = ("mean", "geometric_mean")
@@ -71,7 +72,7 @@ class FusionReport:
     rows_written: int
     notes: tuple
 
-    def summary(self):
+    def summary(self) -> dict[str, Any]:
         """JSON-able dict of the numbers."""
         return {"num_classes": self.num_classes, "rows_read": self.rows_read, "rows_written": self.rows_written}
 
@@ -130,29 +131,29 @@ def fuse(
     return FusionReport(len(class_ids), rows_read, rows_written, tuple(_notes(submissions, class_ids, repeats)))
 
 
-def fuse_lists(lists, *, fusion):
+def fuse_lists(lists: Sequence[SegmentList | None], *, fusion: Fusion) -> tuple[SegmentList, np.ndarray]:
     """The SegmentList, with the sums as scores, of one class.
 
     lists: SegmentList or None per file, with scores where the method needs them; fusion: a Fusion with a weight each.
     Returns (fused, repeats), the latter (F,) int64, how many segments of each list stood in it before; they are left
     out, and the ranks behind them close up. Raises InputError where a segment is malformed.
     """
-    lists = [SegmentList.from_text(b"", scores=np.zeros(0)) if part is None else part for part in lists]
-    everything = SegmentList.concatenate(lists)
+    present = [SegmentList.from_text(b"", scores=np.zeros(0)) if part is None else part for part in lists]
+    everything = SegmentList.concatenate(present)
     if not len(everything):
-        return everything, np.zeros(len(lists), np.int64)
-    counts = np.array([len(part) for part in lists])
+        return everything, np.zeros(len(present), np.int64)
+    counts = np.array([len(part) for part in present])
     order, first = everything.group()
-    files = gather(np.repeat(np.arange(len(lists), dtype=np.min_scalar_type(len(lists))), counts), order)
+    files = gather(np.repeat(np.arange(len(present), dtype=np.min_scalar_type(len(present))), counts), order)
     repeated = ~first[1:] & (files[1:] == files[:-1])
     if repeated.any():
-        repeats = np.bincount(files[1:][repeated], minlength=len(lists))
+        repeats = np.bincount(files[1:][repeated], minlength=len(present))
         kept = np.ones(len(order), bool)
         kept[order[1:][repeated]] = False
         bounds = np.cumsum(counts)[:-1]
-        lists = [part.take(rows) for part, rows in zip(lists, np.split(kept, bounds))]
-        return fuse_lists(lists, fusion=fusion)[0], repeats
-    shares = np.concatenate(list(_shares(lists, fusion)))
+        present = [part.take(rows) for part, rows in zip(present, np.split(kept, bounds))]
+        return fuse_lists(present, fusion=fusion)[0], repeats
+    shares = np.concatenate(list(_shares(present, fusion)))
     # bincount adds in row order, which within a group is file order: the sums are those of a plain loop.
     sums = np.bincount(np.cumsum(first) - 1, weights=gather(shares, order))
     distinct = everything.take(gather(order, np.flatnonzero(first)))
@@ -160,10 +161,10 @@ def fuse_lists(lists, *, fusion):
     best = distinct.best(sums, fusion.top_n)
     fused = distinct.take(best)
     fused.scores = _scores(sums[best], fusion)
-    return fused, np.zeros(len(lists), np.int64)
+    return fused, np.zeros(len(present), np.int64)
 
 
-def rank_overlap(paths, *, depth=1000, class_range=None):
+def rank_overlap(paths: Sequence[StrPath], *, depth: int = 1000, class_range: tuple[int, int] | None = None) -> np.ndarray:
     """(F, F) float64: the share of two files' best ``depth`` segments that both list, averaged over shared classes.
 
     Where lists are shorter than ``depth``, the share is of the shorter one. nan where two files share no class.
@@ -173,9 +174,10 @@ def rank_overlap(paths, *, depth=1000, class_range=None):
     with contextlib.ExitStack() as stack:
         submissions = [stack.enter_context(Submission(path)) for path in paths]
         for class_id in _class_ids(submissions, class_range):
-            lists = [submission.read(class_id, depth=depth) if class_id in submission else None
-                     for submission in submissions]
-            lists = [SegmentList.from_text(b"") if part is None else part for part in lists]
+            lists = [
+                submission.read(class_id, depth=depth) if class_id in submission else SegmentList.from_text(b"")
+                for submission in submissions
+            ]
             counts = np.array([len(part) for part in lists])
             if not counts.any():
                 continue
@@ -188,7 +190,7 @@ def rank_overlap(paths, *, depth=1000, class_range=None):
     return np.divide(totals, shared, out=np.full_like(totals, np.nan), where=shared > 0)
 
 
-def parse_class_range(text):
+def parse_class_range(text: str | None) -> tuple[int, int] | None:
     """(first, end) from "0:250"; None from "" or None. Raises InputError."""
     if not text:
         return None

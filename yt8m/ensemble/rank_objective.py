@@ -9,14 +9,17 @@ rank before it.
 import dataclasses
 import functools
 import tempfile
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from yt8m.ranking.ranks import UNLISTED, average_precisions, find_ranks, mean_precision, read_distinct
+from yt8m.ranking.rated_labels import RatedLabels
 from yt8m.ranking.segment_lists import SegmentList, gather
 from yt8m.ranking.submission import Submission
 from yt8m.runtime.parallel import map_in_order
-from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError
+from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError, StrPath
 
 _BLOCK = 1 << 15
 _TINY = 1e-30
@@ -39,7 +42,7 @@ class CutClass:
     rows: np.ndarray
     own: np.ndarray
 
-    def are_cut(self, columns, scores, *, weights, w0, top_n):
+    def are_cut(self, columns: np.ndarray, scores: np.ndarray, *, weights: np.ndarray, w0: float, top_n: int) -> np.ndarray:
         """(n,) bool, whether ``top_n`` segments or more rank before those at ``columns``, which score ``scores``."""
         # Nothing scores more than if all files ranked it as the best of them does.
         reaches = np.searchsorted(self.best, _worst_rank(scores, weights, w0), side="right")
@@ -71,7 +74,7 @@ class RankObjective:
     single_maps, list of each file's own MAP@K.
     """
 
-    def __init__(self, ranks, class_ids, positive, videos, *, cut_classes=(), top_n=MAX_SEGMENTS_PER_CLASS):
+    def __init__(self, ranks: np.ndarray, class_ids: np.ndarray, positive: np.ndarray, videos: np.ndarray, *, cut_classes: Sequence[CutClass] = (), top_n: int = MAX_SEGMENTS_PER_CLASS):
         self.ranks = ranks
         self.class_ids = class_ids
         self.positive = positive
@@ -83,8 +86,8 @@ class RankObjective:
 
     @classmethod
     def from_submissions(
-        cls, paths, labels, *, top_n=MAX_SEGMENTS_PER_CLASS, class_range=None, workers=1, progress=None
-    ):
+        cls, paths: Sequence[StrPath], labels: RatedLabels, *, top_n: int = MAX_SEGMENTS_PER_CLASS, class_range: tuple[int, int] | None = None, workers: int = 1, progress: Any = None
+    ) -> "RankObjective":
         """Reads the ranks of all rated pairs in submission files.
 
         labels: RatedLabels; class_range: (first, end) of class ids; workers: processes; progress: a Progress. Ranks of
@@ -129,10 +132,10 @@ class RankObjective:
         )
 
     @property
-    def num_files(self):
+    def num_files(self) -> int:
         return len(self.ranks)
 
-    def __call__(self, weights, w0=1.0):
+    def __call__(self, weights: Any, w0: float = 1.0) -> float:
         """MAP@K as a float. weights: (F,), at least 0 and not all 0; w0: over 0."""
         scores = reciprocal_rank_sums(self.ranks, weights=weights, w0=w0)
         keys = np.where(scores > 0, -scores, np.inf)
@@ -145,7 +148,7 @@ class RankObjective:
         precisions = average_precisions(keys, self.positive, self._groups)
         return mean_precision(precisions[~np.isnan(precisions)])
 
-    def restrict(self, kept):
+    def restrict(self, kept: np.ndarray) -> "RankObjective":
         """The objective of the rated pairs where ``kept`` (P,) bool alone, and of the classes with positives in it."""
         kept = kept & np.isin(self.class_ids, self.class_ids[kept & self.positive])
         if not kept.any():
@@ -170,7 +173,7 @@ class RankObjective:
         return np.count_nonzero(weights) * (_worst_rank(scores, weights, w0) + 1) >= self.top_n
 
 
-def reciprocal_rank_sums(ranks, *, weights, w0):
+def reciprocal_rank_sums(ranks: np.ndarray, *, weights: np.ndarray, w0: float) -> np.ndarray:
     """(P,) float64 sums over files of weight * w0 / (rank + w0), added in file order. ranks: (F, P) floats from 0."""
     sums = np.zeros(ranks.shape[1])
     for row, weight in zip(ranks, weights):

@@ -4,15 +4,16 @@ import dataclasses
 import json
 import math
 import time
+from typing import Any
 
-from yt8m.ensemble.weight_search import Step, cross_validate, search_weights
+from yt8m.ensemble.weight_search import SearchSettings, Step, cross_validate, search_weights
 from yt8m.runtime.files import check_writable, write_text
-from yt8m.types import InputError
+from yt8m.types import InputError, StrPath
 
 _SECONDS_BETWEEN_SAVES = 5
 
 
-def read_weights(path, *, num_files):
+def read_weights(path: StrPath, *, num_files: int) -> tuple[tuple[float, ...], float]:
     """(weights, tuple of ``num_files`` floats; w0) of a weights file. Raises InputError where it has no such."""
     content = _read(path)
     try:
@@ -24,7 +25,7 @@ def read_weights(path, *, num_files):
     return weights, w0
 
 
-def search_into_file(objective, path, *, described, settings, num_folds=0, progress=None):
+def search_into_file(objective: Any, path: StrPath, *, described: dict[str, Any], settings: SearchSettings, num_folds: int = 0, progress: Any = None) -> dict[str, Any]:
     """Searches weights and writes them to ``path``, now and then while it searches; returns the dict that it holds.
 
     objective: RankObjective. described: JSON-able dict of what it was made from, with "submissions", names of its

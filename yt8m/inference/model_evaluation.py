@@ -1,32 +1,37 @@
 """Scores of a model on held-out records."""
 
 import itertools
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from yt8m.config import DataConfig
 from yt8m.data.pipeline import estimate_examples, make_dataset
 from yt8m.data.record_checks import explain_errors
+from yt8m.data.splits import Source
 from yt8m.inference.scorer import Scorer
+from yt8m.models.base import VideoModel
 from yt8m.models.targets import rated_pairs
 from yt8m.ranking.evaluation import RatedLabels, evaluate_scores
 from yt8m.ranking.metrics import VideoMetrics
+from yt8m.runtime.devices import Placement
 from yt8m.runtime.progress import Progress
-from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError, Segment
+from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError, Segment, Tensor
 
 
 def evaluate_model(
-    scorer,
-    source,
-    config,
+    scorer: Scorer,
+    source: Source,
+    config: DataConfig,
     *,
-    segment_labels,
-    top_k=20,
-    top_n=MAX_SEGMENTS_PER_CLASS,
-    cache=None,
-    show_progress=False,
-):
+    segment_labels: bool,
+    top_k: int = 20,
+    top_n: int = MAX_SEGMENTS_PER_CLASS,
+    cache: Any = None,
+    show_progress: bool = False,
+) -> dict[str, Any]:
     """Scores of the model of ``scorer`` (a Scorer of all classes) on the videos of ``source`` (a Source of records that ``config``, a DataConfig, describes).
 
     segment_labels: False scores whole videos against their labels, see yt8m.ranking.metrics.VideoMetrics, each by its ``top_k``
@@ -66,7 +71,7 @@ def evaluate_model(
     return tally.result() | {"loss": loss / examples}
 
 
-def evaluate_masked_frames(scorer, source, config, *, segment_labels, batch_size):
+def evaluate_masked_frames(scorer: Any, source: Source, config: DataConfig, *, segment_labels: bool, batch_size: int) -> dict[str, float]:
     """Dict of ``masked_frames_quality`` and ``loss``: how well the model of ``scorer`` predicts hidden frames.
 
     scorer: a MaskedFramesScorer.
@@ -94,11 +99,11 @@ def evaluate_masked_frames(scorer, source, config, *, segment_labels, batch_size
 class MaskedFramesScorer(keras.Model):
     """Loss and quality, [[loss, quality]], of the masked-frame predictions of a Learner's model on a batch."""
 
-    def __init__(self, learner):
+    def __init__(self, learner: Any):
         super().__init__(name="masked_frames_scorer")
         self.learner = learner
 
-    def call(self, inputs):
+    def call(self, inputs: dict[str, Any]) -> Tensor:
         return ops.stack(self.learner.masked_frames_scores(inputs, training=False))[None]
 
 
@@ -109,7 +114,7 @@ class ModelScorer:
     itself.
     """
 
-    def __init__(self, model, *, batch_size, placement):
+    def __init__(self, model: VideoModel, *, batch_size: int, placement: Placement):
         self.model, self.placement = model, placement
         self.copy = None
         if placement.num_processes > 1:
@@ -117,9 +122,9 @@ class ModelScorer:
                 self.copy = type(model).from_config(model.get_config())
                 self.copy.build()
         self.scorer = Scorer(self.copy or model, batch_size=batch_size)
-        self.alone = None
+        self.alone: Any = None
 
-    def __enter__(self):
+    def __enter__(self) -> Scorer:
         self.alone = self.placement.alone()
         self.alone.__enter__()
         if self.copy is not None:
@@ -131,7 +136,7 @@ class ModelScorer:
         return self.alone.__exit__(*exception)
 
 
-def headline(results):
+def headline(results: dict[str, Any]) -> tuple[str, float]:
     """(name, value) of the number that a model is chosen by: MAP@K of segments, GAP of videos."""
     known = ("map_at_k", "masked_frames_quality")
     name = next(name for name in results if name in known or name.startswith("gap_at_"))

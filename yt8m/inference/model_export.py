@@ -12,22 +12,26 @@ real ones of the five, and for a model of whole videos ``video_`` and name (N, V
 """
 
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from yt8m.config import DataConfig
 from yt8m.data.sampling import surrounding_frames
 from yt8m.data.views import all_windows, window_frames
 from yt8m.inference.scorer import check_views
+from yt8m.models.base import VideoModel
 from yt8m.runtime.files import atomic_folder, atomic_path, write_text
-from yt8m.types import SEGMENT_SECONDS, InputError
+from yt8m.types import SEGMENT_SECONDS, InputError, StrPath
 
 FORMATS = ("savedmodel", "onnx", "litert")
 _SUFFIXES = {"onnx": ".onnx", "litert": ".tflite"}
 
 
-def export(model, path, *, form, config, class_ids, class_names=None, top_k=20, views=(0,)):
+def export(model: VideoModel, path: StrPath, *, form: str, config: DataConfig, class_ids: Sequence[int], class_names: dict[int, str] | None = None, top_k: int = 20, views: Sequence[Any] = (0,)) -> None:
     """Writes ``model``, a frame-level VideoModel, to ``path``: a folder for "savedmodel", else a file.
 
     form: one of FORMATS. config: the DataConfig it was trained with. class_ids: the classes to give; class_names: dict of
@@ -65,7 +69,7 @@ def _in_float32(model):
     return copy
 
 
-def default_path(folder, form):
+def default_path(folder: StrPath, form: str) -> str:
     """Default path of ``form`` in ``folder``."""
     return os.path.join(folder, "exported" + _SUFFIXES.get(form, ""))
 

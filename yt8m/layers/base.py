@@ -1,6 +1,7 @@
 """Base of the layers."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 
@@ -9,7 +10,7 @@ class Layer(keras.layers.Layer):
     """A Keras layer whose constructor need not take ``trainable``, which its saved configuration has."""
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "Layer":
         config = dict(config)
         trainable = config.pop("trainable", True)
         layer = super().from_config(config)

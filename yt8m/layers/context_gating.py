@@ -1,9 +1,12 @@
 """Context gating: every unit scaled by a gate that sees all units."""
 
+from typing import Any
+
 import keras
 
 from yt8m.layers.base import Layer
 from yt8m.layers.netvlad import BATCH_NORM_EPSILON
+from yt8m.types import Tensor
 
 
 @keras.saving.register_keras_serializable("yt8m")
@@ -14,12 +17,12 @@ class ContextGating(Layer):
     Call: (B, D) -> (B, D).
     """
 
-    def __init__(self, *, reduction=None, name=None, dtype=None):
+    def __init__(self, *, reduction: int | None = None, name: str | None = None, dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
         self.reduction = reduction
         self.norm = keras.layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, dtype=self.dtype_policy, name="norm")
 
-    def build(self, inputs_shape):
+    def build(self, inputs_shape: tuple) -> None:
         batch, size = inputs_shape
         squeezed = size if self.reduction is None else max(1, size // self.reduction)
         self.squeeze = keras.layers.Dense(squeezed, use_bias=False, dtype=self.dtype_policy, name="squeeze")
@@ -29,11 +32,11 @@ class ContextGating(Layer):
             self.excite = keras.layers.Dense(size, use_bias=False, dtype=self.dtype_policy, name="excite")
             self.excite.build((batch, squeezed))
 
-    def call(self, inputs, *, training=None):
+    def call(self, inputs: Tensor, *, training: bool | None = None) -> Tensor:
         gates = self.norm(self.squeeze(inputs), training=training)
         if self.reduction is not None:
             gates = self.excite(keras.ops.relu(gates))
         return keras.ops.sigmoid(gates) * inputs
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "reduction": self.reduction}

@@ -1,11 +1,13 @@
 """Pooling of encoded frames into one vector a video."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from yt8m.layers.base import Layer
 from yt8m.layers.masking import masked_mean, masked_softmax
-from yt8m.types import InputError
+from yt8m.types import InputError, Tensor
 
 METHODS = ("first", "mean", "attention", "concat")
 
@@ -23,13 +25,13 @@ class FramePooling(Layer):
     Call: frames (B, T, D), frame_mask (B, T) bool -> (B, D), for "concat" (B, T * D).
     """
 
-    def __init__(self, method, *, name=None, dtype=None):
+    def __init__(self, method: str, *, name: str | None = None, dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
         if method not in METHODS:
             raise InputError(f"pooling is {method!r}; valid: {', '.join(METHODS)}")
         self.method = method
 
-    def build(self, frames_shape):
+    def build(self, frames_shape: tuple) -> None:
         if self.method == "concat" and frames_shape[1] is None:
             raise InputError('pooling "concat" needs a fixed number of frames')
         if self.method == "attention":
@@ -39,7 +41,7 @@ class FramePooling(Layer):
             self.project.build(frames_shape)
             self.score.build(frames_shape)
 
-    def call(self, frames, *, frame_mask):
+    def call(self, frames: Tensor, *, frame_mask: Tensor) -> Tensor:
         if self.method == "first":
             return frames[:, 0]
         if self.method == "mean":
@@ -50,5 +52,5 @@ class FramePooling(Layer):
         kept = ops.where(frame_mask[..., None], frames, ops.zeros_like(frames))
         return ops.reshape(kept, (-1, frames.shape[1] * frames.shape[2]))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "method": self.method}

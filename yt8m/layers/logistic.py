@@ -1,10 +1,14 @@
 """Logistic classification head."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from yt8m.layers.base import Layer
+from yt8m.types import Tensor
 
 PRIOR_LOGIT = -4.6
 """Bias that heads start from, a prior probability of 0.01: labels are rare, and from a bias of 0 learning that alone
@@ -19,7 +23,7 @@ class Logistic(Layer):
     Call: (B, D) -> probabilities (B, C), float32; ``logits`` gives them before the sigmoid.
     """
 
-    def __init__(self, num_classes, *, name=None, dtype=None):
+    def __init__(self, num_classes: int, *, name: str | None = None, dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
         self.num_classes = num_classes
         self.dense = keras.layers.Dense(
@@ -29,19 +33,19 @@ class Logistic(Layer):
             name="dense",
         )
 
-    def build(self, inputs_shape):
+    def build(self, inputs_shape: tuple) -> None:
         self.dense.build(inputs_shape)
 
-    def take_classes(self, other, class_ids):
+    def take_classes(self, other: "Logistic", class_ids: Sequence[int]) -> None:
         """Takes the weights of ``class_ids`` from ``other``, a built layer of more classes."""
         for variable, given in zip(self.variables, other.variables, strict=True):
             variable.assign(ops.take(given, np.asarray(class_ids, np.int32), axis=-1))
 
-    def logits(self, inputs):
+    def logits(self, inputs: Tensor) -> Tensor:
         return ops.cast(self.dense(inputs), "float32")
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return ops.sigmoid(self.logits(inputs))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_classes": self.num_classes}

@@ -1,12 +1,14 @@
 """Frames hidden from an encoder, and how well it knows what they were: masked frame modelling."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 from keras import ops
 
 from yt8m.layers.base import Layer
-from yt8m.types import InputError
+from yt8m.types import InputError, Tensor
 
 METHODS = ("nce", "mse")
 _SHOWN_AS_MASK, _SHOWN_AS_OTHER = 0.8, 0.1
@@ -29,7 +31,7 @@ class MaskedFrames(Layer):
     ``hide`` goes before the encoder and ``call`` behind it.
     """
 
-    def __init__(self, method, *, feature_sizes, fraction=0.15, temperature=0.07, name="masked_frames", dtype=None):
+    def __init__(self, method: str, *, feature_sizes: Mapping[str, int], fraction: float = 0.15, temperature: float = 0.07, name: str = "masked_frames", dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
         if method not in METHODS:
             raise InputError(f"masked_frames is {method!r}; valid: {', '.join(METHODS)}")
@@ -39,7 +41,7 @@ class MaskedFrames(Layer):
         self.temperature = temperature
         self.seed_generator = keras.random.SeedGenerator()
 
-    def build(self, encoded_shape):
+    def build(self, encoded_shape: tuple) -> None:
         self.mask_vectors = {
             name: self.add_weight(name=f"mask_{name}", shape=(size,), initializer="zeros")
             for name, size in self.feature_sizes.items()
@@ -51,7 +53,7 @@ class MaskedFrames(Layer):
         for layer in (self.transform, self.norm, self.guess):
             layer.build((None, None, size))
 
-    def hide(self, features, *, frame_mask):
+    def hide(self, features: dict[str, Tensor], *, frame_mask: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Hides frames: (features as the encoder shall see them, dict of (B, T, size); order (B, T) int32).
 
         features: dict of (B, T, size), dequantised; frame_mask: (B, T) bool. order: the frames of each video in random
@@ -72,7 +74,7 @@ class MaskedFrames(Layer):
             shown[name] = ops.where(as_mask[..., None], mask_vector, ops.where(as_other[..., None], other, frames))
         return shown, ops.cast(order, "int32")
 
-    def call(self, encoded, *, features, order, frame_mask):
+    def call(self, encoded: Tensor, *, features: dict[str, Tensor], order: Tensor, frame_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Loss and quality of the guesses, two float32 scalars.
 
         encoded: (B, T, E), the encoder's outputs for what ``hide`` gave, with its ``order``; features: the true ones.
@@ -131,7 +133,7 @@ class MaskedFrames(Layer):
     def _uniform(self, shape):
         return keras.random.uniform(shape, seed=self.seed_generator)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = ("method", "feature_sizes", "fraction", "temperature")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 

@@ -1,11 +1,15 @@
 """Mixture-of-experts classification head."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from yt8m.layers.base import Layer
 from yt8m.layers.logistic import PRIOR_LOGIT
+from yt8m.types import Tensor
 
 
 @keras.saving.register_keras_serializable("yt8m")
@@ -20,7 +24,7 @@ class MixtureOfExperts(Layer):
     Kernels are mixture-major (column m*C + c): so mixing adds long rows of classes, not pairs of neighbours.
     """
 
-    def __init__(self, num_classes, *, num_mixtures=5, name=None, dtype=None):
+    def __init__(self, num_classes: int, *, num_mixtures: int = 5, name: str | None = None, dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
         self.num_classes = num_classes
         self.num_mixtures = num_mixtures
@@ -34,17 +38,17 @@ class MixtureOfExperts(Layer):
             name="experts",
         )
 
-    def build(self, inputs_shape):
+    def build(self, inputs_shape: tuple) -> None:
         self.gates.build(inputs_shape)
         self.experts.build(inputs_shape)
 
-    def take_classes(self, other, class_ids):
+    def take_classes(self, other: "MixtureOfExperts", class_ids: Sequence[int]) -> None:
         """Takes the weights of ``class_ids`` from ``other``, a built layer of more classes and as many mixtures."""
         for variable, given in zip(self.variables, other.variables, strict=True):
             by_class = ops.reshape(given, (*given.shape[:-1], -1, other.num_classes))
             variable.assign(ops.reshape(ops.take(by_class, np.asarray(class_ids, np.int32), axis=-1), variable.shape))
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         gates = self._by_mixture(self.gates(inputs), self.num_mixtures + 1)
         experts = ops.sigmoid(self._by_mixture(self.experts(inputs), self.num_mixtures))
         gates = ops.exp(gates - ops.max(gates, axis=1, keepdims=True))
@@ -53,5 +57,5 @@ class MixtureOfExperts(Layer):
     def _by_mixture(self, values, count):
         return ops.cast(ops.reshape(values, (-1, count, self.num_classes)), "float32")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_classes": self.num_classes, "num_mixtures": self.num_mixtures}

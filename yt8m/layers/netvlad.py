@@ -1,9 +1,12 @@
 """NetVLAD: soft-assigned residuals to learnt cluster centres."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from yt8m.layers.base import Layer
+from yt8m.types import Tensor
 
 BATCH_NORM_EPSILON = 1e-3
 L2_EPSILON = 1e-6
@@ -21,7 +24,7 @@ class NetVLAD(Layer):
     Call: frames (B, T, D), frame_mask (B, T) bool -> (B, D * K), d-major.
     """
 
-    def __init__(self, num_clusters, *, name=None, dtype=None):
+    def __init__(self, num_clusters: int, *, name: str | None = None, dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
         self.num_clusters = num_clusters
         self.assignment = keras.layers.Dense(
@@ -35,7 +38,7 @@ class NetVLAD(Layer):
             epsilon=BATCH_NORM_EPSILON, dtype=self.dtype_policy, name="assignment_norm"
         )
 
-    def build(self, frames_shape):
+    def build(self, frames_shape: tuple) -> None:
         batch, frames, size = frames_shape
         self.assignment.build(frames_shape)
         self.assignment_norm.build((batch, frames, self.num_clusters))
@@ -45,7 +48,7 @@ class NetVLAD(Layer):
             initializer=keras.initializers.RandomNormal(stddev=size**-0.5),
         )
 
-    def call(self, frames, *, frame_mask, training=None):
+    def call(self, frames: Tensor, *, frame_mask: Tensor, training: bool | None = None) -> Tensor:
         logits = self.assignment_norm(self.assignment(frames), training=training, mask=frame_mask)
         assigned = ops.softmax(logits, axis=-1) * ops.cast(frame_mask, logits.dtype)[..., None]
         mass = ops.sum(assigned, axis=1)[:, None, :]
@@ -53,11 +56,11 @@ class NetVLAD(Layer):
         descriptor = unit_norm(descriptor - mass * self.centres, axis=1)
         return unit_norm(ops.reshape(descriptor, (-1, frames.shape[-1] * self.num_clusters)), axis=1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_clusters": self.num_clusters}
 
 
-def unit_norm(values, *, axis):
+def unit_norm(values: Tensor, *, axis: Any) -> Tensor:
     """``values`` divided by their L2 norm over ``axis``; computed in float32, returned in the dtype that came."""
     wide = ops.cast(values, "float32")
     norm = ops.sqrt(ops.maximum(ops.sum(ops.square(wide), axis=axis, keepdims=True), L2_EPSILON**2))

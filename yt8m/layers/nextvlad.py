@@ -1,11 +1,13 @@
 """NeXtVLAD: NetVLAD in groups of a widened input, with attention over the groups."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from yt8m.layers.base import Layer
 from yt8m.layers.netvlad import BATCH_NORM_EPSILON, unit_norm
-from yt8m.types import InputError
+from yt8m.types import InputError, Tensor
 
 
 @keras.saving.register_keras_serializable("yt8m")
@@ -20,7 +22,7 @@ class NeXtVLAD(Layer):
     Call: frames (B, T, D), frame_mask (B, T) bool -> (B, D' * K), d-major.
     """
 
-    def __init__(self, num_clusters, *, groups=8, expansion=2, name=None, dtype=None):
+    def __init__(self, num_clusters: int, *, groups: int = 8, expansion: int = 2, name: str | None = None, dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
         self.num_clusters = num_clusters
         self.groups = groups
@@ -38,7 +40,7 @@ class NeXtVLAD(Layer):
             epsilon=BATCH_NORM_EPSILON, dtype=self.dtype_policy, name="descriptor_norm"
         )
 
-    def build(self, frames_shape):
+    def build(self, frames_shape: tuple) -> None:
         batch, frames, size = frames_shape
         wide = self.expansion * size
         if wide % self.groups:
@@ -59,7 +61,7 @@ class NeXtVLAD(Layer):
             initializer=keras.initializers.RandomNormal(stddev=size**-0.5),
         )
 
-    def call(self, frames, *, frame_mask, training=None):
+    def call(self, frames: Tensor, *, frame_mask: Tensor, training: bool | None = None) -> Tensor:
         wide = self.widen(frames)
         attention = self.group_attention(wide) * ops.cast(frame_mask, wide.dtype)[..., None]
         logits = self.assignment_norm(self.assignment(wide), training=training, mask=frame_mask)
@@ -74,7 +76,7 @@ class NeXtVLAD(Layer):
         flat = ops.reshape(descriptor, (-1, self.group_size * self.num_clusters))
         return self.descriptor_norm(flat, training=training)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_clusters": self.num_clusters,

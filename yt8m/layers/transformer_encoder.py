@@ -1,10 +1,12 @@
 """BERT's encoder over frames."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from yt8m.layers.base import Layer
-from yt8m.types import InputError
+from yt8m.types import InputError, Tensor
 
 LAYER_NORM_EPSILON = 1e-12
 INITIALIZER_STDDEV = 0.02
@@ -22,13 +24,13 @@ class TransformerLayer(Layer):
     Query, key and value are one fused Dense: in training several times faster than MultiHeadAttention.
     """
 
-    def __init__(self, num_heads, *, feed_forward_size=3072, dropout=0.1, name=None, dtype=None):
+    def __init__(self, num_heads: int, *, feed_forward_size: int = 3072, dropout: float = 0.1, name: str | None = None, dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
         self.num_heads = num_heads
         self.feed_forward_size = feed_forward_size
         self.dropout = dropout
 
-    def build(self, frames_shape):
+    def build(self, frames_shape: tuple) -> None:
         size = frames_shape[-1]
         if size % self.num_heads:
             raise InputError(
@@ -49,7 +51,7 @@ class TransformerLayer(Layer):
         self.attention_dropout = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy)
         self.residual_dropout = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy)
 
-    def call(self, frames, *, frame_mask, training=None):
+    def call(self, frames: Tensor, *, frame_mask: Tensor, training: bool | None = None) -> Tensor:
         attended = self.attention_output(self._attend(frames, frame_mask, training))
         hidden = self.attention_norm(frames + self.residual_dropout(attended, training=training))
         wide = ops.gelu(self.intermediate(hidden), approximate=True)
@@ -75,7 +77,7 @@ class TransformerLayer(Layer):
     def _norm(self, name):
         return keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, dtype=self.dtype_policy, name=name)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_heads": self.num_heads,
@@ -96,16 +98,16 @@ class TransformerEncoder(Layer):
 
     def __init__(
         self,
-        num_layers,
+        num_layers: int,
         *,
-        num_heads,
-        feed_forward_size=3072,
-        dropout=0.1,
-        hidden_size=None,
-        positions="none",
-        max_frames=300,
-        name=None,
-        dtype=None,
+        num_heads: int,
+        feed_forward_size: int = 3072,
+        dropout: float = 0.1,
+        hidden_size: int | None = None,
+        positions: str = "none",
+        max_frames: int = 300,
+        name: str | None = None,
+        dtype: Any = None,
     ):
         super().__init__(name=name, dtype=dtype)
         if positions not in ("none", "learned"):
@@ -124,7 +126,7 @@ class TransformerEncoder(Layer):
             for i in range(num_layers)
         ]
 
-    def build(self, frames_shape):
+    def build(self, frames_shape: tuple) -> None:
         size = self.hidden_size or frames_shape[-1]
         if self.hidden_size is not None:
             self.project = keras.layers.Dense(size, dtype=self.dtype_policy, name="project")
@@ -138,7 +140,7 @@ class TransformerEncoder(Layer):
         for layer in self.layers:
             layer.build((*frames_shape[:-1], size))
 
-    def call(self, frames, *, frame_mask, training=None):
+    def call(self, frames: Tensor, *, frame_mask: Tensor, training: bool | None = None) -> Tensor:
         if self.hidden_size is not None:
             frames = self.project(frames)
         if self.positions == "learned":
@@ -147,7 +149,7 @@ class TransformerEncoder(Layer):
             frames = layer(frames, frame_mask=frame_mask, training=training)
         return frames
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_layers": self.num_layers,

@@ -1,6 +1,8 @@
 """Base of the models: inputs, head, building, loss and saving."""
 
 import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,7 +17,7 @@ from yt8m.models.losses import rated_binary_crossentropy
 from yt8m.models.presets import PRESETS
 from yt8m.models.targets import dense_targets
 from yt8m.runtime.devices import replicas_in_sync
-from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, SEGMENT_SECONDS, InputError
+from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, SEGMENT_SECONDS, InputError, Tensor
 
 HEADS = ("moe", "logistic")
 
@@ -36,13 +38,11 @@ class VideoModel(keras.Model):
     pair_loss = staticmethod(rated_binary_crossentropy)
     """Loss of pairs (example, class), a function of labels, probabilities and weights, see yt8m.models.losses."""
 
-    fixed_frames = None
-    """Frames that an example must have; None for any number."""
 
     takes_video_frames = False
     """Whether it reads frames of the whole video beside those of an example, see DataConfig.video_frames."""
 
-    def __init__(self, *, feature_sizes, num_classes, level="frame", name=None, dtype=None):
+    def __init__(self, *, feature_sizes: Mapping[str, int], num_classes: int, level: str = "frame", name: str | None = None, dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
         if level not in self.levels:
             raise InputError(
@@ -53,19 +53,24 @@ class VideoModel(keras.Model):
         self.num_classes = num_classes
         self.level = level
 
-    def embed(self, inputs, *, training=None):
+    @property
+    def fixed_frames(self) -> int | None:
+        """Frames that an example must have; None for any number."""
+        return None
+
+    def embed(self, inputs: dict[str, Any], *, training: bool | None = None) -> Tensor:
         """The vector before the head, (B, E)."""
         raise NotImplementedError
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
         return self.head(self.embed(inputs, training=training))
 
     @property
-    def heads(self):
+    def heads(self) -> list[keras.layers.Layer]:
         """The classification heads: the layers whose weights belong to one class each."""
         return [self.head]
 
-    def for_classes(self, class_ids):
+    def for_classes(self, class_ids: Sequence[int]) -> keras.Model:
         """A model of these weights that computes the classes ``class_ids`` alone: call gives (B, len(class_ids)).
 
         Exact, and without the cost of the other classes: of 3862 only 1000 are ranked in segments. The weights are
@@ -81,16 +86,16 @@ class VideoModel(keras.Model):
             head.take_classes(given, class_ids)
         return narrow
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Builds on the features' sizes, which the model knows; any given shape is ignored."""
         self.built = True
         self.compute_output_spec(self.symbolic_inputs())
 
-    def get_build_config(self):
+    def get_build_config(self) -> dict[str, Any]:
         """Saved with the model, so that loading builds it."""
         return {"input_shape": None}
 
-    def symbolic_inputs(self):
+    def symbolic_inputs(self) -> dict[str, keras.KerasTensor]:
         """Symbolic inputs by name, for a batch of segments or of videos' means."""
         if self.level == "video":
             return {name: keras.KerasTensor((None, size)) for name, size in self.feature_sizes.items()}
@@ -100,7 +105,7 @@ class VideoModel(keras.Model):
         }
         return frames | {"num_frames": keras.KerasTensor((None,), dtype="int32")}
 
-    def modalities(self, inputs):
+    def modalities(self, inputs: dict[str, Any]) -> tuple[dict[str, Tensor], Tensor]:
         """Dequantised features by name, each (B, T, size) or (B, size), padding as zeros; and the frame mask or None.
 
         uint8 q becomes q * 4 / 255 + 4 / 512 - 2, YouTube-8M's own dequantisation.
@@ -111,27 +116,27 @@ class VideoModel(keras.Model):
         frame_mask = ops.arange(length)[None, :] < ops.cast(inputs["num_frames"], "int32")[:, None]
         return {name: self._dequantized(inputs[name], frame_mask) for name in self.feature_sizes}, frame_mask
 
-    def concatenated(self, inputs):
+    def concatenated(self, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """All modalities side by side, (B, T, sum of sizes) or (B, sum of sizes), and the frame mask or None."""
         features, frame_mask = self.modalities(inputs)
         return ops.concatenate(list(features.values()), axis=-1), frame_mask
 
-    def video_vector(self, inputs):
+    def video_vector(self, inputs: dict[str, Any]) -> Tensor:
         """Mean over the frames of all modalities side by side, (B, sum of sizes), whatever the level."""
         features, frame_mask = self.concatenated(inputs)
         return features if frame_mask is None else masked_mean(features, frame_mask)
 
-    def make_head(self, head, *, num_mixtures):
+    def make_head(self, head: str, *, num_mixtures: int | None) -> keras.layers.Layer:
         """Classification head by name: "moe" or "logistic"."""
         if head == "moe":
             return MixtureOfExperts(
-                self.num_classes, num_mixtures=num_mixtures, dtype=self.dtype_policy, name="head"
+                self.num_classes, num_mixtures=num_mixtures or 1, dtype=self.dtype_policy, name="head"
             )
         if head == "logistic":
             return Logistic(self.num_classes, dtype=self.dtype_policy, name="head")
         raise InputError(f"head is {head!r}; valid: {', '.join(HEADS)}")
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True) -> Tensor:
         """Rated cross-entropy where ``y`` is a dict of targets, see yt8m.models.targets; otherwise what compile() was given."""
         if not isinstance(y, dict):
             return super().compute_loss(x, y, y_pred, sample_weight, training)
@@ -141,7 +146,7 @@ class VideoModel(keras.Model):
         # Gradients of devices are added up.
         return loss / replicas_in_sync()
 
-    def rated_loss(self, targets, outputs):
+    def rated_loss(self, targets: dict[str, Tensor], outputs: Any) -> Tensor:
         """Loss of the outputs of ``call``, a float32 scalar; targets: dense, see yt8m.models.targets."""
         return self.pair_loss(targets["labels"], outputs, targets["rated"])
 
@@ -151,7 +156,7 @@ class VideoModel(keras.Model):
         frames = ops.cast(frames, self.compute_dtype)
         return ops.where(frame_mask[..., None], frames, ops.zeros_like(frames))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
@@ -161,7 +166,7 @@ class VideoModel(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "VideoModel":
         config = dict(config)
         if isinstance(config.get("dtype"), dict):
             config["dtype"] = keras.saving.deserialize_keras_object(config["dtype"])
@@ -171,17 +176,17 @@ class VideoModel(keras.Model):
 class ClassColumns(keras.Model):
     """The columns ``class_ids`` of a model whose classes depend on each other, so that all must be computed."""
 
-    def __init__(self, model, class_ids):
+    def __init__(self, model: keras.Model, class_ids: Sequence[int]):
         super().__init__(name=model.name)
         self.model = model
         self.class_ids = tuple(class_ids)
         self.built = True
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: dict[str, Any], training: bool | None = None) -> Tensor:
         return ops.take(self.model(inputs, training=training), np.asarray(self.class_ids, np.int32), axis=1)
 
 
-def hyperparameters_of(name):
+def hyperparameters_of(name: str) -> dict[str, Any]:
     """Dict of the hyperparameters of the model registered as ``name`` to their defaults."""
     shared = set(inspect.signature(VideoModel.__init__).parameters)
     return {

@@ -18,23 +18,25 @@ import hashlib
 import json
 import os
 import pathlib
+from typing import Any
 
 import keras
 import numpy as np
 
 from yt8m.config import RunConfig
 from yt8m.models import MODELS
+from yt8m.models.base import VideoModel
 from yt8m.models.learner import Learner
 from yt8m.options import Config
-from yt8m.ranking.calibration import read_calibration, write_calibration
+from yt8m.ranking.calibration import Calibration, read_calibration, write_calibration
 from yt8m.runtime.files import atomic_path, write_text
-from yt8m.types import InputError
+from yt8m.types import InputError, StrPath
 
 _MAY_DIFFER = {"name", "dtype", "num_classes", "level", "dropout", "temperature"}
 """Settings of a model that another may start its weights from."""
 
 
-def read_run_config(train_dir):
+def read_run_config(train_dir: StrPath) -> RunConfig:
     """The RunConfig of ``train_dir``; InputError where it holds no run."""
     path = os.path.join(train_dir, "config.json")
     try:
@@ -45,12 +47,12 @@ def read_run_config(train_dir):
         raise InputError(f"{path} is not a run's configuration: {error}") from error
 
 
-def write_run_config(train_dir, run):
+def write_run_config(train_dir: StrPath, run: RunConfig) -> None:
     """Writes config.json."""
     write_text(os.path.join(train_dir, "config.json"), run.to_json() + "\n")
 
 
-def check_same_run(train_dir, run):
+def check_same_run(train_dir: StrPath, run: RunConfig) -> None:
     """Checks that a run that has saved something in ``train_dir`` is ``run``, a RunConfig.
 
     Raises InputError naming the first setting that differs. How long to train may change; what is trained may not.
@@ -79,7 +81,7 @@ def _first_difference(old, new, *, section=""):
     return ""
 
 
-def save_checkpoint(train_dir, model, state):
+def save_checkpoint(train_dir: StrPath, model: keras.Model, state: dict[str, Any]) -> None:
     """Saves model, optimizer, random states and ``state`` (a dict of JSON values), replacing the checkpoint before.
 
     state.json is written last and names its checkpoint, so that the two never disagree.
@@ -88,12 +90,12 @@ def save_checkpoint(train_dir, model, state):
     _save(os.path.join(train_dir, name), model)
     state = state | {"checkpoint": name, "random": [np.asarray(variable).tolist() for variable in _random_states(model)]}
     write_text(os.path.join(train_dir, "state.json"), json.dumps(state, indent=2) + "\n")
-    for stale in glob.glob(os.path.join(glob.escape(train_dir), "checkpoint-*.keras")):
+    for stale in glob.glob(os.path.join(glob.escape(os.fspath(train_dir)), "checkpoint-*.keras")):
         if os.path.basename(stale) != name:
             os.unlink(stale)
 
 
-def restore_checkpoint(train_dir, model):
+def restore_checkpoint(train_dir: StrPath, model: keras.Model) -> dict[str, Any] | None:
     """Loads the latest checkpoint into a compiled ``model``; returns its state, or None where there is none."""
     path = os.path.join(train_dir, "state.json")
     if not os.path.exists(path):
@@ -106,19 +108,19 @@ def restore_checkpoint(train_dir, model):
     return state
 
 
-def save_best(train_dir, model):
+def save_best(train_dir: StrPath, model: keras.Model) -> None:
     """Saves the model as the one to evaluate and predict with; without its optimizer, which is twice its size."""
     with _without_optimizer(model):
         _save(os.path.join(train_dir, "best.keras"), model)
 
 
-def load_model(train_dir):
+def load_model(train_dir: StrPath) -> tuple[VideoModel, RunConfig]:
     """(model, RunConfig) of a run: the best model, or the latest checkpoint where there is no best one yet."""
     run = read_run_config(train_dir)
     return _load_model(model_path(train_dir)), run
 
 
-def save_snapshot(train_dir, model, *, step, keep):
+def save_snapshot(train_dir: StrPath, model: keras.Model, *, step: int, keep: int) -> None:
     """Saves the model as it is at ``step``, and drops all but the ``keep`` latest of such."""
     with _without_optimizer(model):
         _save(os.path.join(train_dir, f"snapshot-{step:08d}.keras"), model)
@@ -126,17 +128,17 @@ def save_snapshot(train_dir, model, *, step, keep):
         os.unlink(stale)
 
 
-def snapshots(train_dir):
+def snapshots(train_dir: StrPath) -> list[str]:
     """Paths of what save_snapshot saved, oldest first."""
-    return sorted(glob.glob(os.path.join(glob.escape(train_dir), "snapshot-*.keras")))
+    return sorted(glob.glob(os.path.join(glob.escape(os.fspath(train_dir)), "snapshot-*.keras")))
 
 
-def load_snapshot(path):
+def load_snapshot(path: StrPath) -> VideoModel:
     """The model of one of snapshots()."""
     return _load_model(path)
 
 
-def initialize_from(model, train_dir):
+def initialize_from(model: VideoModel, train_dir: StrPath) -> list[str]:
     """Copies the weights of the run in ``train_dir`` into ``model``; returns the paths left as they were.
 
     Weights that depend on the number of classes are left alone where the two vocabularies differ in size. Raises
@@ -161,13 +163,13 @@ def initialize_from(model, train_dir):
     return fresh
 
 
-def append_metrics(train_dir, metrics):
+def append_metrics(train_dir: StrPath, metrics: dict[str, Any]) -> None:
     """Adds one evaluation, a dict of numbers with the ``step`` it was made at, to metrics.jsonl."""
     with open(_metrics_path(train_dir), "a", encoding="utf-8") as file:
         file.write(json.dumps(metrics) + "\n")
 
 
-def read_metrics(train_dir):
+def read_metrics(train_dir: StrPath) -> list[dict[str, Any]]:
     """The evaluations of a run so far: list of dict, oldest first."""
     path = _metrics_path(train_dir)
     if not os.path.exists(path):
@@ -175,7 +177,7 @@ def read_metrics(train_dir):
     return [json.loads(line) for line in pathlib.Path(path).read_text(encoding="utf-8").splitlines()]
 
 
-def forget_metrics_after(train_dir, *, step):
+def forget_metrics_after(train_dir: StrPath, *, step: int) -> None:
     """Drops evaluations made after the checkpoint that a run is resumed from: they will be made again."""
     metrics = read_metrics(train_dir)
     kept = [entry for entry in metrics if entry["step"] <= step]
@@ -183,14 +185,14 @@ def forget_metrics_after(train_dir, *, step):
         write_text(_metrics_path(train_dir), "".join(json.dumps(entry) + "\n" for entry in kept))
 
 
-def save_calibration(train_dir, calibration):
+def save_calibration(train_dir: StrPath, calibration: Calibration) -> str:
     """Writes the Calibration of the model that load_model loads to calibration.json; returns its path."""
     path = _calibration_path(train_dir)
     write_calibration(path, dataclasses.replace(calibration, model=_digest(model_path(train_dir))))
     return path
 
 
-def load_calibration(train_dir):
+def load_calibration(train_dir: StrPath) -> Calibration | None:
     """The Calibration of the model that load_model loads; None where there is none, or only that of an earlier model."""
     calibration = read_calibration(_calibration_path(train_dir))
     return calibration if calibration and calibration.model == _digest(model_path(train_dir)) else None
@@ -209,12 +211,12 @@ def _metrics_path(train_dir):
     return os.path.join(train_dir, "metrics.jsonl")
 
 
-def model_path(train_dir):
+def model_path(train_dir: StrPath) -> str:
     """The file that load_model loads. Raises InputError where there is none yet."""
     best = os.path.join(train_dir, "best.keras")
     if os.path.exists(best):
         return best
-    checkpoints = sorted(glob.glob(os.path.join(glob.escape(train_dir), "checkpoint-*.keras")))
+    checkpoints = sorted(glob.glob(os.path.join(glob.escape(os.fspath(train_dir)), "checkpoint-*.keras")))
     if not checkpoints:
         raise InputError(f"{train_dir} holds no checkpoint yet")
     return checkpoints[-1]

@@ -1,11 +1,15 @@
 """Deep bag of frames: a learnt codebook, max-pooled."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 from keras import ops
 
 from yt8m.layers.netvlad import BATCH_NORM_EPSILON
 from yt8m.models import MODELS
 from yt8m.models.base import VideoModel
+from yt8m.types import Tensor
 
 
 @MODELS.register("dbof")
@@ -20,15 +24,15 @@ class DbofModel(VideoModel):
     def __init__(
         self,
         *,
-        feature_sizes,
-        num_classes,
-        level="frame",
-        cluster_size=8192,
-        hidden_size=1024,
-        head="moe",
-        num_mixtures=5,
-        name=None,
-        dtype=None,
+        feature_sizes: Mapping[str, int],
+        num_classes: int,
+        level: str = "frame",
+        cluster_size: int = 8192,
+        hidden_size: int = 1024,
+        head: str = "moe",
+        num_mixtures: int = 5,
+        name: str | None = None,
+        dtype: Any = None,
     ):
         super().__init__(feature_sizes=feature_sizes, num_classes=num_classes, level=level, name=name, dtype=dtype)
         self.cluster_size = cluster_size
@@ -42,7 +46,7 @@ class DbofModel(VideoModel):
         self.hidden_norm = self._norm("hidden_norm")
         self.head = self.make_head(head, num_mixtures=num_mixtures)
 
-    def embed(self, inputs, *, training=None):
+    def embed(self, inputs: dict[str, Any], *, training: bool | None = None) -> Tensor:
         frames, frame_mask = self.concatenated(inputs)
         code = self.code(self.input_norm(frames, training=training, mask=frame_mask))
         code = ops.relu6(self.code_norm(code, training=training, mask=frame_mask))
@@ -53,7 +57,7 @@ class DbofModel(VideoModel):
     def _norm(self, name):
         return keras.layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, dtype=self.dtype_policy, name=name)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "cluster_size": self.cluster_size,

@@ -1,5 +1,8 @@
 """Frame BERT: a transformer over frames, with or without cross-modal fusion."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -7,7 +10,7 @@ from yt8m.layers.frame_pooling import FramePooling
 from yt8m.layers.transformer_encoder import TransformerEncoder
 from yt8m.models import MODELS
 from yt8m.models.base import VideoModel
-from yt8m.types import SEGMENT_SECONDS, InputError
+from yt8m.types import SEGMENT_SECONDS, InputError, Tensor
 
 
 @MODELS.register("frame_bert")
@@ -29,21 +32,21 @@ class FrameBertModel(VideoModel):
     def __init__(
         self,
         *,
-        feature_sizes,
-        num_classes,
-        level="frame",
-        num_layers=2,
-        num_heads=12,
-        feed_forward_size=3072,
-        dropout=0.1,
-        pooling="mean",
-        cross_modal=False,
-        hidden_size=None,
-        positions="none",
-        head="moe",
-        num_mixtures=5,
-        name=None,
-        dtype=None,
+        feature_sizes: Mapping[str, int],
+        num_classes: int,
+        level: str = "frame",
+        num_layers: int = 2,
+        num_heads: int = 12,
+        feed_forward_size: int = 3072,
+        dropout: float = 0.1,
+        pooling: str = "mean",
+        cross_modal: bool = False,
+        hidden_size: int | None = None,
+        positions: str = "none",
+        head: str = "moe",
+        num_mixtures: int = 5,
+        name: str | None = None,
+        dtype: Any = None,
     ):
         super().__init__(feature_sizes=feature_sizes, num_classes=num_classes, level=level, name=name, dtype=dtype)
         if num_layers < 1 + cross_modal:
@@ -71,24 +74,24 @@ class FrameBertModel(VideoModel):
         self.head = self.make_head(head, num_mixtures=num_mixtures)
 
     @property
-    def encoded_size(self):
+    def encoded_size(self) -> int:
         """E, of the contextual frames."""
         hidden_size = self.input_settings["hidden_size"]
         if hidden_size is None:
             return sum(self.feature_sizes.values())
-        return hidden_size * (len(self.feature_sizes) if self.cross_modal else 1)
+        return int(hidden_size) * (len(self.feature_sizes) if self.cross_modal else 1)
 
     @property
-    def fixed_frames(self):
+    def fixed_frames(self) -> int | None:
         """The head of joined outputs has weights for each of them."""
         return SEGMENT_SECONDS if self.pooling.method == "concat" else None
 
-    def encode(self, inputs, *, training=None):
+    def encode(self, inputs: dict[str, Any], *, training: bool | None = None) -> tuple[Tensor, Tensor]:
         """Contextual frames (B, T, E) and the frame mask (B, T)."""
         features, frame_mask = self.modalities(inputs)
         return self.encode_features(features, frame_mask=frame_mask, training=training), frame_mask
 
-    def encode_features(self, features, *, frame_mask, training=None):
+    def encode_features(self, features: dict[str, Tensor], *, frame_mask: Tensor, training: bool | None = None) -> Tensor:
         """Contextual frames (B, T, E) of dequantised features, dict of (B, T, size)."""
         features = dict(features)
         for name, encoder in self.modality_encoders.items():
@@ -96,14 +99,14 @@ class FrameBertModel(VideoModel):
         joined = ops.concatenate(list(features.values()), axis=-1)
         return self.joint_encoder(joined, frame_mask=frame_mask, training=training)
 
-    def embed(self, inputs, *, training=None):
+    def embed(self, inputs: dict[str, Any], *, training: bool | None = None) -> Tensor:
         frames, frame_mask = self.encode(inputs, training=training)
         return self.pooling(frames, frame_mask=frame_mask)
 
     def _encoder(self, num_layers, name, **settings):
         return TransformerEncoder(num_layers, **self.settings, **settings, dtype=self.dtype_policy, name=name)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             **self.settings,

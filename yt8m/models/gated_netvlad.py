@@ -1,5 +1,8 @@
 """Gated NetVLAD."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -7,6 +10,7 @@ from yt8m.layers.context_gating import ContextGating
 from yt8m.layers.netvlad import BATCH_NORM_EPSILON, NetVLAD
 from yt8m.models import MODELS
 from yt8m.models.base import ClassColumns, VideoModel
+from yt8m.types import Tensor
 
 
 @MODELS.register("gated_netvlad")
@@ -23,16 +27,16 @@ class GatedNetVLADModel(VideoModel):
     def __init__(
         self,
         *,
-        feature_sizes,
-        num_classes,
-        level="frame",
-        num_clusters=16,
-        hidden_size=1024,
-        head="moe",
-        num_mixtures=5,
-        gate_probabilities=True,
-        name=None,
-        dtype=None,
+        feature_sizes: Mapping[str, int],
+        num_classes: int,
+        level: str = "frame",
+        num_clusters: int = 16,
+        hidden_size: int = 1024,
+        head: str = "moe",
+        num_mixtures: int = 5,
+        gate_probabilities: bool = True,
+        name: str | None = None,
+        dtype: Any = None,
     ):
         super().__init__(feature_sizes=feature_sizes, num_classes=num_classes, level=level, name=name, dtype=dtype)
         self.num_clusters = num_clusters
@@ -58,7 +62,7 @@ class GatedNetVLADModel(VideoModel):
         if gate_probabilities:
             self.probability_gating = ContextGating(dtype=self.dtype_policy, name="probability_gating")
 
-    def embed(self, inputs, *, training=None):
+    def embed(self, inputs: dict[str, Any], *, training: bool | None = None) -> Tensor:
         features, frame_mask = self.modalities(inputs)
         descriptors = [
             self.pooling[name](frames, frame_mask=frame_mask, training=training) for name, frames in features.items()
@@ -66,17 +70,17 @@ class GatedNetVLADModel(VideoModel):
         vector = self.reduce_norm(self.reduce(ops.concatenate(descriptors, axis=-1)), training=training)
         return self.gating(self.hidden(ops.relu6(vector)), training=training)
 
-    def for_classes(self, class_ids):
+    def for_classes(self, class_ids: Sequence[int]) -> keras.Model:
         # Gating mixes the probabilities of all classes.
         return ClassColumns(self, class_ids) if self.gate_probabilities else super().for_classes(class_ids)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
         probabilities = self.head(self.embed(inputs, training=training))
         if self.gate_probabilities:
             probabilities = self.probability_gating(probabilities, training=training)
         return ops.cast(probabilities, "float32")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_clusters": self.num_clusters,

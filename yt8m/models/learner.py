@@ -1,14 +1,17 @@
 """Multi-task training model: labels plus masked-frame and consistency losses."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from yt8m.config import ConsistencyConfig, MaskedFramesConfig
 from yt8m.layers.masked_frames import MaskedFrames
+from yt8m.models.base import VideoModel
 from yt8m.models.losses import LOG_EPSILON
 from yt8m.models.targets import dense_targets
 from yt8m.runtime.devices import replicas_in_sync
-from yt8m.types import InputError
+from yt8m.types import InputError, Tensor
 
 
 @keras.saving.register_keras_serializable("yt8m")
@@ -24,7 +27,7 @@ class Learner(keras.Model):
         (B, R, 2, T, size) and (B, R, 2), the segment and its augmented view.
     """
 
-    def __init__(self, model, *, masked_frames=None, consistency=None, label_weight=1.0, name="learner", dtype=None):
+    def __init__(self, model: VideoModel, *, masked_frames: MaskedFramesConfig | None = None, consistency: ConsistencyConfig | None = None, label_weight: float = 1.0, name: str = "learner", dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
         self.model = model
         self.label_weight = label_weight
@@ -57,13 +60,13 @@ class Learner(keras.Model):
             "consistency": self.consistency.weight,
         }
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Builds what is not built yet; any given shape is ignored."""
         if self.masked_frames is not None and not self.masked_frames.built:
             self.masked_frames.build((None, None, self.model.encoded_size))
         self.built = True
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
         """The model's probabilities; in training a dict of its outputs, as "label", and of the other losses in use."""
         labelled = {name: values for name, values in inputs.items() if name != "unlabelled"}
         if not training:
@@ -78,8 +81,9 @@ class Learner(keras.Model):
             results["consistency"] = self._consistency_loss(inputs["unlabelled"])
         return results
 
-    def masked_frames_scores(self, inputs, *, training=None):
+    def masked_frames_scores(self, inputs: dict[str, Any], *, training: bool | None = None) -> tuple[Tensor, Tensor]:
         """Loss and quality of the guesses of hidden frames, see MaskedFrames."""
+        assert self.masked_frames is not None
         features, frame_mask = self.model.modalities(inputs)
         shown, order = self.masked_frames.hide(features, frame_mask=frame_mask)
         encoded = self.model.encode_features(shown, frame_mask=frame_mask, training=training)
@@ -97,7 +101,7 @@ class Learner(keras.Model):
             said, _predictions(again), temperature=config.temperature, confidence=config.confidence
         )
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True) -> Tensor:
         """Weighted sum of what is learned; y: targets, see yt8m.models.targets."""
         if not training:
             return self.model.compute_loss(x, y, y_pred, sample_weight, training)
@@ -126,7 +130,7 @@ class Learner(keras.Model):
         right = labels * p + (1 - labels) * (1 - p)
         return targets | {"rated": targets["rated"] * ops.cast(right <= threshold, "float32")}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
@@ -136,12 +140,12 @@ class Learner(keras.Model):
             "label_weight": self.label_weight,
         }
 
-    def get_build_config(self):
+    def get_build_config(self) -> dict[str, Any]:
         """Saved with the learner, so that loading builds it."""
         return {"input_shape": None}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Learner":
         config = dict(config)
         return cls(
             keras.saving.deserialize_keras_object(config["model"], custom_objects=custom_objects),
@@ -153,7 +157,7 @@ class Learner(keras.Model):
         )
 
 
-def consistency_loss(said, again, *, temperature, confidence):
+def consistency_loss(said: Tensor, again: Tensor, *, temperature: float, confidence: float) -> Tensor:
     """KL of what is said of the augmented segments from what was said of the segments (Xie et al. 2020, eq. 1).
 
     said, again: (N, C) probabilities, each class a yes or no of its own. The first are sharpened to
@@ -169,7 +173,7 @@ def consistency_loss(said, again, *, temperature, confidence):
     return ops.sum(divergence * sure) / ops.cast(ops.shape(said)[0], "float32")
 
 
-def annealing_threshold(schedule, done):
+def annealing_threshold(schedule: str, done: Tensor) -> Tensor:
     """Probability of the right answer above which a labelled pair no longer counts (Xie et al. 2020, section 2.3).
 
     schedule: "linear", "log" or "exp"; done: how far training is, in [0, 1]. From 1/2, the chance of a yes or no, to 1.

@@ -1,9 +1,13 @@
 """Logistic regression on the mean of the frames: the baseline to beat."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 
 from yt8m.models import MODELS
 from yt8m.models.base import VideoModel
+from yt8m.types import Tensor
 
 
 @MODELS.register("logistic")
@@ -13,9 +17,9 @@ class LogisticModel(VideoModel):
 
     levels = ("frame", "video")
 
-    def __init__(self, *, feature_sizes, num_classes, level="frame", name=None, dtype=None):
+    def __init__(self, *, feature_sizes: Mapping[str, int], num_classes: int, level: str = "frame", name: str | None = None, dtype: Any = None):
         super().__init__(feature_sizes=feature_sizes, num_classes=num_classes, level=level, name=name, dtype=dtype)
         self.head = self.make_head("logistic", num_mixtures=None)
 
-    def embed(self, inputs, *, training=None):
+    def embed(self, inputs: dict[str, Any], *, training: bool | None = None) -> Tensor:
         return self.video_vector(inputs)

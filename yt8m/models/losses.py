@@ -1,11 +1,15 @@
 """Losses: pure functions of probabilities or logits and targets, each returning one float32 scalar."""
 
+from collections.abc import Callable
+
 from keras import ops
+
+from yt8m.types import Tensor
 
 LOG_EPSILON = 1e-6
 
 
-def rated_binary_crossentropy(labels, probabilities, rated):
+def rated_binary_crossentropy(labels: Tensor, probabilities: Tensor, rated: Tensor) -> Tensor:
     """Cross-entropy over rated (example, class) pairs, summed over classes and averaged over the batch.
 
     labels (B, C) in [0, 1]; probabilities (B, C) in [0, 1]; rated (B, C) weights, 0 where a pair counts for nothing.
@@ -14,7 +18,7 @@ def rated_binary_crossentropy(labels, probabilities, rated):
     return _rated_sum(labels, probabilities, rated, lambda p: 1.0, lambda p: 1.0)
 
 
-def focal(labels, probabilities, rated, *, gamma=2.0):
+def focal(labels: Tensor, probabilities: Tensor, rated: Tensor, *, gamma: float = 2.0) -> Tensor:
     """Cross-entropy that looks away from easy pairs: each is weighted by (1 - p_t)^gamma (Lin et al. 2017, eq. 4).
 
     p_t is the probability given to the label; arguments and sums as in rated_binary_crossentropy.
@@ -22,7 +26,7 @@ def focal(labels, probabilities, rated, *, gamma=2.0):
     return _rated_sum(labels, probabilities, rated, lambda p: (1 - p) ** gamma, lambda p: p**gamma)
 
 
-def asymmetric(labels, probabilities, rated, *, gamma_positive=0.0, gamma_negative=4.0, margin=0.05):
+def asymmetric(labels: Tensor, probabilities: Tensor, rated: Tensor, *, gamma_positive: float = 0.0, gamma_negative: float = 4.0, margin: float = 0.05) -> Tensor:
     """Focal loss with a gamma of its own for negatives, and none below a margin (Ridnik et al. 2021, eq. 4-7).
 
     Negatives count with max(p - margin, 0) in place of p; arguments and sums as in rated_binary_crossentropy.
@@ -37,12 +41,12 @@ def asymmetric(labels, probabilities, rated, *, gamma_positive=0.0, gamma_negati
     )
 
 
-def smoothed(labels, amount):
+def smoothed(labels: Tensor, amount: float) -> Tensor:
     """Labels (1 - amount) y + amount / 2 (Szegedy et al. 2016, for two outcomes)."""
     return (1 - amount) * labels + amount / 2
 
 
-def make_loss(name, *, label_smoothing=0.0):
+def make_loss(name: str, *, label_smoothing: float = 0.0) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """A function of (labels, probabilities, rated): "cross_entropy", "focal" or "asymmetric", on smoothed labels."""
     loss = {"cross_entropy": rated_binary_crossentropy, "focal": focal, "asymmetric": asymmetric}[name]
     if not label_smoothing:
@@ -58,7 +62,7 @@ def _rated_sum(labels, probabilities, rated, weigh_positive, weigh_negative, *, 
     return -ops.sum(entropy * rated) / ops.cast(ops.shape(labels)[0], "float32")
 
 
-def distillation(teacher_logits, student_logits, *, temperature):
+def distillation(teacher_logits: Tensor, student_logits: Tensor, *, temperature: float) -> Tensor:
     """T^2 KL(softmax(teacher / T) || softmax(student / T)), averaged over the batch (the paper's eq. 18).
 
     Logits (B, C). The teacher gets no gradient: it is taught by labels alone. T^2 keeps the gradient's size

@@ -1,5 +1,8 @@
 """MixNeXtVLAD: several NeXtVLADs that teach each other while they train."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -9,6 +12,7 @@ from yt8m.models import MODELS
 from yt8m.models.base import VideoModel
 from yt8m.models.losses import distillation
 from yt8m.models.nextvlad import NeXtVLADEncoder
+from yt8m.types import Tensor
 
 
 @MODELS.register("mix_nextvlad")
@@ -29,19 +33,19 @@ class MixNeXtVLADModel(VideoModel):
     def __init__(
         self,
         *,
-        feature_sizes,
-        num_classes,
-        level="frame",
-        num_branches=3,
-        temperature=3.0,
-        num_clusters=112,
-        groups=8,
-        expansion=2,
-        hidden_size=2048,
-        gating_reduction=16,
-        dropout=0.5,
-        name=None,
-        dtype=None,
+        feature_sizes: Mapping[str, int],
+        num_classes: int,
+        level: str = "frame",
+        num_branches: int = 3,
+        temperature: float = 3.0,
+        num_clusters: int = 112,
+        groups: int = 8,
+        expansion: int = 2,
+        hidden_size: int = 2048,
+        gating_reduction: int = 16,
+        dropout: float = 0.5,
+        name: str | None = None,
+        dtype: Any = None,
     ):
         super().__init__(feature_sizes=feature_sizes, num_classes=num_classes, level=level, name=name, dtype=dtype)
         self.num_branches = num_branches
@@ -64,21 +68,21 @@ class MixNeXtVLADModel(VideoModel):
         self.gate = keras.layers.Dense(num_branches, dtype=self.dtype_policy, name="gate")
 
     @property
-    def heads(self):
+    def heads(self) -> list[keras.layers.Layer]:
         return self.branch_heads
 
-    def gates_and_vectors(self, inputs, *, training=None):
+    def gates_and_vectors(self, inputs: dict[str, Any], *, training: bool | None = None) -> tuple[Tensor, list[Tensor]]:
         """Mixture gates (B, M) float32 and the branches' vectors, each (B, hidden_size)."""
         features, frame_mask = self.modalities(inputs)
         mean = masked_mean(ops.concatenate(list(features.values()), axis=-1), frame_mask)
         gates = ops.softmax(ops.cast(self.gate(mean), "float32"), axis=-1)
         return gates, [branch(features, frame_mask=frame_mask, training=training) for branch in self.branches]
 
-    def embed(self, inputs, *, training=None):
+    def embed(self, inputs: dict[str, Any], *, training: bool | None = None) -> Tensor:
         gates, vectors = self.gates_and_vectors(inputs, training=training)
         return ops.concatenate([gates[:, m : m + 1] * vector for m, vector in enumerate(vectors)], axis=-1)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
         gates, vectors = self.gates_and_vectors(inputs, training=training)
         branch_logits = ops.stack([head.logits(vector) for head, vector in zip(self.branch_heads, vectors)], axis=1)
         mixture_logits = ops.sum(gates[..., None] * branch_logits, axis=1)
@@ -87,7 +91,7 @@ class MixNeXtVLADModel(VideoModel):
             return predictions
         return {"predictions": predictions, "mixture_logits": mixture_logits, "branch_logits": branch_logits}
 
-    def rated_loss(self, targets, outputs):
+    def rated_loss(self, targets: dict[str, Tensor], outputs: Any) -> Tensor:
         if not isinstance(outputs, dict):
             return super().rated_loss(targets, outputs)
         loss = super().rated_loss(targets, outputs["predictions"])
@@ -97,7 +101,7 @@ class MixNeXtVLADModel(VideoModel):
             loss = loss + distillation(outputs["mixture_logits"], logits, temperature=self.temperature)
         return loss
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         settings = {name: value for name, value in self.branches[0].settings.items() if name != "feature_names"}
         return {
             **super().get_config(),

@@ -1,10 +1,14 @@
 """Mixture of experts on the mean of the frames."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 from yt8m.models import MODELS
 from yt8m.models.base import VideoModel
+from yt8m.types import Tensor
 
 
 @MODELS.register("moe")
@@ -22,14 +26,14 @@ class MoeModel(VideoModel):
     def __init__(
         self,
         *,
-        feature_sizes,
-        num_classes,
-        level="frame",
-        num_mixtures=5,
-        hidden_sizes=(),
-        dropout=0.5,
-        name=None,
-        dtype=None,
+        feature_sizes: Mapping[str, int],
+        num_classes: int,
+        level: str = "frame",
+        num_mixtures: int = 5,
+        hidden_sizes: Sequence[int] = (),
+        dropout: float = 0.5,
+        name: str | None = None,
+        dtype: Any = None,
     ):
         super().__init__(feature_sizes=feature_sizes, num_classes=num_classes, level=level, name=name, dtype=dtype)
         self.num_mixtures = num_mixtures
@@ -46,13 +50,13 @@ class MoeModel(VideoModel):
         ]
         self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
 
-    def embed(self, inputs, *, training=None):
+    def embed(self, inputs: dict[str, Any], *, training: bool | None = None) -> Tensor:
         vector = self.video_vector(inputs)
         for dense, norm in zip(self.hidden, self.norms):
             vector = self.drop(ops.relu(norm(dense(vector), training=training)), training=training)
         return vector
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_mixtures": self.num_mixtures,

@@ -1,5 +1,8 @@
 """NeXtVLAD."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -9,6 +12,7 @@ from yt8m.layers.netvlad import BATCH_NORM_EPSILON
 from yt8m.layers.nextvlad import NeXtVLAD
 from yt8m.models import MODELS
 from yt8m.models.base import VideoModel
+from yt8m.types import Tensor
 
 
 @keras.saving.register_keras_serializable("yt8m")
@@ -21,16 +25,16 @@ class NeXtVLADEncoder(Layer):
 
     def __init__(
         self,
-        feature_names,
+        feature_names: Sequence[str],
         *,
-        num_clusters=112,
-        groups=8,
-        expansion=2,
-        hidden_size=2048,
-        gating_reduction=16,
-        dropout=0.5,
-        name=None,
-        dtype=None,
+        num_clusters: int = 112,
+        groups: int = 8,
+        expansion: int = 2,
+        hidden_size: int = 2048,
+        gating_reduction: int = 16,
+        dropout: float = 0.5,
+        name: str | None = None,
+        dtype: Any = None,
     ):
         super().__init__(name=name, dtype=dtype)
         self.settings = {
@@ -59,7 +63,7 @@ class NeXtVLADEncoder(Layer):
         )
         self.gating = ContextGating(reduction=gating_reduction, dtype=self.dtype_policy, name="gating")
 
-    def build(self, features_shape):
+    def build(self, features_shape: Any) -> None:
         joined = 0
         for feature, layer in self.pooling.items():
             layer.build(features_shape[feature])
@@ -68,14 +72,14 @@ class NeXtVLADEncoder(Layer):
         self.hidden_norm.build((None, self.settings["hidden_size"]))
         self.gating.build((None, self.settings["hidden_size"]))
 
-    def call(self, features, *, frame_mask, training=None):
+    def call(self, features: dict[str, Tensor], *, frame_mask: Tensor, training: bool | None = None) -> Tensor:
         descriptors = [
             self.pooling[name](frames, frame_mask=frame_mask, training=training) for name, frames in features.items()
         ]
         vector = self.hidden(self.drop(ops.concatenate(descriptors, axis=-1), training=training))
         return self.gating(self.hidden_norm(vector, training=training), training=training)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.settings}
 
 
@@ -91,19 +95,19 @@ class NeXtVLADModel(VideoModel):
     def __init__(
         self,
         *,
-        feature_sizes,
-        num_classes,
-        level="frame",
-        num_clusters=112,
-        groups=8,
-        expansion=2,
-        hidden_size=2048,
-        gating_reduction=16,
-        dropout=0.5,
-        head="logistic",
-        num_mixtures=5,
-        name=None,
-        dtype=None,
+        feature_sizes: Mapping[str, int],
+        num_classes: int,
+        level: str = "frame",
+        num_clusters: int = 112,
+        groups: int = 8,
+        expansion: int = 2,
+        hidden_size: int = 2048,
+        gating_reduction: int = 16,
+        dropout: float = 0.5,
+        head: str = "logistic",
+        num_mixtures: int = 5,
+        name: str | None = None,
+        dtype: Any = None,
     ):
         super().__init__(feature_sizes=feature_sizes, num_classes=num_classes, level=level, name=name, dtype=dtype)
         self.head_name = head
@@ -121,10 +125,10 @@ class NeXtVLADModel(VideoModel):
         )
         self.head = self.make_head(head, num_mixtures=num_mixtures)
 
-    def embed(self, inputs, *, training=None):
+    def embed(self, inputs: dict[str, Any], *, training: bool | None = None) -> Tensor:
         features, frame_mask = self.modalities(inputs)
         return self.encoder(features, frame_mask=frame_mask, training=training)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         settings = {name: value for name, value in self.encoder.settings.items() if name != "feature_names"}
         return {**super().get_config(), **settings, "head": self.head_name, "num_mixtures": self.num_mixtures}

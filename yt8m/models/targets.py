@@ -12,11 +12,15 @@ Sparse targets, dict of arrays, as yt8m.data.pipeline.make_dataset gives them:
 Dense targets: ``labels`` (B, C) and ``rated`` (B, C), float32 both, the label and the weight of every pair.
 """
 
+from typing import Any
+
 import numpy as np
 from keras import ops
 
+from yt8m.types import Tensor
 
-def dense_targets(targets, *, num_classes):
+
+def dense_targets(targets: dict[str, Any], *, num_classes: int) -> dict[str, Tensor]:
     """Dense targets of sparse ones, on the device; what is dense already is returned as it is. num_classes: C."""
     if "labels" in targets:
         return targets
@@ -47,7 +51,7 @@ def _mixture(targets, num_classes):
     return {"labels": positive / ops.where(rated > 0, rated, 1.0), "rated": rated}
 
 
-def rated_pairs(targets):
+def rated_pairs(targets: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The pairs of sparse targets of NumPy arrays: (rows (N,), class ids (N,), labels (N,) float32), row by row."""
     rows, places = np.nonzero(targets["classes"])
     return rows, targets["classes"][rows, places] - 1, targets["scores"][rows, places]

@@ -1,11 +1,14 @@
 """A segment beside its whole video: one encoder each, joined before the head."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 from keras import ops
 
 from yt8m.models import MODELS
 from yt8m.models.base import VideoModel, hyperparameters_of
-from yt8m.types import InputError
+from yt8m.types import InputError, Tensor
 
 _CONTEXT_BERT = {"num_layers": 1, "num_heads": 4, "hidden_size": 256, "feed_forward_size": 1024, "pooling": "attention"}
 """A frame_bert that costs a fraction of the paper's, because it sees several times its frames."""
@@ -32,18 +35,18 @@ class VideoContextModel(VideoModel):
     def __init__(
         self,
         *,
-        feature_sizes,
-        num_classes,
-        level="frame",
-        segment_model="frame_bert",
-        segment_config=None,
-        context_model="frame_bert",
-        context_config=None,
-        context_size=256,
-        head="moe",
-        num_mixtures=5,
-        name=None,
-        dtype=None,
+        feature_sizes: Mapping[str, int],
+        num_classes: int,
+        level: str = "frame",
+        segment_model: str = "frame_bert",
+        segment_config: dict[str, Any] | None = None,
+        context_model: str = "frame_bert",
+        context_config: dict[str, Any] | None = None,
+        context_size: int = 256,
+        head: str = "moe",
+        num_mixtures: int = 5,
+        name: str | None = None,
+        dtype: Any = None,
     ):
         super().__init__(feature_sizes=feature_sizes, num_classes=num_classes, level=level, name=name, dtype=dtype)
         if context_config is None and context_model == "frame_bert":
@@ -67,17 +70,17 @@ class VideoContextModel(VideoModel):
         self.head = self.make_head(head, num_mixtures=num_mixtures)
 
     @property
-    def fixed_frames(self):
+    def fixed_frames(self) -> int | None:
         """The fixed frames of the segment's model."""
         return self.segment.fixed_frames
 
-    def symbolic_inputs(self):
+    def symbolic_inputs(self) -> dict[str, keras.KerasTensor]:
         """Symbolic inputs of every model, and a few frames of the whole video."""
         inputs = super().symbolic_inputs()
         beside = {f"video_{name}": values for name, values in inputs.items() if name in self.feature_sizes}
         return inputs | beside | {"num_video_frames": inputs["num_frames"]}
 
-    def embed(self, inputs, *, training=None):
+    def embed(self, inputs: dict[str, Any], *, training: bool | None = None) -> Tensor:
         beside = {name: inputs[f"video_{name}"] for name in self.feature_sizes}
         video = self.context.embed(beside | {"num_frames": inputs["num_video_frames"]}, training=training)
         return ops.concatenate([self.segment.embed(inputs, training=training), self.project(video)], axis=-1)
@@ -96,5 +99,5 @@ class VideoContextModel(VideoModel):
         shared = {"feature_sizes": self.feature_sizes, "num_classes": self.num_classes, "level": self.level}
         return MODELS[name](**shared, **config, dtype=self.dtype_policy, name=part)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.settings, "head": self.head_name}

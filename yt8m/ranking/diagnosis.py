@@ -7,21 +7,24 @@ those. A negative among them is a false alarm, a positive that is not is a miss.
 """
 
 import collections
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
+from yt8m.ranking.evaluation import Evaluation
 from yt8m.ranking.ranks import UNLISTED
 
 FALSE_ALARM, MISS = 1, -1
 _CURVE_POINTS = 150
 
 
-def scored_rows(evaluation):
+def scored_rows(evaluation: Evaluation) -> np.ndarray:
     """(N,) bool: the rated pairs of the classes that an Evaluation scores."""
     return np.isin(evaluation.labels.class_ids, evaluation.class_ids)
 
 
-def has_probabilities(evaluation):
+def has_probabilities(evaluation: Evaluation) -> bool:
     """Whether there are scores and all of them lie in [0, 1]."""
     if evaluation.scores is None:
         return False
@@ -29,13 +32,13 @@ def has_probabilities(evaluation):
     return bool(len(scores) and scores.min() >= 0 and scores.max() <= 1)
 
 
-def class_curve(evaluation, class_id):
+def class_curve(evaluation: Evaluation, class_id: int) -> tuple[np.ndarray, np.ndarray]:
     """(recall, precision), float64 (P,) each, of the rated segments of one class in the order of their ranks."""
     rows = evaluation.labels.rows(class_id)
     return _curve(evaluation.ranks[rows].astype(np.float64), evaluation.labels.positive[rows], evaluation.ranks[rows])
 
 
-def micro_curve(evaluation):
+def micro_curve(evaluation: Evaluation) -> tuple[np.ndarray, np.ndarray]:
     """(recall, precision) of the rated pairs of all classes in one order: by score, or by rank where there is none."""
     rows = scored_rows(evaluation)
     ranks = evaluation.ranks[rows]
@@ -43,7 +46,7 @@ def micro_curve(evaluation):
     return _curve(keys, evaluation.labels.positive[rows], ranks)
 
 
-def calibration(evaluation, *, num_bins=10, scores=None):
+def calibration(evaluation: Evaluation, *, num_bins: int = 10, scores: np.ndarray | None = None) -> dict[str, Any] | None:
     """Calibration of scores as probabilities, over the listed rated pairs; None without probabilities.
 
     scores: (N,) to judge instead of the evaluation's. Returns a JSON-able dict: "num_rated";
@@ -54,7 +57,7 @@ def calibration(evaluation, *, num_bins=10, scores=None):
     if not has_probabilities(evaluation):
         return None
     rows = scored_rows(evaluation) & (evaluation.ranks < UNLISTED)
-    scores = (evaluation.scores if scores is None else scores)[rows].astype(np.float64)
+    scores = np.asarray(evaluation.scores if scores is None else scores)[rows].astype(np.float64)
     positive = evaluation.labels.positive[rows]
     places = np.minimum((scores * num_bins).astype(np.int64), num_bins - 1)
     bins = [
@@ -72,7 +75,7 @@ def calibration(evaluation, *, num_bins=10, scores=None):
     return {"num_rated": len(scores), "expected_calibration_error": error, "bins": bins}
 
 
-def mistakes(evaluation):
+def mistakes(evaluation: Evaluation) -> np.ndarray:
     """(N,) int8 of the rated pairs: FALSE_ALARM, MISS or 0."""
     wrong = np.zeros(len(evaluation.labels), np.int8)
     for class_id in evaluation.class_ids.tolist():
@@ -86,7 +89,7 @@ def mistakes(evaluation):
     return wrong
 
 
-def mixed_up_pairs(evaluation, *, limit=20):
+def mixed_up_pairs(evaluation: Evaluation, *, limit: int = 20) -> dict[str, Any]:
     """Classes that are found where another one is: dict with "level" and "pairs".
 
     pairs: list of dict, most first: "found" and "there", class ids; "count", false alarms of the class found where the
@@ -112,7 +115,7 @@ def mixed_up_pairs(evaluation, *, limit=20):
     return {"level": level, "pairs": pairs}
 
 
-def videos_by_mistakes(evaluation, *, limit):
+def videos_by_mistakes(evaluation: Evaluation, *, limit: int | None) -> list[tuple[str, int, int]]:
     """List of (video id, mistakes, rated pairs) of up to ``limit`` videos, those with most mistakes first."""
     labels = evaluation.labels
     videos = labels.videos[scored_rows(evaluation)]
@@ -122,7 +125,7 @@ def videos_by_mistakes(evaluation, *, limit):
     return [(labels.video_ids[video], int(wrong[video]), int(rated[video])) for video in order[:limit]]
 
 
-def video_ratings(evaluation, video_ids):
+def video_ratings(evaluation: Evaluation, video_ids: Iterable[str]) -> dict[str, dict[tuple[int, int], tuple[bool, int]]]:
     """Dict of video id to dict of (class id, start time) to (positive, mistake), of the pairs that are scored."""
     labels = evaluation.labels
     wanted = {labels.video_ids.index(video_id): video_id for video_id in video_ids}

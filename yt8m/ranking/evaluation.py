@@ -10,14 +10,17 @@ import csv
 import dataclasses
 import io
 import math
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from yt8m.ranking.ranks import UNLISTED, average_precisions, find_ranks, mean_precision, read_distinct
 from yt8m.ranking.rated_labels import RatedLabels
+from yt8m.ranking.segment_lists import SegmentList
 from yt8m.ranking.submission import Submission
 from yt8m.runtime.files import write_text
-from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError
+from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError, StrPath
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,14 +44,14 @@ class Evaluation:
     missing: tuple
     labels: RatedLabels
     ranks: np.ndarray
-    scores: np.ndarray | None = None
+    scores: Any = None
 
     @property
-    def map_at_k(self):
+    def map_at_k(self) -> float:
         """Mean of average_precision; nan where no class has positives."""
         return mean_precision(self.average_precision)
 
-    def summary(self):
+    def summary(self) -> dict[str, Any]:
         """JSON-able dict of the main numbers."""
         return {
             "map_at_k": self.map_at_k,
@@ -61,7 +64,7 @@ class Evaluation:
         }
 
 
-def evaluate_submission(path, labels, *, top_n=MAX_SEGMENTS_PER_CLASS, class_range=None, progress=None):
+def evaluate_submission(path: StrPath, labels: RatedLabels, *, top_n: int = MAX_SEGMENTS_PER_CLASS, class_range: tuple[int, int] | None = None, progress: Any = None) -> Evaluation:
     """The Evaluation of a submission file.
 
     labels: RatedLabels. top_n: K of MAP@K. class_range: (first, end) scores class ids in [first, end) only.
@@ -87,7 +90,7 @@ def evaluate_submission(path, labels, *, top_n=MAX_SEGMENTS_PER_CLASS, class_ran
     return _evaluation(str(path), labels, ranks, class_ids, top_n=top_n, missing=missing, scores=scores)
 
 
-def evaluate_scores(labels, scores, *, top_n=MAX_SEGMENTS_PER_CLASS, name="model"):
+def evaluate_scores(labels: RatedLabels, scores: np.ndarray, *, top_n: int = MAX_SEGMENTS_PER_CLASS, name: str = "model") -> Evaluation:
     """The Evaluation of a model that scored the rated segments and no others.
 
     labels: RatedLabels; scores: (N,) float array, one a rated pair, in their order. Ties go to the smaller segment.
@@ -102,7 +105,7 @@ def evaluate_scores(labels, scores, *, top_n=MAX_SEGMENTS_PER_CLASS, name="model
     return _evaluation(name, labels, ranks, class_ids, top_n=top_n, missing=(), scores=scores)
 
 
-def evaluate_lists(lists, labels, *, top_n=MAX_SEGMENTS_PER_CLASS, name="model"):
+def evaluate_lists(lists: Iterable[tuple[int, SegmentList, Any]], labels: RatedLabels, *, top_n: int = MAX_SEGMENTS_PER_CLASS, name: str = "model") -> Evaluation:
     """The Evaluation of ranked lists in memory: an iterable of (class id, SegmentList, scores), as TopSegments is.
 
     labels, top_n: as of evaluate_submission; each segment is once in a list.
@@ -156,7 +159,7 @@ def _evaluation(path, labels, ranks, class_ids, *, top_n, missing, scores):
     )
 
 
-def write_per_class_csv(evaluation, path, *, class_names=None):
+def write_per_class_csv(evaluation: Evaluation, path: StrPath, *, class_names: dict[int, str] | None = None) -> None:
     """Table with a line per class with positives: Class,Name,AveragePrecision,Rated,Positive,Listed,Missing.
 
     class_names: dict of class id to name. Numbers are written in full, so that merge_per_class is exact.
@@ -171,7 +174,7 @@ def write_per_class_csv(evaluation, path, *, class_names=None):
     write_text(path, text.getvalue())
 
 
-def merge_per_class(paths):
+def merge_per_class(paths: Sequence[StrPath]) -> dict[str, Any]:
     """Summary of tables written by write_per_class_csv for class ranges: exactly that of one run over all.
 
     Raises InputError where a class stands in two tables or a line is malformed.

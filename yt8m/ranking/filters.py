@@ -7,6 +7,8 @@ then still has them, which can only add to MAP@K, and in one that is full others
 import dataclasses
 import functools
 import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -68,7 +70,7 @@ class SegmentFilter:
         """Whether it filters anything."""
         return bool(self.top_n or self.skip_first or self.skip_last)
 
-    def described(self):
+    def described(self) -> dict[str, Any]:
         """Dict of JSON values, on which alone the result depends."""
         described = dataclasses.asdict(self)
         if self.video_predictions:
@@ -76,7 +78,7 @@ class SegmentFilter:
             described["video_predictions"] = [self.video_predictions, status.st_size, status.st_mtime_ns]
         return described
 
-    def kept(self, video_ids, starts, scores, *, class_ids):
+    def kept(self, video_ids: Any, starts: np.ndarray, scores: np.ndarray, *, class_ids: Sequence[int]) -> np.ndarray:
         """Which pairs keep their place: (n, C) bool.
 
         video_ids: n bytes, starts (n,), scores (n, C) of all segments of some videos, one video after another, each from
@@ -115,7 +117,7 @@ class SegmentFilter:
         return np.array(listed)
 
 
-def put_behind(scores, kept):
+def put_behind(scores: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """Scores (n, C) float32, of which those that are not ``kept`` are negative, in the same order among themselves.
 
     scores: probabilities, or minus infinity, which stays.
@@ -125,7 +127,7 @@ def put_behind(scores, kept):
     return np.where(kept | np.isneginf(scores), scores, behind).astype(np.float32)
 
 
-def whole_videos(batches):
+def whole_videos(batches: Iterable[tuple[np.ndarray, dict[str, np.ndarray]]]) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
     """Batches of segments of any size as such that no video spans two: generator of (scores, info), info as given.
 
     batches: iterable of (scores (n, C), info) of segments in order, each video from its start 0 on.

@@ -5,6 +5,8 @@ first to last, then classes (columns) in ascending order.
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +15,7 @@ from yt8m.types import MAX_SEGMENTS_PER_CLASS
 POSITIVE = 0.5
 
 
-def average_precision(hits, *, num_positives):
+def average_precision(hits: np.ndarray, *, num_positives: int) -> float:
     """Mean over all positives of the precision at each hit (0 for one that is not in the list).
 
     hits: (N,) bool, best first; num_positives: positives that exist, in the list or not. 0.0 where there is none.
@@ -25,7 +27,7 @@ def average_precision(hits, *, num_positives):
     return float(np.sum(np.arange(1, len(ranks) + 1) / ranks) / num_positives)
 
 
-def gap(scores, labels, *, top_k=20):
+def gap(scores: np.ndarray, labels: np.ndarray, *, top_k: int = 20) -> float:
     """Global average precision: the best ``top_k`` classes of every video in one list, ranked by score.
 
     scores, labels: (N, C). Recall is over all labels, those outside the best ``top_k`` included, as in the
@@ -38,13 +40,13 @@ def gap(scores, labels, *, top_k=20):
     return average_precision(hits[order], num_positives=labels.sum())
 
 
-def hit_at_one(scores, labels):
+def hit_at_one(scores: np.ndarray, labels: np.ndarray) -> float:
     """Share of the videos whose best-scored class is one of their labels. scores, labels: (N, C)."""
     scores, labels = _checked(scores, labels)
     return float(np.mean(labels[np.arange(len(labels)), scores.argmax(axis=1)])) if len(labels) else 0.0
 
 
-def perr(scores, labels):
+def perr(scores: np.ndarray, labels: np.ndarray) -> float:
     """Precision at equal recall rate: of a video with n labels, the share of its n best classes that are labels.
 
     scores, labels: (N, C). Mean over the videos with labels; 0.0 where there is none.
@@ -54,7 +56,7 @@ def perr(scores, labels):
     return float(per_video.mean()) if len(per_video) else 0.0
 
 
-def mean_average_precision(scores, labels, *, top_k=None):
+def mean_average_precision(scores: np.ndarray, labels: np.ndarray, *, top_k: int | None = None) -> float:
     """Mean over the classes with positives of the average precision of the videos ranked by score.
 
     scores, labels: (N, C). top_k: a class sees only videos that have it among their best ``top_k`` (the starter
@@ -72,7 +74,7 @@ def mean_average_precision(scores, labels, *, top_k=None):
     return _mean(_class_precisions(columns.ravel(), top_scores.ravel(), top_hits.ravel(), labels.sum(axis=0)))
 
 
-def f1(scores, labels, *, threshold=0.5):
+def f1(scores: np.ndarray, labels: np.ndarray, *, threshold: float = 0.5) -> float:
     """Micro-averaged F1 of the pairs (video, class) with a score of ``threshold`` or more. scores, labels: (N, C)."""
     scores, labels = _checked(scores, labels)
     predicted = scores >= threshold
@@ -87,7 +89,7 @@ class VideoMetrics:
     joined.
     """
 
-    def __init__(self, num_classes, *, top_k=20):
+    def __init__(self, num_classes: int, *, top_k: int = 20):
         self.num_classes = num_classes
         self.top_k = top_k
         self._positives = np.zeros(num_classes, np.int64)
@@ -96,7 +98,7 @@ class VideoMetrics:
         self._num_videos = 0
         self._perr = []
 
-    def update(self, scores, labels):
+    def update(self, scores: np.ndarray, labels: np.ndarray) -> None:
         """Adds videos: scores, labels (N, num_classes)."""
         scores, labels = _checked(scores, labels)
         if scores.shape[1] != self.num_classes:
@@ -112,7 +114,7 @@ class VideoMetrics:
         self._num_videos += len(scores)
         self._perr.append(_perr_per_video(scores, labels))
 
-    def result(self):
+    def result(self) -> dict[str, Any]:
         """Dict of gap_at_<top_k>, hit_at_one, perr, map (floats) and num_videos (int) of what has been added."""
         names = (np.int32, np.float32, bool)
         columns, scores, hits = (
@@ -130,7 +132,7 @@ class VideoMetrics:
         }
 
 
-def segment_map(scores, labels, rated, *, class_ids=None, top_n=MAX_SEGMENTS_PER_CLASS):
+def segment_map(scores: np.ndarray, labels: np.ndarray, rated: np.ndarray, *, class_ids: Sequence[int] | None = None, top_n: int = MAX_SEGMENTS_PER_CLASS) -> dict[str, Any]:
     """MAP@K of segments: per class, rank all rows, keep ``top_n``, drop the unrated, take the average precision.
 
     scores, labels, rated: (N, C); rated > 0 marks pairs that count. class_ids: (C,) names of the columns, 0..C-1 if
@@ -150,7 +152,7 @@ def segment_map(scores, labels, rated, *, class_ids=None, top_n=MAX_SEGMENTS_PER
         kept = rated[rows, column][order]
         hits = labels[rows, column][order][kept]
         positives = np.sum(labels[:, column] & rated[:, column])
-        values[int(class_ids[column])] = average_precision(hits, num_positives=positives)
+        values[int(class_ids[column])] = average_precision(hits, num_positives=int(positives))
     return {"map_at_k": _mean(values.values()), "average_precision": values}
 
 

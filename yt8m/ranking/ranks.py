@@ -1,10 +1,13 @@
 """Ranks of rated segments in ranked lists, and the average precision of ranks."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from yt8m.ranking.segment_lists import SegmentList
+from yt8m.ranking.submission import Submission
 
 UNLISTED = np.iinfo(np.int64).max
 """Rank of a rated segment that a submission does not list."""
@@ -12,7 +15,7 @@ UNLISTED = np.iinfo(np.int64).max
 _FILTER_BITS = 16
 
 
-def read_distinct(submission, class_id):
+def read_distinct(submission: Submission, class_id: int) -> SegmentList:
     """The SegmentList of a class of a Submission, each segment at its first place only.
 
     Raises InputError where a segment of the class is malformed.
@@ -26,7 +29,7 @@ def read_distinct(submission, class_id):
     return segments.take(np.sort(order[first]))
 
 
-def find_ranks(segments, texts):
+def find_ranks(segments: SegmentList, texts: Sequence[bytes]) -> np.ndarray:
     """(N,) int64 ranks from 0 of the segments ``texts`` (list of bytes) in a SegmentList, UNLISTED if absent."""
     if not len(segments) or not len(texts):
         return np.full(len(texts), UNLISTED)
@@ -40,7 +43,7 @@ def find_ranks(segments, texts):
     return np.array([places.get(text, UNLISTED) for text in texts], np.int64)
 
 
-def average_precisions(ranks, positive, groups, *, weights=None):
+def average_precisions(ranks: np.ndarray, positive: np.ndarray, groups: np.ndarray, *, weights: np.ndarray | None = None) -> np.ndarray:
     """Average precision of every group of ranked items.
 
     ranks: (N,) rank of an item in its group's list, from UNLISTED on if not in it, equal ones in the order given;
@@ -62,7 +65,7 @@ def average_precisions(ranks, positive, groups, *, weights=None):
     return np.divide(sums, totals, out=np.full_like(sums, np.nan), where=totals > 0)
 
 
-def mean_precision(values):
+def mean_precision(values: Any) -> float:
     """Mean by fsum, which does not depend on the order, so that class ranges merge exactly; nan of nothing."""
     values = np.asarray(values, np.float64).tolist()
     return math.fsum(values) / len(values) if values else math.nan

@@ -1,10 +1,13 @@
 """Ratings of segments."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 
 from yt8m.ranking.metrics import POSITIVE
 from yt8m.runtime.files import write_text
-from yt8m.types import InputError, Segment
+from yt8m.types import InputError, Segment, StrPath
 
 
 class RatedLabels:
@@ -14,7 +17,7 @@ class RatedLabels:
     bytes such as b"Eq0a:15"), positive (bool), videos (int64, index into video_ids). video_ids: list of str.
     """
 
-    def __init__(self, segments, class_ids, scores):
+    def __init__(self, segments: Iterable[Any], class_ids: Iterable[int], scores: Iterable[float]):
         """segments: N Segment or str; class_ids: (N,) ints; scores: (N,) in [0, 1], positive from 0.5 on.
 
         A pair that is rated more than once has the highest of its scores. Raises InputError where a segment is
@@ -40,7 +43,7 @@ class RatedLabels:
             self._slices[class_id] = slice(begin, end)
 
     @classmethod
-    def from_csv(cls, path):
+    def from_csv(cls, path: StrPath) -> "RatedLabels":
         """Labels from lines ``vid:start,class,score``; a first line without a class number is taken for a header.
 
         Raises InputError naming the file and line of what is malformed.
@@ -62,23 +65,23 @@ class RatedLabels:
         return cls(segments, class_ids, scores)
 
     @property
-    def classes(self):
+    def classes(self) -> list[int]:
         """Ascending list of the class ids that have ratings."""
         return list(self._slices)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.class_ids)
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: tuple[Any, int]) -> int:
         segment, class_id = key
         rows = self._slices[class_id]
         return int(self.positive[rows][self.texts[rows].index(str(segment).encode())])
 
-    def rows(self, class_id):
+    def rows(self, class_id: int) -> slice:
         """Slice of the rows of one class; empty where nothing of it is rated."""
         return self._slices.get(class_id, slice(0, 0))
 
-    def write_csv(self, path):
+    def write_csv(self, path: StrPath) -> None:
         """Writes what from_csv reads."""
         rows = zip(self.texts, self.class_ids.tolist(), self.positive.tolist())
         write_text(path, "".join(f"{text.decode()},{class_id},{int(label)}\n" for text, class_id, label in rows))

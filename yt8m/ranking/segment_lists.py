@@ -5,6 +5,8 @@ times longer than all arithmetic, so a SegmentList keeps the text and addresses 
 """
 
 import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -26,15 +28,15 @@ class SegmentList:
     scores: (N,) float array, or None where there are none.
     """
 
-    def __init__(self, buffer, starts, lengths, *, scores=None):
+    def __init__(self, buffer: np.ndarray, starts: np.ndarray, lengths: np.ndarray, *, scores: np.ndarray | None = None):
         self.buffer = buffer
         self.starts = starts
         self.lengths = lengths
-        self.scores = scores
-        self._hashes = None
+        self.scores: Any = scores
+        self._hashes: np.ndarray | None = None
 
     @classmethod
-    def from_text(cls, text, *, scores=None):
+    def from_text(cls, text: bytes, *, scores: np.ndarray | None = None) -> "SegmentList":
         """Segments from bytes such as ``b"Eq0a:15 Eq0a:20"``. Raises InputError where a control byte is in them."""
         buffer = np.frombuffer(b"".join((bytes(_PADDING), text, b" ", bytes(_PADDING))), np.uint8)
         ends = np.flatnonzero(buffer[_PADDING:-_PADDING] <= 32)
@@ -51,7 +53,7 @@ class SegmentList:
         return cls(buffer, starts, lengths, scores=scores)
 
     @classmethod
-    def from_segments(cls, segments, *, scores=None):
+    def from_segments(cls, segments: Iterable[Any], *, scores: np.ndarray | None = None) -> "SegmentList":
         """Segments from an iterable of Segment or str. Raises InputError where one cannot stand in a submission."""
         texts = [str(segment) for segment in segments]
         for text in texts:
@@ -62,7 +64,7 @@ class SegmentList:
         return parsed
 
     @classmethod
-    def from_arrow(cls, texts, *, scores=None):
+    def from_arrow(cls, texts: Any, *, scores: np.ndarray | None = None) -> "SegmentList":
         """Segments from a pyarrow LargeStringArray without nulls."""
         _, offsets, data = texts.buffers()
         offsets = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
@@ -74,7 +76,7 @@ class SegmentList:
         return cls(np.concatenate([padding, data, padding]), starts, np.diff(offsets), scores=scores)
 
     @classmethod
-    def concatenate(cls, lists):
+    def concatenate(cls, lists: Sequence["SegmentList"]) -> "SegmentList":
         """One list of all ``lists``, without their scores."""
         offsets = itertools.accumulate((len(part.buffer) for part in lists), initial=0)
         return cls(
@@ -83,21 +85,21 @@ class SegmentList:
             np.concatenate([part.lengths for part in lists]),
         )
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.starts)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Segment]:
         return map(Segment.parse, self.texts())
 
-    def texts(self):
+    def texts(self) -> list[str]:
         """List of str such as "Eq0a:15"."""
         return [text.decode(errors="replace") for text in self.byte_texts()]
 
-    def byte_texts(self):
+    def byte_texts(self) -> list[bytes]:
         """List of bytes such as b"Eq0a:15"."""
         return self.to_text().split(b" ") if len(self) else []
 
-    def take(self, rows):
+    def take(self, rows: Any) -> "SegmentList":
         """The segments at ``rows`` (indices, slice or mask), with their scores."""
         if isinstance(rows, slice):
             rows = np.arange(len(self))[rows]
@@ -106,7 +108,7 @@ class SegmentList:
         scores = None if self.scores is None else gather(self.scores, rows)
         return SegmentList(self.buffer, gather(self.starts, rows), gather(self.lengths, rows), scores=scores)
 
-    def to_text(self):
+    def to_text(self) -> bytes:
         """Bytes of all segments with a blank between them."""
         if not len(self):
             return b""
@@ -120,7 +122,7 @@ class SegmentList:
         # No segment holds a zero byte, so dropping them drops the padding and nothing else.
         return table.astype("<u8", copy=False).tobytes().translate(None, b"\0")[:-1]
 
-    def to_arrow(self):
+    def to_arrow(self) -> Any:
         """Pyarrow StringArray of the segments."""
         import pyarrow
 
@@ -128,7 +130,7 @@ class SegmentList:
         text = self.to_text().replace(b" ", b"")
         return pyarrow.StringArray.from_buffers(len(self), pyarrow.py_buffer(offsets), pyarrow.py_buffer(text))
 
-    def parse(self):
+    def parse(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(digits of the start time, start times, valid): (N,) int64, int64 and bool.
 
         Valid is ``video_id:start_time`` with a non-empty id and 1 to 7 digits without leading zeros.
@@ -157,14 +159,14 @@ class SegmentList:
         valid &= self.lengths > digits + 1
         return tail, np.minimum(digits, self.lengths - 1), valid
 
-    def check(self):
+    def check(self) -> None:
         """Raises InputError naming the first segment that is not ``video_id:start_time``."""
         bad = np.flatnonzero(~self._tails()[2])
         if len(bad):
             (text,) = self.take(bad[:1]).texts()
             raise InputError(f"{text[:80]!r} is not a segment: expected video_id:start_time, as in Eq0a:15")
 
-    def order(self, *, groups=None):
+    def order(self, *, groups: np.ndarray | None = None) -> np.ndarray:
         """(N,) int64 rows that sort by video id (in code point order), then start time; by ``groups`` (N,) first."""
         digits, times, _ = self.parse()
         id_lengths = self.lengths - digits - 1
@@ -176,7 +178,7 @@ class SegmentList:
         words = SegmentList(self.buffer, self.starts, id_lengths)._words(num_words)
         return np.lexsort((times, *(word.byteswap() for word in reversed(words)), groups))
 
-    def best(self, scores, top_n):
+    def best(self, scores: np.ndarray, top_n: int) -> np.ndarray:
         """(n,) int64 rows of the ``top_n`` highest of ``scores`` (N,), highest first, equal ones as by order()."""
         keys = -scores
         if len(keys) > top_n:
@@ -194,7 +196,7 @@ class SegmentList:
             order[tied] = order[tied][self.take(rows).order(groups=runs)]
         return candidates[order[:top_n]]
 
-    def hashes(self):
+    def hashes(self) -> np.ndarray:
         """(N,) uint64, equal for equal segments in any list; unequal ones of up to 8 bytes differ, others mostly."""
         if self._hashes is not None:
             return self._hashes
@@ -206,7 +208,7 @@ class SegmentList:
         self._hashes = _mix(words) * np.uint64(_SALTS[0])
         return self._hashes
 
-    def group(self):
+    def group(self) -> tuple[np.ndarray, np.ndarray]:
         """Brings equal segments together.
 
         Returns (order, first): (N,) int64 rows such that equal segments are adjacent and stay in row order, and
@@ -266,7 +268,7 @@ def _bytes(value):
     return np.uint64(value * 0x0101010101010101)
 
 
-def gather(values, rows):
+def gather(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """values[rows], twice as fast; ``rows`` must be in range."""
     return values.take(rows, mode="clip")
 

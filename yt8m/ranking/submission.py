@@ -13,12 +13,14 @@ import os
 import stat
 import tempfile
 import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from yt8m.ranking.segment_lists import SegmentList
 from yt8m.runtime.files import atomic_path, import_pyarrow
-from yt8m.types import InputError
+from yt8m.types import InputError, Segment, StrPath
 
 HEADER = "Class,Segments"
 MAX_LINE_BYTES = 1 << 28
@@ -42,7 +44,7 @@ class Submission(collections.abc.Mapping):
     Raises InputError naming file and line of what cannot be read, also where the file changes in the meantime.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: StrPath):
         self.path = os.fspath(path)
         self.has_header = False
         self.ends_whole = True
@@ -60,28 +62,28 @@ class Submission(collections.abc.Mapping):
 
 
     @property
-    def class_ids(self):
+    def class_ids(self) -> list[int]:
         """Ascending list of the class ids."""
         return list(self._places)
 
     @property
-    def has_scores(self):
+    def has_scores(self) -> bool:
         """Whether the lists carry scores, which only the parquet form does."""
         return self._is_parquet
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[int]:
         return iter(self._places)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._places)
 
     def __contains__(self, class_id):
         return class_id in self._places
 
-    def __getitem__(self, class_id):
+    def __getitem__(self, class_id: int) -> SegmentList:
         return self.read(class_id)
 
-    def read(self, class_id, *, depth=None):
+    def read(self, class_id: int, *, depth: int | None = None) -> SegmentList:
         """The SegmentList of a class, or of its best ``depth`` segments. KeyError where the file has no such class.
 
         Its segments are not checked: SegmentList.check does that.
@@ -104,20 +106,20 @@ class Submission(collections.abc.Mapping):
                 raise InputError(f"{self.path} was changed while it was read")
             return self._parse(text, class_id).take(slice(depth))
 
-    def where(self, class_id):
+    def where(self, class_id: int) -> str:
         """Words that name the place of a class for an error message."""
         return f"{self.path}, class {class_id}" if self.lines is None else (
             f"{self.path}, line {self.lines[class_id]} (class {class_id})"
         )
 
-    def check(self, class_id, segments):
+    def check(self, class_id: int, segments: SegmentList) -> None:
         """Raises InputError naming file, line and class where one of ``segments`` is malformed."""
         try:
             segments.check()
         except InputError as error:
             raise InputError(f"{self.where(class_id)}: {error}") from None
 
-    def close(self):
+    def close(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -126,7 +128,7 @@ class Submission(collections.abc.Mapping):
                 os.unlink(self._unpacked)
             self._unpacked = None
 
-    def __enter__(self):
+    def __enter__(self) -> "Submission":
         return self
 
     def __exit__(self, *exception):
@@ -196,12 +198,12 @@ class SubmissionWriter:
     The suffix of ``path`` chooses the form: ``.parquet``, ``.gz``, or text.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: StrPath):
         self.path = os.fspath(path)
         self._stack = contextlib.ExitStack()
         self._last = -1
 
-    def __enter__(self):
+    def __enter__(self) -> "SubmissionWriter":
         with contextlib.ExitStack() as stack:
             temporary = stack.enter_context(atomic_path(self.path))
             if self.path.endswith(".parquet"):
@@ -222,7 +224,7 @@ class SubmissionWriter:
     def __exit__(self, *exception):
         return self._stack.__exit__(*exception)
 
-    def write(self, class_id, segments, *, scores=None):
+    def write(self, class_id: int, segments: Any, *, scores: Any = None) -> None:
         """Appends a class. Ids must ascend.
 
         segments: SegmentList, or iterable of Segment or str, best first. scores: (N,) floats, best first; the parquet
@@ -235,7 +237,7 @@ class SubmissionWriter:
             segments = SegmentList.from_segments(segments)
         self._write(int(class_id), segments, segments.scores if scores is None else np.asarray(scores))
 
-    def write_line(self, line):
+    def write_line(self, line: bytes) -> None:
         """Appends a whole line of text, as bytes without line end, whose class id must ascend. Not for parquet."""
         self._file.write(line + b"\n")
 
@@ -258,7 +260,7 @@ class SubmissionWriter:
             self._file.write_table(pyarrow.Table.from_arrays(columns, schema=schema), row_group_size=len(segments))
 
 
-def read_submission(path):
+def read_submission(path: StrPath) -> Iterator[tuple[int, list[Segment]]]:
     """Yields (class id, list of Segment, best first) of a submission file, class ids ascending."""
     with Submission(path) as submission:
         for class_id, segments in submission.items():
@@ -266,7 +268,7 @@ def read_submission(path):
             yield class_id, list(segments)
 
 
-def write_submission(path, rankings, *, scores=None):
+def write_submission(path: StrPath, rankings: Mapping[int, Any], *, scores: Mapping[int, Any] | None = None) -> None:
     """Writes a submission at once.
 
     rankings: dict of class id to segments (SegmentList, or Segment or str, best first).
@@ -276,7 +278,7 @@ def write_submission(path, rankings, *, scores=None):
     write_lists(path, ((class_id, rankings[class_id], scores and scores[class_id]) for class_id in class_ids))
 
 
-def write_lists(path, lists):
+def write_lists(path: StrPath, lists: Iterable[tuple[int, Any, Any]]) -> None:
     """Writes a submission of an iterable of (class id, segments, scores or None), classes ascending, as TopSegments is."""
     with SubmissionWriter(path) as writer:
         for class_id, segments, scores in lists:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from yt8m.ranking.ranks import UNLISTED, read_distinct
 from yt8m.ranking.segment_lists import SegmentList
 from yt8m.ranking.submission import Submission
 from yt8m.runtime.files import write_text
-from yt8m.types import SEGMENT_SECONDS
+from yt8m.types import SEGMENT_SECONDS, StrPath
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,28 +34,28 @@ class Timeline:
         """A copy with other values in some fields."""
         return dataclasses.replace(self, **changes)
 
-    def take(self, rows):
+    def take(self, rows: np.ndarray) -> "Timeline":
         """The Timeline of the classes at ``rows``, (R,) indices."""
         ranks = None if self.ranks is None else self.ranks[rows]
         return dataclasses.replace(self, class_ids=self.class_ids[rows], scores=self.scores[rows], ranks=ranks)
 
-    def best_rows(self, count):
+    def best_rows(self, count: int) -> np.ndarray:
         """(R,) int64 rows of the ``count`` classes with the best segments, best first; those without any left out."""
         best = self.scores.max(axis=1, initial=0)
         order = np.argsort(-best, kind="stable")[:count]
         return order[best[order] > 0]
 
-    def ends(self):
+    def ends(self) -> np.ndarray:
         """(S,) int64 seconds: where each segment ends."""
         return np.minimum(self.starts + SEGMENT_SECONDS, self.end)
 
 
-def class_name(class_id, names):
+def class_name(class_id: int, names: dict[int, str]) -> str:
     """The name of a class; ``names``: dict of class id to name, which may lack it."""
     return names.get(class_id) or f"class {class_id}"
 
 
-def find_intervals(timeline, *, threshold):
+def find_intervals(timeline: Timeline, *, threshold: float) -> list[dict[str, Any]]:
     """Intervals in which each class is present: list of dict, by start, then class.
 
     Neighbouring segments whose scores reach ``threshold`` are one interval: "start" and "end", seconds; "class_id";
@@ -67,7 +68,7 @@ def find_intervals(timeline, *, threshold):
     return sorted(found, key=lambda interval: (interval["start"], interval["class_id"]))
 
 
-def find_chapters(timeline, *, threshold):
+def find_chapters(timeline: Timeline, *, threshold: float) -> list[dict[str, Any]]:
     """Chapters, one class at a time: intervals as of find_intervals that do not overlap.
 
     A segment belongs to the class with its highest score, to none where that does not reach ``threshold``.
@@ -82,7 +83,7 @@ def find_chapters(timeline, *, threshold):
     ]
 
 
-def write_intervals(path, timeline, *, threshold, names, scores):
+def write_intervals(path: StrPath, timeline: Timeline, *, threshold: float, names: dict[int, str], scores: str) -> list[dict[str, Any]]:
     """Writes find_intervals as JSON, with the names of the classes. scores: words on what the scores are."""
     intervals = find_intervals(timeline, threshold=threshold)
     named = [
@@ -95,7 +96,7 @@ def write_intervals(path, timeline, *, threshold, names, scores):
     return intervals
 
 
-def write_chapters(path, timeline, *, threshold, names):
+def write_chapters(path: StrPath, timeline: Timeline, *, threshold: float, names: dict[int, str]) -> list[dict[str, Any]]:
     """Writes find_chapters as WebVTT, the names of the classes as text; returns them."""
     chapters = find_chapters(timeline, threshold=threshold)
     cues = [
@@ -134,7 +135,7 @@ def _cue_text(name):
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def read_timelines(path, video_ids, *, class_ids, probabilities=False):
+def read_timelines(path: StrPath, video_ids: Sequence[str], *, class_ids: Sequence[int], probabilities: bool = False) -> list[Timeline]:
     """List of Timeline, one for each of ``video_ids``, as the submission at ``path`` ranks their segments.
 
     class_ids: the classes to look at. probabilities: whether the scores in the file are such, and to be shown.

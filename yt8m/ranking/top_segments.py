@@ -1,5 +1,7 @@
 """The best segments of every class out of a stream of any length."""
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 from yt8m.ranking.segment_lists import SegmentList
@@ -21,7 +23,7 @@ class TopSegments:
     ARRAYS = ("videos", "starts", "counts", "scores", "rows")
     """Names of what ``to_arrays`` gives."""
 
-    def __init__(self, class_ids, *, top_n, floors=None):
+    def __init__(self, class_ids: Sequence[int], *, top_n: int, floors: np.ndarray | None = None):
         self.class_ids = tuple(class_ids)
         self.top_n = top_n
         floors = np.full(len(self.class_ids), _NOTHING, np.float32) if floors is None else floors
@@ -32,7 +34,7 @@ class TopSegments:
         self._pending = []
         self._pending_rows = 0
 
-    def add(self, video_ids, start_times, scores):
+    def add(self, video_ids: Sequence[bytes], start_times: np.ndarray, scores: np.ndarray) -> None:
         """video_ids: n bytes, UTF-8; start_times (n,) seconds; scores (n, classes) float32.
 
         Minus infinity is never listed.
@@ -44,11 +46,11 @@ class TopSegments:
         if self._pending_rows >= _BUFFERED_ROWS:
             self._flush()
 
-    def floors(self):
+    def floors(self) -> np.ndarray:
         """(classes,) float32: a segment with a score below its class's floor will not be among the best."""
         return np.array([column.floor for column in self._columns], np.float32)
 
-    def to_arrays(self):
+    def to_arrays(self) -> dict[str, np.ndarray]:
         """All that is kept, as a dict of plain arrays that ``merge`` of another TopSegments takes.
 
         videos (n,) bytes and starts (n,) int32 are the segments; counts (classes,) says how many of the entries belong
@@ -65,7 +67,7 @@ class TopSegments:
             "rows": np.concatenate([rows for _, rows in listed]).astype(np.min_scalar_type(len(self._videos))),
         }
 
-    def merge(self, arrays):
+    def merge(self, arrays: dict[str, np.ndarray]) -> None:
         """Adds what ``to_arrays`` of a TopSegments of the same classes gave: the best of both are kept, exactly."""
         first = self._add_segments([arrays["videos"]], [arrays["starts"]])
         bounds = np.cumsum(arrays["counts"])[:-1]
@@ -74,7 +76,7 @@ class TopSegments:
             column.add(scores, first + rows.astype(np.int32), self._segment)
         self._compact_sometimes()
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[int, SegmentList, np.ndarray]]:
         """Yields (class id, SegmentList, scores float32), best first, classes by ascending id.
 
         Raises InputError where a video id cannot stand in a submission.

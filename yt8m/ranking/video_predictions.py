@@ -1,12 +1,15 @@
 """Files of whole videos' classes: header ``VideoId,LabelConfidencePairs``, then ``id,class confidence class ...``."""
 
+from collections.abc import Iterable
+from typing import Any
+
 from yt8m.runtime.files import atomic_path
-from yt8m.types import InputError
+from yt8m.types import InputError, StrPath
 
 HEADER = "VideoId,LabelConfidencePairs"
 
 
-def write_video_predictions(path, predictions):
+def write_video_predictions(path: StrPath, predictions: Iterable[tuple[str, Any, Any]]) -> int:
     """Writes what prediction.predict_videos yields, atomically; returns the count."""
     count = 0
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
@@ -18,7 +21,7 @@ def write_video_predictions(path, predictions):
     return count
 
 
-def read_video_predictions(path, *, top_n):
+def read_video_predictions(path: StrPath, *, top_n: int) -> dict[str, tuple[int, ...]]:
     """Dict of video id to its ``top_n`` best classes, tuple of int, best first.
 
     Raises InputError naming file and line of what is malformed, and of a video that lists fewer classes.

@@ -12,6 +12,8 @@ import pickle
 import socket
 import sys
 import time
+from collections.abc import Callable, Generator, Iterable
+from typing import Any
 
 import yt8m
 from yt8m.types import InputError
@@ -25,7 +27,7 @@ _CONNECT_SECONDS = 10
 _PATIENCE_SECONDS = 600
 
 
-def map_in_order(task, items, *, address, cpus=None, threads=1, environment=None):
+def map_in_order(task: Callable[[Any], Any], items: Iterable[Any], *, address: str, cpus: int | None = None, threads: int = 1, environment: dict[str, str] | None = None) -> Generator[Any, None, None]:
     """Yields task(item) of every item, in order, whichever worker computes it.
 
     task: picklable, sent once to each worker, of which there is one for every GPU of the cluster; where it has none,

@@ -3,13 +3,15 @@
 import contextlib
 import dataclasses
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 
 from yt8m.types import InputError
 
 
-def default_jit_compile():
+def default_jit_compile() -> Any:
     """Whether to compile with XLA: it pays on accelerators, and on a CPU TensorFlow's own kernels are faster."""
     if keras.backend.backend() != "tensorflow":
         return "auto"
@@ -18,7 +20,7 @@ def default_jit_compile():
     return bool(tf.config.list_physical_devices("GPU")) and tf.distribute.get_strategy().num_replicas_in_sync == 1
 
 
-def leave_accelerators_to_keras():
+def leave_accelerators_to_keras() -> None:
     """Keeps TensorFlow, which reads the data, from taking the GPUs' memory where another backend computes.
 
     To be called before TensorFlow does anything.
@@ -29,7 +31,7 @@ def leave_accelerators_to_keras():
         tf.config.set_visible_devices([], "GPU")
 
 
-def replicas_in_sync():
+def replicas_in_sync() -> int:
     """Number of devices that share each batch by computing a loss of their own, the gradients of which are added up."""
     if keras.backend.backend() != "tensorflow":
         return 1
@@ -49,19 +51,19 @@ class Placement:
     num_devices: int = 1
     process_id: int = 0
     num_processes: int = 1
-    strategy: object = None
+    strategy: Any = None
 
     @property
-    def is_chief(self):
+    def is_chief(self) -> bool:
         """Whether this process writes the files."""
         return self.process_id == 0
 
-    def scope(self):
+    def scope(self) -> Any:
         """Context in which the model, its optimizer and what they are restored from are made."""
         return self.strategy.scope() if self.strategy else contextlib.nullcontext()
 
     @contextlib.contextmanager
-    def alone(self):
+    def alone(self) -> Iterator[None]:
         """Context in which a model is made, and used, that the other processes know nothing of."""
         if self.num_processes == 1:
             yield
@@ -74,7 +76,7 @@ class Placement:
             keras.distribution.set_distribution(distribution)
 
 
-def place(*, num_devices=None, coordinator="", num_processes=1, process_id=0):
+def place(*, num_devices: int | None = None, coordinator: str = "", num_processes: int = 1, process_id: int = 0) -> Placement:
     """Prepares the devices and returns the Placement; to be called before anything is computed.
 
     num_devices: devices of this process that share each batch; None is all accelerators, or one CPU. More than one on a

@@ -3,12 +3,14 @@
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
+from typing import Any
 
-from yt8m.types import InputError
+from yt8m.types import InputError, StrPath
 
 
 @contextlib.contextmanager
-def atomic_path(path):
+def atomic_path(path: StrPath) -> Iterator[str]:
     """Context manager: a temporary path beside ``path`` that becomes ``path`` if the block ends well.
 
     An error in the block, disk full and Ctrl-C included, leaves what stood at ``path`` untouched and removes the
@@ -37,7 +39,7 @@ def atomic_path(path):
 
 
 @contextlib.contextmanager
-def atomic_folder(path):
+def atomic_folder(path: StrPath) -> Iterator[str]:
     """Context manager: a temporary folder beside ``path`` that becomes ``path`` if the block ends well.
 
     What stood there is replaced then; it must be a folder. OSError becomes an InputError that names ``path``.
@@ -58,13 +60,13 @@ def atomic_folder(path):
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def write_text(path, text):
+def write_text(path: StrPath, text: str) -> None:
     """Writes ``text`` to ``path`` atomically, in UTF-8."""
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         file.write(text)
 
 
-def check_writable(path):
+def check_writable(path: StrPath) -> None:
     """Raises InputError where ``path`` could not be written, before hours of work are spent on its contents."""
     path = os.fspath(path)
     directory = os.path.dirname(path) or "."
@@ -84,7 +86,7 @@ def _umask():
     return mask
 
 
-def import_pyarrow():
+def import_pyarrow() -> tuple[Any, Any]:
     """(pyarrow, pyarrow.parquet); InputError where they are not installed."""
     try:
         import pyarrow

@@ -4,10 +4,12 @@ import concurrent.futures
 import contextlib
 import signal
 import threading
+from collections.abc import Callable, Iterator
+from typing import Any
 
 
 @contextlib.contextmanager
-def handling_signals(handler):
+def handling_signals(handler: Callable[..., Any]) -> Iterator[None]:
     """Context in which Ctrl-C and SIGTERM call ``handler``; only in the main thread, elsewhere they are as ever."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -21,7 +23,7 @@ def handling_signals(handler):
 
 
 @contextlib.contextmanager
-def stopping_at_interrupt(stop):
+def stopping_at_interrupt(stop: Callable[[], None]) -> Iterator[None]:
     """Context in which the first Ctrl-C or SIGTERM calls ``stop``, whereupon the work shall end in CancelledError.
 
     That becomes KeyboardInterrupt, which a second signal raises at once. Raised wherever the program happens to be, as

@@ -9,7 +9,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 @functools.cache
-def reuse_freed_memory():
+def reuse_freed_memory() -> None:
     """Tells glibc to keep what is freed for this process, instead of giving it back and asking anew.
 
     Large arrays of equal size follow one another in reading batches and in fusing classes, and without this each of

@@ -6,7 +6,7 @@ import contextlib
 import contextvars
 import multiprocessing
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any
 
 from yt8m.runtime.memory import reuse_freed_memory
@@ -15,7 +15,7 @@ from yt8m.types import InputError
 _tasks: list[Callable[[Any], Any]] = []
 
 
-def map_in_order(task, items, *, workers=1):
+def map_in_order(task: Callable[[Any], Any], items: Sequence[Any], *, workers: int = 1) -> Generator[Any, None, None]:
     """Yields task(item) of every item, in order; at most two results a worker wait to be taken.
 
     task: picklable where workers > 1, sent once to each; then calls belong under ``if __name__ == "__main__"``.
@@ -44,7 +44,7 @@ def map_in_order(task, items, *, workers=1):
             pool.shutdown(cancel_futures=True)
 
 
-def map_in_threads(task, items, *, threads, stop):
+def map_in_threads(task: Callable[[Any], Any], items: Iterable[Any], *, threads: int, stop: Callable[[], None]) -> Generator[Any, None, None]:
     """Yields task(item) of every item, in order; at most ``threads`` items are at work or wait to be taken.
 
     items: iterable, read as its items are handed out. stop: called without arguments when no further results are

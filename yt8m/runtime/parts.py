@@ -3,15 +3,16 @@
 import contextlib
 import json
 import pathlib
-import re
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from yt8m.runtime.files import atomic_path, write_text
-from yt8m.types import InputError
+from yt8m.types import InputError, StrPath
 
 
-def cut_into_parts(sizes, *, least):
+def cut_into_parts(sizes: Sequence[int], *, least: int) -> list[range]:
     """Consecutive ranges that cover ``sizes``, each with a sum of at least ``least`` but for the last: list of range.
 
     Depends on the sizes alone, so that the same files are always cut in the same way.
@@ -32,26 +33,26 @@ class PartsFolder:
     finished: set of the numbers of the parts that are there.
     """
 
-    def __init__(self, path, *, identity):
+    def __init__(self, path: StrPath, *, identity: Any):
         self.path = pathlib.Path(path)
         self.identity = identity
         self.finished = set()
 
-    def open(self, plan):
+    def open(self, plan: dict[str, Any]) -> bool:
         """Finds the parts that are there and belong to ``plan``, a dict of JSON values; drops those of another plan.
 
         Returns whether some were dropped. Raises InputError where the folder cannot be written.
         """
-        plan = json.dumps({"identity": self.identity, **plan}, indent=1, sort_keys=True) + "\n"
+        text = json.dumps({"identity": self.identity, **plan}, indent=1, sort_keys=True) + "\n"
         there = self._plan.read_text(encoding="utf-8") if self._plan.is_file() else ""
-        outdated = there != plan and any(self.path.glob("part-*.npz"))
-        if there != plan:
+        outdated = there != text and any(self.path.glob("part-*.npz"))
+        if there != text:
             self.remove()
-            write_text(self._plan, plan)
-        self.finished = {int(re.search(r"\d+", part.name)[0]) for part in self.path.glob("part-*.npz")}
+            write_text(self._plan, text)
+        self.finished = {int(part.stem.removeprefix("part-")) for part in self.path.glob("part-*.npz")}
         return outdated
 
-    def load(self, number):
+    def load(self, number: int) -> dict[str, np.ndarray]:
         """The arrays of a finished part. Raises InputError where its file is damaged."""
         path = self._part(number)
         try:
@@ -60,13 +61,13 @@ class PartsFolder:
         except Exception as error:
             raise InputError(f"{path} is damaged: delete it, and the same command makes it anew") from error
 
-    def save(self, number, arrays):
+    def save(self, number: int, arrays: dict[str, np.ndarray]) -> None:
         """Keeps the arrays of a part; the file is there whole or not at all."""
         with atomic_path(self._part(number)) as temporary:
-            np.savez(temporary, **arrays)
+            np.savez(temporary, **arrays)  # type: ignore[arg-type]
         self.finished.add(number)
 
-    def remove(self):
+    def remove(self) -> None:
         """Deletes all parts, the plan, what killed runs left of them, and the folder where nothing else is in it."""
         for pattern in ("part-*.npz", ".part-*.npz", "plan.json", ".plan.*.json"):
             for file in self.path.glob(pattern):

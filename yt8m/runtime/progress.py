@@ -5,7 +5,8 @@ import contextvars
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import IO
 
 _style = contextvars.ContextVar("style of progress", default="text")
 
@@ -27,7 +28,7 @@ class Progress:
     total: None where unknown; then no time left is shown. shown: False counts in silence.
     """
 
-    def __init__(self, description, *, total=None, unit="it", initial=0, shown=True, stream=None):
+    def __init__(self, description: str, *, total: int | None = None, unit: str = "it", initial: int = 0, shown: bool = True, stream: IO[str] | None = None):
         self.description = description
         self.total = total
         self.unit = unit
@@ -40,7 +41,7 @@ class Progress:
         self._start = self._drawn = time.monotonic()
         self._width = 0
 
-    def update(self, amount=1, *, note=""):
+    def update(self, amount: int = 1, *, note: str | Callable[[], str] = "") -> None:
         """Counts ``amount`` more; ``note``, a str or a function that makes one, is shown behind the rate."""
         self.count += amount
         now = time.monotonic()
@@ -48,21 +49,21 @@ class Progress:
             self._drawn = now
             self._draw(note() if callable(note) else note)
 
-    def skip(self, amount):
+    def skip(self, amount: int) -> None:
         """Counts ``amount`` more that took no time, so that the rate stays that of the work."""
         self.count += amount
         self._initial += amount
 
     @property
-    def rate(self):
+    def rate(self) -> float:
         """Units a second since the start."""
         return (self.count - self._initial) / max(time.monotonic() - self._start, 1e-9)
 
-    def complete(self):
+    def complete(self) -> None:
         """Sets ``total`` to the count, where it was an estimate."""
         self.total = self.total and self.count
 
-    def message(self, text):
+    def message(self, text: str) -> None:
         """Prints ``text`` on a line of its own, above the progress line."""
         if not self._shown:
             return
@@ -71,10 +72,10 @@ class Progress:
         self._stream.write(("\r" + text.ljust(self._width) if self._terminal else text) + "\n")
         self._stream.flush()
 
-    def close(self, note=""):
+    def close(self, note: str = "") -> None:
         self._draw(note, end="\n")
 
-    def __enter__(self):
+    def __enter__(self) -> "Progress":
         return self
 
     def __exit__(self, *exception):

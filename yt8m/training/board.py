@@ -2,7 +2,10 @@
 
 import os
 import time
+from collections.abc import Sequence
+from typing import Any
 
+import keras
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -10,6 +13,8 @@ from tensorboard.plugins.histogram import metadata
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util.tensor_util import make_tensor_proto
+
+from yt8m.types import StrPath
 
 _BUCKETS = 30
 
@@ -20,30 +25,30 @@ class Board:
     histograms: whether add_weights writes, or does nothing.
     """
 
-    def __init__(self, train_dir, *, histograms=False):
+    def __init__(self, train_dir: StrPath, *, histograms: bool = False):
         self._writer = EventFileWriter(os.path.join(train_dir, "tensorboard"))
         self._histograms = histograms
 
-    def add_scalars(self, values, *, step):
+    def add_scalars(self, values: dict[str, Any], *, step: int) -> None:
         """A point of each curve. values: dict of tag, as in "train/loss", to number."""
         for tag, value in values.items():
             self._add(scalar_pb(tag, float(value)), step)
 
-    def add_weights(self, model, *, step):
+    def add_weights(self, model: keras.Model, *, step: int) -> None:
         """A histogram of the trainable weights of each family: of each layer of the model, whatever that is made of."""
         if not self._histograms:
             return
         for family, arrays in weight_families(model).items():
             self._add(_histogram_pb(f"weights/{family}", histogram(arrays)), step)
 
-    def close(self):
+    def close(self) -> None:
         self._writer.close()
 
     def _add(self, summary, step):
         self._writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))
 
 
-def weight_families(model):
+def weight_families(model: keras.Model) -> dict[str, list[np.ndarray]]:
     """Dict of a layer's name, such as "encoder" or "head", to the list of its trainable weights as arrays."""
     families = {}
     for variable in model.trainable_variables:
@@ -52,7 +57,7 @@ def weight_families(model):
     return families
 
 
-def histogram(arrays):
+def histogram(arrays: Sequence[np.ndarray]) -> np.ndarray:
     """(30, 3) float64: left edge, right edge and count of buckets of equal width over all of ``arrays``."""
     low, high = min(map(np.min, arrays)), max(map(np.max, arrays))
     counts = sum(np.histogram(array, bins=_BUCKETS, range=(low, high))[0] for array in arrays)
@@ -74,21 +79,22 @@ class LossWindow:
     on the device; it is fetched when the window is counted and not at every step.
     """
 
-    def __init__(self, state):
+    def __init__(self, state: Any):
         self._state = state
-        self.mean, self._steps, self._counted = None, 0, (0.0, 0)
+        self.mean: Any = None
+        self._steps, self._counted = 0, (0.0, 0)
 
-    def restart(self):
+    def restart(self) -> None:
         """Called before each fit, whose mean starts over."""
         self.count()
         self._steps, self._counted = 0, (0.0, 0)
 
-    def update(self, mean):
+    def update(self, mean: Any) -> None:
         """Takes in a step. mean: loss over the steps since the fit began."""
         self.mean = mean
         self._steps += 1
 
-    def count(self):
+    def count(self) -> None:
         """Brings the state up to the last step."""
         before, steps_before = self._counted
         if self._steps > steps_before:
@@ -97,7 +103,7 @@ class LossWindow:
             self._state.loss_steps += self._steps - steps_before
             self._counted = total, self._steps
 
-    def take(self):
+    def take(self) -> dict[str, float]:
         """{"train_loss": mean over the window}, which ends here; {} where it had no step."""
         self.count()
         total, steps = self._state.loss_sum, self._state.loss_steps

@@ -1,21 +1,23 @@
 """Steps after training that take no gradient: averaging checkpoints, adapting batch norm."""
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 import numpy as np
 
+from yt8m.config import DataConfig, RunConfig
 from yt8m.data.pipeline import make_dataset
 from yt8m.data.record_checks import explain_errors
-from yt8m.data.splits import open_source
+from yt8m.data.splits import Source, open_source
 from yt8m.layers.base import layers_within
 from yt8m.models import checkpoints
 from yt8m.runtime.progress import Progress
-from yt8m.types import InputError
+from yt8m.types import InputError, StrPath
 
 
-def finish_run(run, train_dir, *, best, score, say):
+def finish_run(run: RunConfig, train_dir: StrPath, *, best: float | None, score: Callable[[Any], tuple[str, float]] | None, say: Callable[[str], None]) -> float | None:
     """Finishes ``run``, a RunConfig, whose training in ``train_dir`` is over; returns the new best score.
 
     Averaged checkpoints become the best model if they score higher than ``best``. Batch norm of the best model is adapted
@@ -24,7 +26,7 @@ def finish_run(run, train_dir, *, best, score, say):
     a line to print.
     """
     count = run.train.average_checkpoints
-    if count and (paths := checkpoints.snapshots(train_dir)):
+    if count and score and best is not None and (paths := checkpoints.snapshots(train_dir)):
         model = average_weights(map(checkpoints.load_snapshot, paths))
         name, value = score(model)
         mark = f"best is {best:.4f}"
@@ -32,11 +34,14 @@ def finish_run(run, train_dir, *, best, score, say):
             best, mark = value, "best so far"
             checkpoints.save_best(train_dir, model)
         say(f"mean of {len(paths)} checkpoints: holdout {name} {value:.4f} ({mark})")
-    if run.adapt_bn:
+    target = open_source(run.adapt_bn)
+    if target is not None:
         model, _ = checkpoints.load_model(train_dir)
         windows = "all" if run.train.segment_labels else "video"
-        options = {"windows": windows, "batch_size": run.train.batch_size, "show_progress": False}
-        count = adapt_batch_norm(model, open_source(run.adapt_bn), run.data, **options)
+        batch_size = run.train.batch_size
+        count = adapt_batch_norm(
+            model, target, run.data, windows=windows, batch_size=batch_size, show_progress=False
+        )
         checkpoints.save_best(train_dir, model)
         told = "" if score is None else ": holdout {} {:.4f}, before {:.4f}".format(*score(model), best)
         say(f"adapted batch norm to {count:,} examples of {run.adapt_bn}{told}")
@@ -62,7 +67,7 @@ def average_weights(models: Iterable[keras.Model]) -> keras.Model:
     return first
 
 
-def adapt_batch_norm(model, source, config, *, windows, batch_size, show_progress=True):
+def adapt_batch_norm(model: keras.Model, source: Source, config: DataConfig, *, windows: str, batch_size: int, show_progress: bool = True) -> int:
     """Estimates the moving statistics of batch norm anew on the videos of ``source``, whose labels are not looked at.
 
     model: a VideoModel, changed in place. config: DataConfig. windows: "video" or "all", what the model is applied to.

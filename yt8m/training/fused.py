@@ -1,14 +1,18 @@
 """Updates for which TensorFlow has one kernel, where Keras would make a dozen passes over memory."""
 
+from typing import Any
+
 import keras
 
+from yt8m.types import Tensor
 
-def available():
+
+def available() -> bool:
     """Whether the backend is TensorFlow. Other backends compile, and fuse, the whole step."""
     return keras.backend.backend() == "tensorflow"
 
 
-def adam_step(variable, gradient, *, momentum, velocity, step, learning_rate, beta_1, beta_2, epsilon):
+def adam_step(variable: Any, gradient: Tensor, *, momentum: Any, velocity: Any, step: Tensor, learning_rate: Any, beta_1: float, beta_2: float, epsilon: float) -> None:
     """One update of ``variable`` by Adam, in place (Kingma & Ba 2015, the form with epsilon outside the correction).
 
     variable, momentum, velocity: variables of one shape; gradient: tensor of it. step: number of the update, from 1.
@@ -31,7 +35,7 @@ def adam_step(variable, gradient, *, momentum, velocity, step, learning_rate, be
     )
 
 
-def clip_norm(gradient, limit):
+def clip_norm(gradient: Tensor, limit: float) -> Tensor:
     """``gradient`` scaled to an L2 norm of ``limit`` where it is longer; where it is not, no pass over it is made."""
     import tensorflow as tf
 

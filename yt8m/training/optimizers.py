@@ -1,10 +1,13 @@
 """Optimizers from a TrainConfig."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from yt8m.config import TrainConfig
 from yt8m.training import fused
+from yt8m.types import Tensor
 
 
 class _Moments(keras.optimizers.Optimizer):
@@ -43,19 +46,19 @@ class Adam(_Moments):
 
     def __init__(
         self,
-        learning_rate=1e-3,
+        learning_rate: Any = 1e-3,
         *,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-7,
-        clip_variable_norm=None,
-        name="adam",
-        **settings,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        clip_variable_norm: float | None = None,
+        name: str = "adam",
+        **settings: Any,
     ):
         super().__init__(learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, name=name, **settings)
         self.clip_variable_norm = clip_variable_norm
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Any) -> None:
         """One update of ``variable``; called by Keras."""
         if self.clip_variable_norm is not None:
             gradient = self._clipped(gradient)
@@ -89,7 +92,7 @@ class Adam(_Moments):
         norm = ops.sqrt(ops.sum(ops.square(gradient)))
         return gradient * (self.clip_variable_norm / ops.maximum(norm, self.clip_variable_norm))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "clip_variable_norm": self.clip_variable_norm}
 
 
@@ -105,19 +108,19 @@ class RectifiedAdam(_Moments):
 
     def __init__(
         self,
-        learning_rate=1e-3,
+        learning_rate: Any = 1e-3,
         *,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-7,
-        sma_threshold=5.0,
-        name="rectified_adam",
-        **settings,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        sma_threshold: float = 5.0,
+        name: str = "rectified_adam",
+        **settings: Any,
     ):
         super().__init__(learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, name=name, **settings)
         self.sma_threshold = sma_threshold
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Any) -> None:
         """One update of ``variable``; called by Keras."""
         momentum, velocity = self.moments_of(variable)
         gradient, rate = ops.cast(gradient, variable.dtype), ops.cast(learning_rate, variable.dtype)
@@ -137,7 +140,7 @@ class RectifiedAdam(_Moments):
         adaptive = rectifier * mean / (ops.sqrt(velocity / (1 - power_2)) + self.epsilon)
         self.assign_sub(variable, rate * ops.where(trusted, adaptive, mean))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "sma_threshold": self.sma_threshold}
 
 
@@ -208,18 +211,18 @@ class Lookahead(_Wrapper):
     inner: the optimizer; sync_period: k (Zhang et al. 2019). Gives the steps of tensorflow-addons' Lookahead.
     """
 
-    def __init__(self, inner, *, sync_period=6, slow_step_size=0.5, name="lookahead"):
+    def __init__(self, inner: keras.optimizers.Optimizer, *, sync_period: int = 6, slow_step_size: float = 0.5, name: str = "lookahead"):
         super().__init__(inner, name=name)
         self.sync_period = sync_period
         self.slow_step_size = slow_step_size
 
-    def build(self, variables):
+    def build(self, variables: Any) -> None:
         """Makes the slow variables, which start where the others do; called by Keras."""
         if not self.built:
             super().build(variables)
             self._slow = self._copies(variables, "slow")
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Any) -> None:
         """One update of ``variable``; called by Keras."""
         self.inner.update_step(gradient, variable, learning_rate)
         slow = self._slow[self._get_variable_index(variable)]
@@ -228,7 +231,7 @@ class Lookahead(_Wrapper):
         self.assign(slow, ops.where(ends, reached, slow))
         self.assign(variable, ops.where(ends, reached, variable))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "sync_period": self.sync_period, "slow_step_size": self.slow_step_size}
 
 
@@ -257,12 +260,12 @@ class StochasticWeightAveraging(_Averaging):
     inner: the optimizer. Gives the averages of tensorflow-addons' SWA; before the first, the average is the start.
     """
 
-    def __init__(self, inner, *, start_averaging=0, average_period=10, name="swa"):
+    def __init__(self, inner: keras.optimizers.Optimizer, *, start_averaging: int = 0, average_period: int = 10, name: str = "swa"):
         super().__init__(inner, name=name)
         self.start_averaging = start_averaging
         self.average_period = average_period
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Any) -> None:
         """One update of ``variable``; called by Keras."""
         self.inner.update_step(gradient, variable, learning_rate)
         average = self.averages[self._get_variable_index(variable)]
@@ -271,7 +274,7 @@ class StochasticWeightAveraging(_Averaging):
         count = ops.cast(ops.maximum(since // self.average_period, 0), variable.dtype)
         self.assign(average, ops.where(due, (average * count + variable) / (count + 1), average))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         settings = {"start_averaging": self.start_averaging, "average_period": self.average_period}
         return {**super().get_config(), **settings}
 
@@ -283,11 +286,11 @@ class ExponentialMovingAverage(_Averaging):
     inner: the optimizer. The bound lets the average follow from the start, as in TensorFlow's ExponentialMovingAverage.
     """
 
-    def __init__(self, inner, *, momentum=0.999, name="ema"):
+    def __init__(self, inner: keras.optimizers.Optimizer, *, momentum: float = 0.999, name: str = "ema"):
         super().__init__(inner, name=name)
         self.momentum = momentum
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Any) -> None:
         """One update of ``variable``; called by Keras."""
         self.inner.update_step(gradient, variable, learning_rate)
         average = self.averages[self._get_variable_index(variable)]
@@ -295,7 +298,7 @@ class ExponentialMovingAverage(_Averaging):
         kept = ops.minimum(self.momentum, step / (step + 9))
         self.assign_add(average, (1 - kept) * (variable - average))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "momentum": self.momentum}
 
 

@@ -9,17 +9,20 @@ import glob
 import itertools
 import json
 import os
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from yt8m.config import DataConfig
 from yt8m.data.pipeline import read_blocks
 from yt8m.data.record_checks import explain_errors
+from yt8m.data.splits import Source
 from yt8m.data.tfrecord import ID_KEYS, FrameRecord, write_records
 from yt8m.ranking.submission import Submission
 from yt8m.runtime.files import write_text
 from yt8m.runtime.progress import Progress
-from yt8m.types import SEGMENT_SECONDS, InputError, Segment
+from yt8m.types import SEGMENT_SECONDS, InputError, Segment, StrPath
 
 _MARGIN = 2
 """Frames kept on either side of a segment, which is what augmentation may ask for."""
@@ -41,7 +44,7 @@ class Choice:
     chosen: dict
 
 
-def choose_segments(path, *, thresholds, class_counts, most=None):
+def choose_segments(path: StrPath, *, thresholds: dict[int, float], class_counts: dict[int, int], most: int | None = None) -> Choice:
     """Chooses from the submission at ``path``, which must hold scores (parquet): a Choice.
 
     thresholds: dict of class id to the score from which the teacher is sure that a segment has the class.
@@ -86,7 +89,7 @@ def _quotas(sure, class_counts, most):
     return {class_id: round(total * class_counts[class_id] / rated) for class_id in sure}
 
 
-def best_f1_thresholds(class_ids, positive, scores, *, otherwise):
+def best_f1_thresholds(class_ids: np.ndarray, positive: np.ndarray, scores: np.ndarray, *, otherwise: float) -> dict[int, float]:
     """Dict of class id to the score at which its F1 is highest on rated pairs.
 
     class_ids, positive (bool), scores: (N,), one entry a rated pair. A class without positives or without negatives
@@ -107,7 +110,7 @@ def best_f1_thresholds(class_ids, positive, scores, *, otherwise):
     return thresholds
 
 
-def write_pseudo_labels(folder, choice, source, config, *, details=None):
+def write_pseudo_labels(folder: StrPath, choice: Choice, source: Source, config: DataConfig, *, details: dict[str, Any] | None = None) -> str:
     """Writes the segments of ``choice`` as records to ``folder``; returns the pattern of the files.
 
     source: the unlabelled Source they are from; config: DataConfig. A record is the frames of one segment and two to
@@ -115,7 +118,7 @@ def write_pseudo_labels(folder, choice, source, config, *, details=None):
     ``details``, a dict of JSON values.
     """
     os.makedirs(folder, exist_ok=True)
-    for stale in glob.glob(os.path.join(glob.escape(folder), "pseudo-*.tfrecord")):
+    for stale in glob.glob(os.path.join(glob.escape(os.fspath(folder)), "pseudo-*.tfrecord")):
         os.unlink(stale)
     records = _cut_records(choice, source, config)
     count = 0

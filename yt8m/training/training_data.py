@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 from yt8m.config import AugmentConfig, RunConfig, TrainConfig
 from yt8m.data.joined_batches import attach_unlabelled, join_batches
@@ -32,17 +33,17 @@ class TrainingData:
     placement: Placement = Placement()
 
     @property
-    def windows(self):
+    def windows(self) -> str:
         """Kind of examples, as make_dataset names it."""
         return "rated" if self.run.train.segment_labels else "video"
 
     @property
-    def files(self):
+    def files(self) -> list[str]:
         """All files that are read."""
         sources = (self.source, self.pseudo, self.unlabelled)
         return [file for source in sources if source for file in source.files]
 
-    def epoch(self, number):
+    def epoch(self, number: int) -> Any:
         """tf.data.Dataset of the batches (features, targets) of an epoch; the same for the same number."""
         factor = multigrid_factor(self.run.train, number)
         batch_size = self.run.train.batch_size * factor
@@ -65,13 +66,13 @@ class TrainingData:
             batches = attach_unlabelled(batches, views, ratio=ratio, batch_size=share)
         return batches
 
-    def steps_per_epoch(self):
+    def steps_per_epoch(self) -> int | None:
         """About how many steps an epoch has, None where only a pass over the data would tell."""
         examples = estimate_examples(self.source, self.run.data, windows=self.windows)
         batch_size = self.run.train.batch_size
         return examples and max(1, round(examples / (batch_size - self._pseudo_per_batch(batch_size))))
 
-    def check_not_empty(self, steps):
+    def check_not_empty(self, steps: int) -> None:
         """Raises InputError where an epoch had no ``steps``."""
         if not steps:
             kind = "rated segments" if self.run.train.segment_labels else "videos"

@@ -15,9 +15,9 @@ from yt8m.inference.model_evaluation import headline
 from yt8m.models.checkpoints import read_metrics
 from yt8m.runtime.files import atomic_path, write_text
 from yt8m.training.train import Resources, train
-from yt8m.types import DivergedError, InputError
+from yt8m.types import DivergedError, InputError, StrPath
 
-SPACES = {
+SPACES: dict[str, dict[str, Any]] = {
     "*": {
         "train.base_learning_rate": {"min": 1e-5, "max": 1e-2, "log": True},
         "train.clip_gradient_norm": {"min": 0.1, "max": 10.0, "log": True},
@@ -49,7 +49,7 @@ SPACES = {
 """What is searched for each model by default, "*" for all: a list of choices or a range, by section and field."""
 
 
-def default_space(model_name):
+def default_space(model_name: str) -> dict[str, Any]:
     """The space of ``model_name``: dict of "model.FIELD" or "train.FIELD" to a list or a dict of min, max, log.
 
     A field of training that has fields itself is gone into by a further dot: "train.augment.mixup".
@@ -57,7 +57,7 @@ def default_space(model_name):
     return SPACES["*"] | SPACES.get(model_name, {})
 
 
-def declare(space):
+def declare(space: dict[str, Any]) -> keras_tuner.HyperParameters:
     """keras_tuner.HyperParameters of a space as default_space gives it. Raises InputError naming a bad entry."""
     hyperparameters = keras_tuner.HyperParameters()
     for name, values in space.items():
@@ -165,7 +165,7 @@ class _Tuner(base_tuner.BaseTuner):
         return os.path.join(self.folder, "runs", trial_id)
 
 
-def proposed(run, values):
+def proposed(run: RunConfig, values: dict[str, Any]) -> RunConfig:
     """``run`` with the settings of a proposal, dict of "model.FIELD", "train.FIELD" or "train.PART.FIELD" to value."""
     model, train = dict(run.model.hyperparameters), {}
     for name, value in _settings(values).items():
@@ -200,7 +200,7 @@ def _settings(values):
     return {name: value for name, value in values.items() if not name.startswith("tuner/")}
 
 
-def write_results(results, folder):
+def write_results(results: list[dict[str, Any]], folder: StrPath) -> None:
     """Writes trials.csv, best first, and trials.png where matplotlib is installed."""
     names = list(results[0]["settings"]) if results else []
     text = io.StringIO()

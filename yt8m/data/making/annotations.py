@@ -4,9 +4,10 @@ import csv
 import dataclasses
 import difflib
 import math
+from collections.abc import Iterable
 
 from yt8m.ranking.metrics import POSITIVE
-from yt8m.types import SEGMENT_SECONDS, InputError
+from yt8m.types import SEGMENT_SECONDS, InputError, StrPath
 
 _ID_HEADERS = ("video_id", "id")
 
@@ -24,7 +25,7 @@ class Interval:
 class ClassIds:
     """Reads a class from text: digits are its id, everything else its name, as ``names`` (dict of id to name) has it."""
 
-    def __init__(self, names=None):
+    def __init__(self, names: dict[int, str] | None = None):
         self._names = names
         self._ids = {}
         for class_id, name in (names or {}).items():
@@ -32,7 +33,7 @@ class ClassIds:
                 raise InputError(f"the vocabulary calls both {self._ids[name]} and {class_id} {name!r}")
             self._ids[name] = class_id
 
-    def read(self, text, where):
+    def read(self, text: str, where: str) -> int:
         """The class id that ``text`` means; raises InputError that begins with ``where``."""
         text = text.strip()
         if text.isdecimal():
@@ -49,7 +50,7 @@ class ClassIds:
         return self._ids[text]
 
 
-def read_labels(path, classes):
+def read_labels(path: StrPath, classes: ClassIds) -> dict[str, tuple[int, ...]]:
     """Dict of video id to ascending tuple of class ids, from a CSV of ``video_id,class[,class...]``.
 
     The first line is a header if it begins with video_id or id. A video may stand on several lines. classes: ClassIds.
@@ -63,7 +64,7 @@ def read_labels(path, classes):
     return {video_id: tuple(sorted(found)) for video_id, found in labels.items()}
 
 
-def read_intervals(path, classes):
+def read_intervals(path: StrPath, classes: ClassIds) -> dict[str, list[Interval]]:
     """Dict of video id to list of Interval, from a CSV of ``video_id,start,end,class[,score]``; score 1 if absent.
 
     Otherwise as read_labels.
@@ -82,7 +83,7 @@ def read_intervals(path, classes):
     return intervals
 
 
-def rate_segments(intervals, num_frames, *, min_overlap=SEGMENT_SECONDS / 2, rest_classes=()):
+def rate_segments(intervals: Iterable[Interval], num_frames: int, *, min_overlap: float = SEGMENT_SECONDS / 2, rest_classes: Iterable[int] = ()) -> tuple[tuple[int, int, float], ...]:
     """Ratings of the segments 0-5, 5-10, ... of a video of ``num_frames`` seconds: sorted (start, class id, score)s.
 
     A segment has the score of an interval that overlaps it by ``min_overlap`` seconds or more; parts of several with

@@ -6,18 +6,19 @@ import hashlib
 import json
 import math
 import os
+from collections import Counter
 
 import numpy as np
 
-from yt8m.data.making.annotations import rate_segments
+from yt8m.data.making.annotations import Interval, rate_segments
 from yt8m.data.making.projection import Moments, Projection
-from yt8m.data.making.raw_videos import resample
-from yt8m.data.making.settings import STANDARDIZE
+from yt8m.data.making.raw_videos import RawVideos, resample
+from yt8m.data.making.settings import STANDARDIZE, PackSettings
 from yt8m.data.tfrecord import FrameRecord, dequantize, quantize, write_records
 from yt8m.ranking.metrics import POSITIVE
 from yt8m.runtime.files import write_text
 from yt8m.runtime.progress import Progress
-from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, InputError
+from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, InputError, StrPath
 
 LOG = "pack.json"
 _SAMPLED = 32
@@ -32,7 +33,7 @@ class Packer:
     the shards and what was counted in each; ``projections`` has the Projection of each feature that has one.
     """
 
-    def __init__(self, videos, output_dir, settings, *, labels=None, intervals=None):
+    def __init__(self, videos: RawVideos, output_dir: StrPath, settings: PackSettings, *, labels: dict[str, tuple[int, ...]] | None = None, intervals: dict[str, list[Interval]] | None = None):
         self.videos, self.output_dir, self.settings = videos, output_dir, settings
         self._labels, self._intervals = labels, intervals
         self._rest = sorted({item.class_id for items in (intervals or {}).values() for item in items})
@@ -45,7 +46,7 @@ class Packer:
         self.projections = {name: Projection.load(path) for name, path in settings.use.items()}
         self.log = {"inputs": self._digest(), "shards": {}}
 
-    def run(self):
+    def run(self) -> None:
         """Packs what is not packed yet."""
         os.makedirs(self.output_dir, exist_ok=True)
         self._resume()
@@ -59,7 +60,7 @@ class Packer:
                     continue
                 self._write_shard(name, ids, progress)
 
-    def totals(self):
+    def totals(self) -> dict[str, Counter]:
         """Dict of feature to a Counter of frames, values and what was clipped of them, over all shards."""
         total = {name: collections.Counter() for name in self.videos.names}
         for counted in self.log["shards"].values():
@@ -67,7 +68,7 @@ class Packer:
                 total[name].update(values)
         return total
 
-    def projection_path(self, name):
+    def projection_path(self, name: str) -> str:
         """Path of the projection that is fitted on a feature."""
         return os.path.join(self.output_dir, f"{name}.projection.npz")
 

@@ -10,7 +10,7 @@ import zipfile
 import numpy as np
 
 from yt8m.runtime.files import atomic_path
-from yt8m.types import InputError
+from yt8m.types import InputError, StrPath
 
 _EPSILON = 1e-4
 """Share of the mean variance that is added to each before its root divides; YouTube-8M adds 1e-4 itself."""
@@ -19,12 +19,12 @@ _EPSILON = 1e-4
 class Moments:
     """Mean and covariance of rows that come in batches; memory is that of one covariance matrix, in float64."""
 
-    def __init__(self, size):
+    def __init__(self, size: int):
         self.count = 0
         self.mean = np.zeros(size)
         self._scatter = np.zeros((size, size))
 
-    def add(self, rows):
+    def add(self, rows: np.ndarray) -> None:
         """rows: (N, size) float array, N > 0."""
         rows = np.asarray(rows, np.float64)
         mean = rows.mean(axis=0)
@@ -36,7 +36,7 @@ class Moments:
         self.count = total
 
     @property
-    def covariance(self):
+    def covariance(self) -> np.ndarray:
         """(size, size) float64, over the number of rows."""
         return self._scatter / max(self.count, 1)
 
@@ -55,13 +55,13 @@ class Projection:
     components: np.ndarray | None = None
 
     @classmethod
-    def standardizing(cls, moments):
+    def standardizing(cls, moments: Moments) -> "Projection":
         """Gives each dimension mean 0 and variance 1."""
         variances = np.diag(moments.covariance)
         return cls._of(moments.mean, variances, None, variances.mean())
 
     @classmethod
-    def whitening(cls, moments, size):
+    def whitening(cls, moments: Moments, size: int) -> "Projection":
         """The ``size`` first principal components, each with variance 1, largest first.
 
         Raises InputError where there are not so many dimensions.
@@ -86,11 +86,11 @@ class Projection:
         )
 
     @property
-    def output_size(self):
+    def output_size(self) -> int:
         """Dimensions that come out."""
         return len(self.variances)
 
-    def __call__(self, frames):
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
         """(frames, size) -> (frames, K) float32; raises InputError where the size is another."""
         if frames.shape[1] != len(self.mean):
             raise InputError(f"it has {frames.shape[1]} dimensions, and the projection was fitted on {len(self.mean)}")
@@ -98,14 +98,14 @@ class Projection:
         projected = centered if self.components is None else centered @ self.components
         return projected / np.sqrt(self.variances + np.float32(self.epsilon))
 
-    def save(self, path):
+    def save(self, path: StrPath) -> None:
         """Writes an .npz with the fields as arrays; that of None is absent."""
         arrays = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
         with atomic_path(path) as temporary:
             np.savez(temporary, **arrays)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: StrPath) -> "Projection":
         """Reads what save wrote; raises InputError naming ``path``."""
         try:
             with np.load(path, allow_pickle=False) as arrays:

@@ -19,7 +19,7 @@ class RawVideos:
     videos and mixes what names or folders sort. A video's id is the name of its file without suffix.
     """
 
-    def __init__(self, paths):
+    def __init__(self, paths: dict[str, dict[str, str]]):
         """paths: dict of feature name to dict of video id to path."""
         self._paths = paths
         self.names = tuple(paths)
@@ -33,12 +33,12 @@ class RawVideos:
         self.ids = tuple(video_id for video_id in known if video_id not in self.incomplete)
 
     @classmethod
-    def of_features(cls, patterns):
+    def of_features(cls, patterns: dict[str, str]) -> "RawVideos":
         """One file a video and feature. patterns: dict of feature name to glob."""
         return cls({name: _paths_by_id(pattern) for name, pattern in patterns.items()})
 
     @classmethod
-    def of_videos(cls, pattern, names=None):
+    def of_videos(cls, pattern: str, names: list[str] | None = None) -> "RawVideos":
         """One file a video, .npz or parquet. names: of the arrays to take; None takes those of the first file."""
         paths = _paths_by_id(pattern)
         first = next(iter(paths.values()))
@@ -46,15 +46,15 @@ class RawVideos:
             raise InputError(f"{first} holds one array without a name: say whose frames they are, as in --features=rgb:{pattern}")
         return cls({name: paths for name in names or _array_names(first)})
 
-    def files(self):
+    def files(self) -> list[tuple[str, str, str]]:
         """Sorted list of (id, feature, path) of the complete videos."""
         return sorted((video_id, name, self._paths[name][video_id]) for name in self.names for video_id in self.ids)
 
-    def path(self, video_id, name):
+    def path(self, video_id: str, name: str) -> str:
         """The file of a video's feature."""
         return self._paths[name][video_id]
 
-    def read(self, video_id):
+    def read(self, video_id: str) -> dict[str, np.ndarray]:
         """Dict of feature to (frames, size) array, uint8 or float32, of a video.
 
         Raises InputError naming file and array where it is no such array, holds a value that is not finite, or has
@@ -70,7 +70,7 @@ class RawVideos:
         return frames
 
 
-def resample(frames, frames_per_second, *, method="mean"):
+def resample(frames: np.ndarray, frames_per_second: float, *, method: str = "mean") -> np.ndarray:
     """(frames, size) at any rate -> (seconds, size) at 1 a second, of the same dtype.
 
     Second s holds the mean of the frames that begin in [s, s + 1), or, for method "nearest" and wherever there are

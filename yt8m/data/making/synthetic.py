@@ -10,12 +10,13 @@ import csv
 import io
 import json
 import os
+from typing import Any
 
 import numpy as np
 
 from yt8m.data.tfrecord import FrameRecord, quantize, write_records
 from yt8m.runtime.files import write_text
-from yt8m.types import SEGMENT_SECONDS, InputError, Segment
+from yt8m.types import SEGMENT_SECONDS, InputError, Segment, StrPath
 
 PAIRS = (
     ("Guitar", "Ukulele"), ("Dog", "Wolf"), ("Motorcycle", "Moped"), ("Choir", "Audience"), ("Drum kit", "Bongo"),
@@ -41,7 +42,7 @@ _WITHIN_PAIR = {"rgb": 0.35, "audio": 1.0}
 _ACTION, _SCENE, _NUISANCE, _DRIFT, _CORRELATION, _NOISE = 0.4, 0.3, 1.0, 2.0, 0.3, 0.4
 
 
-def write_demo(output_dir, *, seed=0, size="small"):
+def write_demo(output_dir: StrPath, *, seed: int = 0, size: str = "small") -> dict[str, Any]:
     """Writes the data set below ``output_dir`` and returns its manifest, which is also written, to manifest.json.
 
     size: a key of SIZES. train/: frame-level records with video labels. validate/: with video labels and ratings.

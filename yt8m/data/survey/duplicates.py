@@ -1,12 +1,14 @@
 """Videos that stand in a data set twice, or on both sides of a split."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from yt8m.data.survey.findings import EXAMPLES
-from yt8m.data.survey.survey import index_ids, read_ids
+from yt8m.data.survey.survey import Survey, index_ids, read_ids
 
 
-def note_repeats(survey):
+def note_repeats(survey: Survey) -> None:
     """Adds a warning to ``survey``, a Survey, about ids that more than one of its records has."""
     index = survey.tally.ids
     hashes = index.repeated()
@@ -15,7 +17,7 @@ def note_repeats(survey):
         _note(survey, "records with the id of an earlier one", again, index.places(hashes[:EXAMPLES]), "warning")
 
 
-def note_leaks(survey, other_files):
+def note_leaks(survey: Survey, other_files: Sequence[str]) -> None:
     """Adds an error to ``survey`` about ids that records of ``other_files`` have too."""
     index, other = survey.tally.ids, index_ids(other_files)
     shared = np.intersect1d(index.hashes(), other.hashes())
@@ -26,7 +28,7 @@ def note_leaks(survey, other_files):
         _note(survey, "videos that the other files hold too", len(shared), places, "error")
 
 
-def note_split_leaks(survey, train, holdout):
+def note_split_leaks(survey: Survey, train: Sequence[str], holdout: Sequence[str]) -> None:
     """Adds an error to ``survey`` about ids that files of both ``train`` and ``holdout``, some of its own, have."""
     index = survey.tally.ids
     shared = np.intersect1d(index.hashes(train), index.hashes(holdout))

@@ -24,25 +24,25 @@ class Findings:
     def __init__(self):
         self._kinds = {}
 
-    def error(self, problem, place):
+    def error(self, problem: str, place: str) -> None:
         """The reader stops at ``place`` because of ``problem``; problems that differ in numbers alone are one kind."""
         self.add(ERROR, re.sub(r"(?<![\w.])-?\d+\b", "#", problem), [f"{place}: {problem}"], 1)
 
-    def warning(self, what, place, count=1):
+    def warning(self, what: str, place: str, count: int = 1) -> None:
         """A problem that does not stop the reader, and that may make training or scores other than meant."""
         self.add(WARNING, what, [place], count)
 
-    def note(self, what, place, count=1):
+    def note(self, what: str, place: str, count: int = 1) -> None:
         """Unusual and harmless."""
         self.add(NOTE, what, [place], count)
 
-    def add(self, severity, what, examples, count):
+    def add(self, severity: str, what: str, examples: list[str], count: int) -> None:
         """``count`` times ``what``, of which ``examples`` is a list of the first, as text; nothing where it is 0."""
         if count:
             finding = self._kinds.setdefault((severity, what), Finding(severity, what))
             finding.count += count
             finding.examples += examples[: EXAMPLES - len(finding.examples)]
 
-    def of(self, severity):
+    def of(self, severity: str) -> list[Finding]:
         """List of the Findings of one severity."""
         return [finding for finding in self._kinds.values() if finding.severity == severity]

@@ -1,12 +1,14 @@
 """Records read block by block where some of them are bad: the good ones are parsed in the graph all the same."""
 
 import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import tensorflow as tf
 
 from yt8m.data.record_checks import scan_records
 from yt8m.data.tfrecord import BLOCK, describe, is_gzip, record_dataset
-from yt8m.types import InputError
+from yt8m.types import InputError, Tensor
 
 _LARGEST_EXAMPLE = 64 << 20
 
@@ -24,13 +26,13 @@ class RecordBlock:
     problem: str | None = None
 
     @property
-    def size(self):
+    def size(self) -> int:
         if self.serialized is None:
             return 0
         return int(tf.reduce_sum(tf.strings.length(self.serialized))) + 16 * len(self.serialized)
 
 
-def record_blocks(file):
+def record_blocks(file: str) -> Iterator[RecordBlock]:
     """Generator of the RecordBlocks of ``file``; a record that cannot be read makes one of its own with a problem.
 
     Behind a record whose checksum is wrong it goes on if the length that its header gives can be trusted.
@@ -59,7 +61,7 @@ def record_blocks(file):
         yield RecordBlock(file, index, problem=str(error))
 
 
-def parse_good(parse, serialized):
+def parse_good(parse: Callable[[Tensor], Any], serialized: Tensor) -> Iterator[tuple[int, Any]]:
     """Parses ``serialized`` (B,) in parts: generator of (first row; what ``parse`` gives, None for one bad record).
 
     A part on which ``parse`` raises tf.errors.OpError is halved until its bad records stand alone.

@@ -1,10 +1,12 @@
 """A Survey as facts for a program and as a page for a reader."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
 from yt8m.data.survey.findings import ERROR, NOTE, WARNING
+from yt8m.data.survey.survey import Survey
 
 SEVERITIES = {ERROR: "errors", WARNING: "warnings", NOTE: "notes"}
 _BAR = 30
@@ -12,7 +14,7 @@ _BINS = 8
 _LISTED = 8
 
 
-def summarize(survey, *, names=None, segment_classes=None):
+def summarize(survey: Survey, *, names: dict[int, str] | None = None, segment_classes: set[int] | None = None) -> dict[str, Any]:
     """Dict, as JSON has it, of what ``survey``, a Survey, found.
 
     names: dict of class id to name; segment_classes: ids that segments are rated for; None where unknown. Classes that
@@ -38,7 +40,7 @@ def summarize(survey, *, names=None, segment_classes=None):
         "classes_never_seen": sorted(set(names or range(config.num_classes)) - set(seen.tolist())),
         "classes": {
             int(class_id): {
-                "name": (names or {}).get(class_id),
+                "name": (names or {}).get(int(class_id)),
                 "videos": int(tally.videos[class_id]),
                 "ratings": int(tally.rated[class_id]),
                 "positive_ratings": int(tally.positive[class_id]),
@@ -80,7 +82,7 @@ def _frames(lengths):
     }
 
 
-def page(facts):
+def page(facts: dict[str, Any]) -> str:
     """The ``facts`` of summarize as lines of text: errors, then warnings, then notes, then what there is."""
     lines = [_verdict(facts), ""]
     for plural in SEVERITIES.values():

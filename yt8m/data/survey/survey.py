@@ -1,9 +1,12 @@
 """Survey of a data set in one pass that is about as fast as the reader's: contents and problems."""
 
 import os
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import tensorflow as tf
 
+from yt8m.config import DataConfig
 from yt8m.data import tfrecord
 from yt8m.data.record_checks import SEGMENT_LISTS, check_record
 from yt8m.data.survey.findings import ERROR
@@ -12,7 +15,7 @@ from yt8m.data.survey.record_blocks import parse_good, record_blocks
 from yt8m.data.survey.tally import Tally
 from yt8m.runtime.parallel import map_in_threads
 from yt8m.runtime.progress import Progress
-from yt8m.types import InputError
+from yt8m.types import InputError, Tensor
 
 _MEGABYTE = 10**6
 
@@ -24,7 +27,7 @@ class Survey:
     tally, a Tally.
     """
 
-    def __init__(self, files, config):
+    def __init__(self, files: Sequence[str], config: DataConfig):
         """Reads ``files``, list of str, as ``config``, a DataConfig, says; what cannot be read becomes a finding."""
         self.files = list(files)
         self.config = config
@@ -85,7 +88,7 @@ class Survey:
         return check_record(block.serialized[row].numpy(), self.config) or "the reader cannot parse it"
 
 
-def index_ids(files):
+def index_ids(files: Sequence[str]) -> IdIndex:
     """The IdIndex of ``files``, of whose records only the ids are read; those without a readable one are left out."""
     index = IdIndex()
 
@@ -102,7 +105,7 @@ def index_ids(files):
     return index
 
 
-def read_ids(file, rows):
+def read_ids(file: str, rows: Sequence[int]) -> dict[int, bytes]:
     """Dict of record number to id, bytes, of the records ``rows`` of ``file`` that can be read."""
     wanted, found = set(rows), {}
     for block in record_blocks(file):
@@ -128,7 +131,7 @@ def _each_block(sizes, blocks_of, examine, description):
             progress.update(done // _MEGABYTE - progress.count)
 
 
-def frame_parser(config):
+def frame_parser(config: DataConfig) -> Callable[[Tensor], dict[str, np.ndarray]]:
     """Function of (B,) serialized SequenceExamples to a dict of NumPy arrays, or tf.errors.OpError on a bad one.
 
     "id": list of bytes. "right": (B,) bool, whether all features have frames, all of their sizes. "lengths": (B, F)
@@ -157,7 +160,7 @@ def frame_parser(config):
     return run
 
 
-def video_parser(config):
+def video_parser(config: DataConfig) -> Callable[[Tensor], dict[str, np.ndarray]]:
     """Parser of Examples, as frame_parser is of SequenceExamples: without "lengths" and ratings, with "finite" (B,) bool, of the features."""
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])

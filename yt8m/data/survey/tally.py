@@ -1,9 +1,11 @@
 """Counts of the contents of a data set, block by block."""
 
 import collections
+from collections.abc import Callable
 
 import numpy as np
 
+from yt8m.config import DataConfig
 from yt8m.data.record_checks import SEGMENT_LISTS
 from yt8m.data.survey.findings import NOTE, WARNING, Findings
 from yt8m.data.survey.id_index import IdIndex
@@ -21,7 +23,7 @@ class Tally:
     labels; rated_videos, rated_segments (distinct), ratings; ids, an IdIndex; findings, Findings.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: DataConfig):
         self.config = config
         self.records = self.bad_records = 0
         self.unlabeled = self.rated_videos = self.rated_segments = self.ratings = 0
@@ -30,21 +32,21 @@ class Tally:
         self.ids = IdIndex()
         self.findings = Findings()
 
-    def add_bad(self, file, index, problem):
+    def add_bad(self, file: str, index: int, problem: str | None) -> None:
         """Record ``index`` of ``file`` has a ``problem``, half a sentence, that makes the reader stop."""
         self.records += 1
         self.bad_records += 1
         self.ids.add(file, index, [b""])
-        self.findings.error(problem, f"{file}, record {index}")
+        self.findings.error(str(problem), f"{file}, record {index}")
 
-    def add(self, file, index, parsed, explain):
+    def add(self, file: str, index: int, parsed: dict[str, np.ndarray], explain: Callable[[int], str | None]) -> None:
         """Counts records ``index``, index + 1, ... of ``file``.
 
         parsed: of survey.frame_parser or video_parser. explain: function of a row that says what is wrong with it.
         """
         good = good_rows(parsed, self.config.num_classes)
         for row in np.flatnonzero(~good).tolist():
-            self.findings.error(explain(row), f"{file}, record {index + row}")
+            self.findings.error(str(explain(row)), f"{file}, record {index + row}")
         self.records += len(good)
         self.bad_records += int((~good).sum())
         self.ids.add(file, index, [name if fine else b"" for name, fine in zip(parsed["id"], good.tolist())])
@@ -57,7 +59,7 @@ class Tally:
             self._count_frames(parsed, good, place)
             self._count_ratings(parsed, good, place)
         else:
-            for row in np.flatnonzero(good & ~parsed["finite"]):
+            for row in np.flatnonzero(good & ~parsed["finite"]).tolist():
                 self.findings.warning("videos with values that are not finite", place(row))
 
     def _count_labels(self, parsed, good):
@@ -117,7 +119,7 @@ def _of_ratings(parsed, name, absent):
     return complete
 
 
-def good_rows(parsed, num_classes):
+def good_rows(parsed: dict[str, np.ndarray], num_classes: int) -> np.ndarray:
     """(B,) bool: which of the records that were parsed the reader accepts."""
     good = parsed["right"].copy()
     for name in ("labels", "segment_labels"):

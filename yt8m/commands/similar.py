@@ -1,12 +1,13 @@
-"""Compares segments or videos by their embeddings, as inference.py --embeddings writes them.
+"""Similarity of segments or videos, by the embeddings that inference.py --embeddings writes.
 
   yt8m-similar --embeddings=A.npy --query=Eq0a:15 --top_k=10                   the nearest segments
   yt8m-similar --embeddings=A.npy --pairs=pairs.csv                            rank correlation with annotated pairs
   yt8m-similar --embeddings=A.npy,B.npy --weights=1,2 --dim=256 --projection=AB.npz --output_file=AB.npy
   yt8m-similar --embeddings=newA.npy,newB.npy --projection=AB.npz --output_file=newAB.npy
 
-Several files are fused: each row is L2-normalised and weighted, those of all files are joined, and a truncated SVD makes
---dim of them. All files must hold the same rows in the same order, as those made of the same records do.
+Several files are projected jointly: each row is L2-normalised and weighted, those of all files are concatenated, and
+a truncated SVD reduces them to --dim numbers. All files must hold the same rows in the same order, as those made of the
+same records do.
 """
 
 import csv
@@ -23,22 +24,27 @@ FLAGS = flags.FLAGS
 flags.DEFINE_list("embeddings", None, "Files of embeddings, .npy or .parquet, with commas between.", required=True)
 flags.DEFINE_list("weights", None, "A positive weight for each of --embeddings. Default: 1 each.")
 flags.DEFINE_integer(
-    "dim", None, "Dimensions to reduce the joined vectors to, by a truncated SVD fitted on all rows.", lower_bound=1
+    "dim",
+    None,
+    "Dimensions of the joint vectors, reduced by a truncated SVD that is fitted on all rows.",
+    lower_bound=1,
 )
 flags.DEFINE_string(
     "projection", None, "File (.npz) of weights and SVD: written with --dim, and read without, for new rows."
 )
-flags.DEFINE_string("output_file", None, "File of embeddings to write: the fused rows, as .npy or .parquet.")
+flags.DEFINE_string("output_file", None, "File of embeddings to write: the joint vectors, as .npy or .parquet.")
 flags.DEFINE_string("pairs", None, "CSV of id_a,id_b,score: print the rank correlation of cosines with these scores.")
 flags.DEFINE_string("query", None, "The row, id:start for a segment or the id of a video, whose nearest to list.")
 flags.DEFINE_integer("top_k", 10, "Rows to list for --query.", lower_bound=1)
 
 
 def main():
-    """Does what the flags ask for, in one go over the files for each."""
+    """The outputs that the flags ask for, each in one pass over the files."""
     from yt8m.runtime.files import check_writable
     from yt8m.similarity.embedding_files import EmbeddingFile, form_of
-    from yt8m.similarity.embeddings import EmbeddingSet, nearest, read_pairs, score_pairs
+    from yt8m.similarity.embedding_set import EmbeddingSet
+    from yt8m.similarity.nearest import nearest
+    from yt8m.similarity.pairs import read_pairs, score_pairs
 
     if not (FLAGS.output_file or FLAGS.pairs or FLAGS.query or FLAGS.dim):
         raise InputError("nothing to do: give --query, --pairs, --output_file or --dim")
@@ -48,7 +54,7 @@ def main():
         form_of(FLAGS.output_file)
     files = [EmbeddingFile(path) for path in FLAGS.embeddings]
     pairs = read_pairs(FLAGS.pairs) if FLAGS.pairs else None
-    embeddings = EmbeddingSet(files, _fusion(files))
+    embeddings = EmbeddingSet(files, _projection(files))
     if FLAGS.output_file:
         _write(embeddings)
     if pairs:
@@ -59,26 +65,26 @@ def main():
         writer.writerows([("id", "cosine"), *((key, f"{cosine:.6f}") for key, cosine in found)])
 
 
-def _fusion(files):
-    """The Fusion that the flags ask for, fitted and saved where --dim is given."""
+def _projection(files):
+    """The JointProjection that the flags ask for, fitted and saved where --dim is given."""
     from yt8m.runtime.progress import Progress
-    from yt8m.similarity.embeddings import Fusion, fit_fusion, read_fusion
+    from yt8m.similarity.projection import JointProjection, fit_projection, read_projection
 
     if FLAGS.projection and not FLAGS.dim:
         if FLAGS.weights:
             raise InputError("--projection holds its weights: leave --weights out, or give --dim to fit it anew")
-        return read_fusion(FLAGS.projection)
+        return read_projection(FLAGS.projection)
     weights = _weights(len(files))
     if not FLAGS.dim:
-        return Fusion(weights, tuple(file.size for file in files))
+        return JointProjection(weights, tuple(file.size for file in files))
     if not FLAGS.projection and not FLAGS.output_file:
         raise InputError("--dim fits a projection: give --projection or --output_file, or it is lost")
     with Progress("fitting", total=files[0].num_rows, unit="rows") as progress:
-        fusion = fit_fusion(files, weights, dim=FLAGS.dim, progress=progress)
+        projection = fit_projection(files, weights, dim=FLAGS.dim, progress=progress)
     if FLAGS.projection:
-        fusion.save(FLAGS.projection)
-        print(f"wrote {FLAGS.projection}: {FLAGS.dim} dimensions hold {fusion.shares.sum():.1%} of the squares")
-    return fusion
+        projection.save(FLAGS.projection)
+        print(f"wrote {FLAGS.projection}: {FLAGS.dim} dimensions hold {projection.shares.sum():.1%} of the squares")
+    return projection
 
 
 def _weights(count):

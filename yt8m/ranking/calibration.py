@@ -1,7 +1,8 @@
 """Temperature and Platt scaling, fitted on rated pairs, of scores to probabilities.
 
-Both change a score s to sigmoid(slope * logit(s) + offset). Temperature scaling (Guo et al. 2017, arXiv 1706.04599) has
-offset 0 and slope 1 / T; Platt scaling (Platt 1999) fits both, which also mends scores that are too high or low all over.
+Both change a score s to sigmoid(slope * logit(s) + offset). Temperature scaling (Guo et al. 2017, arXiv 1706.04599)
+has offset 0 and slope 1 / T; Platt scaling (Platt 1999) fits both, which also corrects scores that are too high or too
+low throughout.
 """
 
 import dataclasses

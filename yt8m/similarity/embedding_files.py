@@ -244,7 +244,7 @@ def aligned_blocks(files: Sequence[EmbeddingFile]) -> Iterator[tuple[Rows, list[
 
 
 def form_of(path: str | os.PathLike) -> str:
-    """ "npy" or "parquet", by the suffix; InputError for any other."""
+    """The form of a file by its suffix, "npy" or "parquet"; InputError for any other."""
     form = os.path.splitext(os.fspath(path))[1][1:]
     if form not in ("npy", "parquet"):
         raise InputError(f"{path}: embeddings are files that end in .npy or .parquet")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.calibration import _SigmoidCalibration
 
 from yt8m.ranking.calibration import fit_calibration, read_calibration, write_calibration
 from yt8m.types import InputError
@@ -30,11 +31,34 @@ def test_temperature_finds_the_slope_alone():
     assert fitted.slope == pytest.approx(2.0, abs=0.03) and fitted.offset == 0
 
 
+def newton(columns, targets):
+    """Weights (K,) of least log loss of ``targets`` (N,), by plain Newton steps."""
+    weights = np.zeros(columns.shape[1])
+    for _ in range(50):
+        chances = 1 / (1 + np.exp(-columns @ weights))
+        hessian = (columns * (chances * (1 - chances))[:, None]).T @ columns
+        weights = weights - np.linalg.solve(hessian, columns.T @ (chances - targets))
+    return weights
+
+
+@pytest.mark.parametrize("method, num_columns", [("temperature", 1), ("platt", 2)])
+@pytest.mark.parametrize("count", [12, 500])
+def test_the_fit_is_that_of_newtons_method(method, num_columns, count):
+    scores, positive = draw(0.7, 0.4, count=count)
+    num_positive = positive.sum()
+    targets = np.where(positive, (num_positive + 1) / (num_positive + 2), 1 / (count - num_positive + 2))
+    columns = np.stack([np.log(scores) - np.log1p(-scores), np.ones(count)], axis=1)[:, :num_columns]
+    expected = np.append(newton(columns, targets), 0)[:2]
+    fitted = fit_calibration(scores, positive, method=method)
+    np.testing.assert_allclose([fitted.slope, fitted.offset], expected, atol=1e-7)
+    losses = [-np.log(np.where(positive, chances, 1 - chances)).mean()
+              for chances in (scores, 1 / (1 + np.exp(-columns @ expected[:num_columns])))]  # fmt: skip
+    np.testing.assert_allclose([fitted.log_loss_before, fitted.log_loss_after], losses, atol=1e-7)
+
+
 def test_platt_is_that_of_scikit_learn():
-    calibration = pytest.importorskip("sklearn.calibration")
     scores, positive = draw(0.7, 0.4, count=500)
-    logits = np.log(scores) - np.log1p(-scores)
-    expected = calibration._SigmoidCalibration().fit(logits, positive)
+    expected = _SigmoidCalibration().fit(np.log(scores) - np.log1p(-scores), positive)
     fitted = fit_calibration(scores, positive, method="platt")
     np.testing.assert_allclose([-fitted.slope, -fitted.offset], [expected.a_, expected.b_], atol=2e-4)
 
@@ -49,6 +73,8 @@ def test_a_perfect_ranking_has_a_finite_fit():
     [
         ([0.1, 0.9], [True, True], "2 of 2 are positive"),
         ([0.1, 0.2, 0.8, 0.9], [True, True, False, False], "rank positives above negatives"),
+        ([0.4, 0.4, 0.4], [True, True, False], "needs scores that differ"),
+        ([0.4, np.nan, 0.5], [True, True, False], "scores that are finite numbers"),
     ],
 )
 def test_refuses(scores, positive, sentence):

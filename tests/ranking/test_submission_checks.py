@@ -1,4 +1,4 @@
-"""Every kind of fault is found, with its line and class; parts merge to what one run writes."""
+"""Problems of every kind are found, with line and class; parts merge to what one run writes."""
 
 import random
 
@@ -10,35 +10,41 @@ from yt8m.ranking.submission_checks import check_submission, merge_submissions
 from yt8m.types import InputError
 
 
-def findings(path, **options):
-    return [str(finding).removeprefix(f"{path}").lstrip(", :") for finding in check_submission(path, **options)]
+def problems(path, **options):
+    return [str(problem).removeprefix(f"{path}").lstrip(", :") for problem in check_submission(path, **options)]
 
 
-def test_a_good_file_has_no_findings(tmp_path):
+def test_a_good_file_has_no_problems(tmp_path):
     write_submission(tmp_path / "s.csv", {1: ["a:0", "b:5"], 7: ["a:295"]})
-    assert findings(tmp_path / "s.csv", expected_classes=(1, 7)) == []
+    assert problems(tmp_path / "s.csv", expected_classes=(1, 7)) == []
 
 
 @pytest.mark.parametrize(
     "text, expected",
     [
         ("1,a:0\n", ["line 1: warning: no header Class,Segments"]),
-        ("Class,Segments\n1,a:0 b:7 c:3\n",
-         ["line 2, class 1: error: segment 2, 'b:7': no multiple of 5 s, and 1 more off"]),
+        (
+            "Class,Segments\n1,a:0 b:7 c:3\n",
+            ["line 2, class 1: error: segment 2, 'b:7': no multiple of 5 s, and 1 more off"],
+        ),
         ("Class,Segments\n1,a:0 b:5 a:0\n", ["line 2, class 1: error: segment 3, 'a:0': listed before in this class"]),
-        ("Class,Segments\n1,a:0 b\n",
-         ["line 2, class 1: error: segment 2, 'b': not video_id:start_time with a start in seconds"]),
+        (
+            "Class,Segments\n1,a:0 b\n",
+            ["line 2, class 1: error: segment 2, 'b': not video_id:start_time with a start in seconds"],
+        ),
         ("Class,Segments\n1,\n", ["line 2, class 1: warning: no segments"]),
         ("Class,Segments\n\n1,a:0\n\r\n", ["line 2: warning: blank line", "line 4: warning: blank line"]),
         ("Class,Segments\n1,a:0", ["warning: no line end at the end: the file may have been cut"]),
-        ("Class,Segments\n1," + " ".join(f"a:{5 * i}" for i in range(6)) + "\n",
-         ["line 2, class 1: error: 6 segments, more than 5"]),
+        (
+            "Class,Segments\n1," + " ".join(f"a:{5 * i}" for i in range(6)) + "\n",
+            ["line 2, class 1: error: 6 segments, more than 5"],
+        ),
         ("Class,Segments\n1,a:0 b\0:5\n", None),
     ],
 )
 def test_faults(tmp_path, text, expected):
     (tmp_path / "s.csv").write_text(text)
-    found = findings(tmp_path / "s.csv", top_n=5)
+    found = problems(tmp_path / "s.csv", top_n=5)
     if expected is None:
         assert len(found) == 1 and "byte 0x00" in found[0] and "line 2" in found[0]
     else:
@@ -47,8 +53,9 @@ def test_faults(tmp_path, text, expected):
 
 def test_expected_classes(tmp_path):
     write_submission(tmp_path / "s.csv", {1: ["a:0"], 3: ["a:0"]})
-    assert findings(tmp_path / "s.csv", expected_classes=(1, 2, 5)) == [
-        "line 3, class 3: error: this class is not expected", "error: 2 expected classes are missing: 2, 5"
+    assert problems(tmp_path / "s.csv", expected_classes=(1, 2, 5)) == [
+        "line 3, class 3: error: this class is not expected",
+        "error: 2 expected classes are missing: 2, 5",
     ]
 
 
@@ -56,7 +63,7 @@ def test_unreadable(tmp_path):
     (found,) = check_submission(tmp_path / "none.csv")
     assert found.is_error and "No such file" in found.message
     write_submission(tmp_path / "s.parquet", {1: ["a:0"]}, scores={1: [np.nan]})
-    assert findings(tmp_path / "s.parquet") == ["class 1: error: a score is not a finite number"]
+    assert problems(tmp_path / "s.parquet") == ["class 1: error: a score is not a finite number"]
 
 
 def test_parts_by_class_merge_to_the_whole(tmp_path):

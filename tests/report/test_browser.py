@@ -79,5 +79,24 @@ def test_pointing_at_a_segment_says_its_score(page):
     assert not page.evaluate("document.querySelector('#tip').hidden")
 
 
+def test_pointing_at_a_curve_says_its_numbers(page):
+    circle = "document.querySelectorAll('.charts figure')[0].querySelectorAll('circle')[2]"
+    page.evaluate(f"{circle}.id = 'third'")
+    assert page.evaluate(f"getComputedStyle({circle}).opacity") == "0"
+    page.move(*page.middle("#third"))
+    assert page.evaluate("document.querySelector('#tip').textContent") == "run: step 3, loss 0.3333"
+    assert page.evaluate(f"getComputedStyle({circle}).opacity") == "1"
+    assert page.evaluate("document.querySelectorAll('svg title').length") == 0
+
+
+def test_charts_are_legible(page):
+    """Text and lines are of the page's colours, which are light on dark, or dark on light."""
+    colour = "getComputedStyle(document.querySelector('.charts {}')).{}"
+    ink, line = page.evaluate(colour.format("svg text", "fill")), page.evaluate(colour.format("svg g path", "stroke"))
+    expected = {"rgb(255, 255, 255)": ("rgb(31, 36, 48)", "rgb(37, 99, 168)"),
+                "rgb(20, 23, 28)": ("rgb(230, 233, 238)", "rgb(110, 168, 234)")}  # fmt: skip
+    assert (ink, line) == expected[page.evaluate("getComputedStyle(document.body).backgroundColor")]
+
+
 def test_it_prints(page):
     assert page.print().startswith(b"%PDF")

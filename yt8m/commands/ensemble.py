@@ -80,6 +80,10 @@ def main(options: EnsembleOptions, files: list[str]) -> int | None:
         raise InputError(f"unexpected argument {files[0]!r}: files to fuse are given by --submissions=A.csv,B.csv")
     if not options.submissions:
         raise InputError("--submissions=A.csv,B.csv must be given, or --check or --merge")
+    if options.report:
+        from yt8m.report.svg import import_matplotlib
+
+        import_matplotlib()
     found = _search(options) if options.search else None
     if options.output_file:
         _fuse(options, found)

@@ -87,7 +87,10 @@ def main(options: EvalOptions) -> None:
     if options.calibrate and options.submission:
         raise InputError("--calibrate is for a model: give --train_dir")
     if options.report:
+        from yt8m.report.svg import import_matplotlib
+
         check_writable(options.report)
+        import_matplotlib()
     names = read_class_names(options.vocabulary) if options.vocabulary else {}
     results, timelines = _score_submission(options) if options.submission else _score_model(options)
     evaluation = results.pop("evaluation", None)

@@ -1,114 +1,114 @@
-"""Compares segments or videos by their embeddings, as inference.py --embeddings writes them.
+"""Similarity of segments or videos, by the embeddings that inference.py --embeddings writes.
 
   yt8m-similar --embeddings=A.npy --query=Eq0a:15 --top_k=10                   the nearest segments
   yt8m-similar --embeddings=A.npy --pairs=pairs.csv                            rank correlation with annotated pairs
   yt8m-similar --embeddings=A.npy,B.npy --weights=1,2 --dim=256 --projection=AB.npz --output_file=AB.npy
   yt8m-similar --embeddings=newA.npy,newB.npy --projection=AB.npz --output_file=newAB.npy
 
-Several files are fused: each row is L2-normalised and weighted, those of all files are joined, and a truncated SVD makes
---dim of them. All files must hold the same rows in the same order, as those made of the same records do.
+Several files are projected jointly: each row is L2-normalised and weighted, those of all files are concatenated, and
+a truncated SVD reduces them to --dim numbers. All files must hold the same rows in the same order, as those made of the
+same records do.
 """
 
 import csv
+import dataclasses
 import json
 import sys
 
-from absl import flags
-
 from yt8m.commands import command_line
+from yt8m.options import option
 from yt8m.types import InputError
 
-FLAGS = flags.FLAGS
 
-flags.DEFINE_list("embeddings", None, "Files of embeddings, .npy or .parquet, with commas between.", required=True)
-flags.DEFINE_list("weights", None, "A positive weight for each of --embeddings. Default: 1 each.")
-flags.DEFINE_integer(
-    "dim", None, "Dimensions to reduce the joined vectors to, by a truncated SVD fitted on all rows.", lower_bound=1
-)
-flags.DEFINE_string(
-    "projection", None, "File (.npz) of weights and SVD: written with --dim, and read without, for new rows."
-)
-flags.DEFINE_string("output_file", None, "File of embeddings to write: the fused rows, as .npy or .parquet.")
-flags.DEFINE_string("pairs", None, "CSV of id_a,id_b,score: print the rank correlation of cosines with these scores.")
-flags.DEFINE_string("query", None, "The row, id:start for a segment or the id of a video, whose nearest to list.")
-flags.DEFINE_integer("top_k", 10, "Rows to list for --query.", lower_bound=1)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SimilarOptions(command_line.Options):
+    """What to compare, and how several files are projected."""
+
+    embeddings: tuple[str, ...] = option((), "Files of embeddings, .npy or .parquet.", required=True)
+    weights: tuple[float, ...] = option((), "A weight for each of --embeddings.", above=0, defaults_to="1 each")
+    dim: int | None = option(
+        None, "Dimensions of the joint vectors, reduced by a truncated SVD that is fitted on all rows.", low=1
+    )
+    projection: str = option("", "File (.npz) of weights and SVD: written with --dim, and read without, for new rows.")
+    output_file: str = option("", "File of embeddings to write: the joint vectors, as .npy or .parquet.")
+    pairs: str = option("", "CSV of id_a,id_b,score: print the rank correlation of cosines with these scores.")
+    query: str = option("", "The row, id:start for a segment or the id of a video, whose nearest to list.")
+    top_k: int = option(10, "Rows to list for --query.", unit="rows", low=1)
+
+    def _check(self):
+        if not (self.output_file or self.pairs or self.query or self.dim):
+            raise InputError("nothing to do: give --query, --pairs, --output_file or --dim")
+        if self.dim and not self.projection and not self.output_file:
+            raise InputError("--dim fits a projection: give --projection or --output_file, or it is lost")
+        if self.weights and self.projection and not self.dim:
+            raise InputError("--projection holds its weights: leave --weights out, or give --dim to fit it anew")
+        if self.weights and len(self.weights) != len(self.embeddings):
+            given, count = ",".join(f"{weight:g}" for weight in self.weights), len(self.embeddings)
+            raise InputError(f"--weights={given}: expected {count} positive numbers, one for each of --embeddings")
 
 
-def main():
-    """Does what the flags ask for, in one go over the files for each."""
+def main(options: SimilarOptions) -> None:
+    """The outputs that the options ask for, each in one pass over the files."""
     from yt8m.runtime.files import check_writable
     from yt8m.similarity.embedding_files import EmbeddingFile, form_of
-    from yt8m.similarity.embeddings import EmbeddingSet, nearest, read_pairs, score_pairs
+    from yt8m.similarity.embedding_set import EmbeddingSet
+    from yt8m.similarity.nearest import nearest
+    from yt8m.similarity.pairs import read_pairs, score_pairs
 
-    if not (FLAGS.output_file or FLAGS.pairs or FLAGS.query or FLAGS.dim):
-        raise InputError("nothing to do: give --query, --pairs, --output_file or --dim")
-    for path in filter(None, (FLAGS.output_file, FLAGS.projection if FLAGS.dim else None)):
+    for path in filter(None, (options.output_file, options.projection if options.dim else "")):
         check_writable(path)
-    if FLAGS.output_file:
-        form_of(FLAGS.output_file)
-    files = [EmbeddingFile(path) for path in FLAGS.embeddings]
-    pairs = read_pairs(FLAGS.pairs) if FLAGS.pairs else None
-    embeddings = EmbeddingSet(files, _fusion(files))
-    if FLAGS.output_file:
-        _write(embeddings)
+    if options.output_file:
+        form_of(options.output_file)
+    files = [EmbeddingFile(path) for path in options.embeddings]
+    pairs = read_pairs(options.pairs) if options.pairs else None
+    embeddings = EmbeddingSet(files, _projection(options, files))
+    if options.output_file:
+        _write(embeddings, options.output_file)
     if pairs:
         print(json.dumps(score_pairs(embeddings, pairs)))
-    if FLAGS.query:
-        found = nearest(embeddings, embeddings.parse_key(FLAGS.query), top_k=FLAGS.top_k)
+    if options.query:
+        found = nearest(embeddings, embeddings.parse_key(options.query), top_k=options.top_k)
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerows([("id", "cosine"), *((key, f"{cosine:.6f}") for key, cosine in found)])
 
 
-def _fusion(files):
-    """The Fusion that the flags ask for, fitted and saved where --dim is given."""
+def _projection(options, files):
+    """The JointProjection that the options ask for, fitted where --dim is given, then saved where --projection is."""
     from yt8m.runtime.progress import Progress
-    from yt8m.similarity.embeddings import Fusion, fit_fusion, read_fusion
+    from yt8m.similarity.projection import JointProjection, fit_projection, read_projection
 
-    if FLAGS.projection and not FLAGS.dim:
-        if FLAGS.weights:
-            raise InputError("--projection holds its weights: leave --weights out, or give --dim to fit it anew")
-        return read_fusion(FLAGS.projection)
-    weights = _weights(len(files))
-    if not FLAGS.dim:
-        return Fusion(weights, tuple(file.size for file in files))
-    if not FLAGS.projection and not FLAGS.output_file:
-        raise InputError("--dim fits a projection: give --projection or --output_file, or it is lost")
+    if options.projection and not options.dim:
+        return read_projection(options.projection)
+    weights = options.weights or (1.0,) * len(files)
+    if not options.dim:
+        return JointProjection(weights, tuple(file.size for file in files))
     with Progress("fitting", total=files[0].num_rows, unit="rows") as progress:
-        fusion = fit_fusion(files, weights, dim=FLAGS.dim, progress=progress)
-    if FLAGS.projection:
-        fusion.save(FLAGS.projection)
-        print(f"wrote {FLAGS.projection}: {FLAGS.dim} dimensions hold {fusion.shares.sum():.1%} of the squares")
-    return fusion
+        projection = fit_projection(files, weights, dim=options.dim, progress=progress)
+    if options.projection:
+        projection.save(options.projection)
+        held = projection.shares.sum()
+        print(f"wrote {options.projection}: {options.dim} dimensions hold {held:.1%} of the squares")
+    return projection
 
 
-def _weights(count):
-    try:
-        weights = tuple(float(text) for text in FLAGS.weights or ["1"] * count)
-    except ValueError:
-        weights = ()
-    if len(weights) != count or min(weights) <= 0:
-        raise InputError(
-            f"--weights={','.join(FLAGS.weights)}: expected {count} positive numbers, one for each of --embeddings"
-        )
-    return weights
-
-
-def _write(embeddings):
+def _write(embeddings, path):
     from yt8m.runtime.progress import Progress
     from yt8m.similarity.embedding_files import EmbeddingWriter
 
     total = embeddings.files[0].num_rows
-    with EmbeddingWriter(FLAGS.output_file, segments=embeddings.files[0].segments) as writer:
+    with EmbeddingWriter(path, segments=embeddings.files[0].segments) as writer:
         with Progress("writing", total=total, unit="rows") as progress:
             for rows in embeddings.blocks():
                 writer.write(rows)
                 progress.update(len(rows.ids))
-    print(f"wrote {FLAGS.output_file}: {writer.num_rows:,} rows of {writer.size}")
+    print(f"wrote {path}: {writer.num_rows:,} rows of {writer.size}")
 
 
-def run():
+def run() -> None:
     """Entry point of the console script."""
-    command_line.run(main, resume_hint="Outputs that were not done are not there: the same command makes them.")
+    command_line.run(
+        main, SimilarOptions, resume_hint="Outputs that were not done are not there: the same command makes them."
+    )
 
 
 if __name__ == "__main__":

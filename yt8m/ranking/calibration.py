@@ -1,11 +1,14 @@
-"""Scores that can be read as probabilities: temperature and Platt scaling, fitted on rated pairs.
+"""Temperature and Platt scaling, fitted on rated pairs, of scores to probabilities.
 
-Both change a score s to sigmoid(slope * logit(s) + offset). Temperature scaling (Guo et al. 2017, arXiv 1706.04599) has
-offset 0 and slope 1 / T; Platt scaling (Platt 1999) fits both, which also mends scores that are too high or low all over.
+Both change a score s to sigmoid(slope * logit(s) + offset). Temperature scaling (Guo et al. 2017, arXiv 1706.04599)
+has offset 0 and slope 1 / T; Platt scaling (Platt 1999) fits both, which also corrects scores that are too high or too
+low throughout.
 """
 
 import dataclasses
 import json
+import os
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,13 +17,14 @@ from yt8m.types import InputError
 
 METHODS = ("temperature", "platt")
 _EPSILON = 1e-6
-_STEPS = 50
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """A fitted scaling. num_rated: pairs it was fitted on; log_loss_before, log_loss_after: theirs, a pair, in nats;
-    fitted_on: words on where they came from; model: SHA-256 of the model file, in hexadecimal.
+    """A fitted scaling.
+
+    num_rated: pairs it was fitted on; log_loss_before, log_loss_after: theirs, a pair, in nats; fitted_on: words on
+    where they came from; model: SHA-256 of the model file, in hexadecimal.
     """
 
     method: str
@@ -32,20 +36,21 @@ class Calibration:
     fitted_on: str = ""
     model: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not all(isinstance(value, (int, float)) and np.isfinite(value) for value in (self.slope, self.offset)):
             raise TypeError(f"slope {self.slope!r} and offset {self.offset!r} must be finite numbers")
 
-    def __call__(self, scores):
+    def __call__(self, scores: np.ndarray) -> np.ndarray:
         """Calibrated scores, float32, of scores in [0, 1] of any shape."""
         return _sigmoid(self.slope * _logit(scores) + self.offset).astype(np.float32)
 
 
-def fit_calibration(scores, positive, *, method):
+def fit_calibration(scores: Sequence[float], positive: Sequence[bool], *, method: str) -> Calibration:
     """The Calibration of least log loss. scores: (N,) in [0, 1]; positive: (N,) bool.
 
     Labels are smoothed as in Platt's paper, so that the fit is finite where scores part the classes perfectly.
-    Raises InputError where there are no positives or no negatives, or where higher scores are rated lower.
+    Raises InputError where there are no positives or no negatives, where scores are not finite or all equal, or where
+    higher scores are rated lower.
     """
     if method not in METHODS:
         raise InputError(f"--calibrate={method} is none of {', '.join(METHODS)}")
@@ -54,9 +59,11 @@ def fit_calibration(scores, positive, *, method):
     if count in (0, len(positive)):
         raise InputError(f"calibration needs positive and negative ratings: {count} of {len(positive)} are positive")
     targets = np.where(positive, (count + 1) / (count + 2), 1 / (len(positive) - count + 2))
-    columns = [_logit(scores), np.ones(len(scores))][: 1 if method == "temperature" else 2]
-    weights = _logistic_regression(np.stack(columns, axis=1), targets)
-    slope, offset = float(weights[0]), float(weights[1]) if len(weights) > 1 else 0.0
+    if not np.isfinite(scores).all():
+        raise InputError("calibration needs scores that are finite numbers, and some of these are not")
+    if np.ptp(scores) == 0:
+        raise InputError("calibration needs scores that differ, and these are all equal")
+    slope, offset = _logistic_regression(_logit(scores), targets, with_offset=method == "platt")
     if not slope > 0:
         raise InputError("calibration needs scores that rank positives above negatives, and these do not")
     fitted = _sigmoid(slope * _logit(scores) + offset)
@@ -64,7 +71,7 @@ def fit_calibration(scores, positive, *, method):
     return Calibration(method=method, slope=slope, offset=offset, num_rated=len(scores), **losses)
 
 
-def read_calibration(path):
+def read_calibration(path: str | os.PathLike) -> Calibration | None:
     """The Calibration at ``path``, None where there is no file; InputError where it is another kind of file."""
     try:
         with open(path, encoding="utf-8") as file:
@@ -77,42 +84,36 @@ def read_calibration(path):
         raise InputError(f"{path} is not a calibration: remove it, or write it anew by eval.py --calibrate") from error
 
 
-def write_calibration(path, calibration):
+def write_calibration(path: str | os.PathLike, calibration: Calibration) -> None:
     """Writes what read_calibration reads."""
     write_text(path, json.dumps(dataclasses.asdict(calibration), indent=1) + "\n")
 
 
-def _logistic_regression(columns, targets):
-    """Weights (K,) of least log loss of ``targets`` (N,), by Newton's method with halved steps where one goes too far."""
-    weights = np.eye(columns.shape[1])[0]
+def _logistic_regression(logits, targets, *, with_offset):
+    """(slope, offset) of least log loss of ``targets`` (N,) in [0, 1]: each row is one of either class, so weighted."""
+    from sklearn.linear_model import LogisticRegression
 
-    def loss(candidate):
-        margins = columns @ candidate
-        return np.mean(np.logaddexp(0, margins) - targets * margins)
-
-    for _ in range(_STEPS):
-        chances = _sigmoid(columns @ weights)
-        gradient = columns.T @ (chances - targets) / len(targets)
-        spread = chances * (1 - chances)
-        hessian = (columns * spread[:, None]).T @ columns / len(targets) + 1e-12 * np.eye(len(weights))
-        step = np.linalg.solve(hessian, gradient)
-        while loss(weights - step) > loss(weights) and np.abs(step).max() > 1e-12:
-            step /= 2
-        weights = weights - step
-        if np.abs(step).max() < 1e-10:
-            break
-    return weights
+    rows = np.concatenate([logits, logits])[:, None]
+    classes = np.repeat([1, 0], len(targets))
+    weights = np.concatenate([targets, 1 - targets])
+    model = LogisticRegression(C=np.inf, fit_intercept=with_offset, solver="newton-cholesky", tol=1e-9)
+    model.fit(rows, classes, sample_weight=weights)
+    return float(model.coef_[0, 0]), float(model.intercept_[0])
 
 
 def _logit(scores):
-    scores = np.clip(np.asarray(scores, np.float64), _EPSILON, 1 - _EPSILON)
-    return np.log(scores) - np.log1p(-scores)
+    from scipy.special import logit
+
+    return logit(np.clip(np.asarray(scores, np.float64), _EPSILON, 1 - _EPSILON))
 
 
 def _sigmoid(values):
-    return np.exp(-np.logaddexp(0, -values))
+    from scipy.special import expit
+
+    return expit(values)
 
 
 def _log_loss(scores, positive):
-    scores = np.clip(scores, _EPSILON, 1 - _EPSILON)
-    return float(-np.mean(np.where(positive, np.log(scores), np.log1p(-scores))))
+    from sklearn.metrics import log_loss
+
+    return float(log_loss(positive, np.clip(scores, _EPSILON, 1 - _EPSILON)))

@@ -1,8 +1,10 @@
-"""Checks of submission files, and the merge of the parts that several machines wrote of one."""
+"""Checks of submission files, and the merge of one submission's parts."""
 
 import contextlib
 import dataclasses
 import math
+import os
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
@@ -12,8 +14,8 @@ from yt8m.types import MAX_SEGMENTS_PER_CLASS, SEGMENT_SECONDS, InputError
 
 
 @dataclasses.dataclass(frozen=True)
-class Finding:
-    """Something about a submission file, and whether it is an error; line and class_id are None where none is meant."""
+class SubmissionProblem:
+    """An error or a warning on a submission file, at a line and class where these are not None."""
 
     path: str
     message: str
@@ -21,14 +23,16 @@ class Finding:
     line: int | None = None
     class_id: int | None = None
 
-    def __str__(self):
+    def __str__(self) -> str:
         line = "" if self.line is None else f", line {self.line}"
         class_id = "" if self.class_id is None else f", class {self.class_id}"
         return f"{self.path}{line}{class_id}: {'error' if self.is_error else 'warning'}: {self.message}"
 
 
-def check_submission(path, *, expected_classes=None, top_n=MAX_SEGMENTS_PER_CLASS):
-    """Yields a Finding for everything wrong with a submission file, a class at a time.
+def check_submission(
+    path: str | os.PathLike, *, expected_classes: Collection[int] | None = None, top_n: int = MAX_SEGMENTS_PER_CLASS
+) -> Iterator[SubmissionProblem]:
+    """The problems of a submission file, yielded a class at a time.
 
     Errors: unreadable, a class that is missing or not among ``expected_classes`` (None: any), malformed or repeated
     segments, starts that are no multiple of 5, more than ``top_n`` segments. Warnings: no header, a blank line, an
@@ -38,31 +42,33 @@ def check_submission(path, *, expected_classes=None, top_n=MAX_SEGMENTS_PER_CLAS
     try:
         submission = Submission(path)
     except InputError as error:
-        yield Finding(path, str(error))
+        yield SubmissionProblem(path, str(error))
         return
     with submission:
         if submission.lines is not None and not submission.has_header:
-            yield Finding(path, "no header Class,Segments", is_error=False, line=1)
+            yield SubmissionProblem(path, "no header Class,Segments", is_error=False, line=1)
         for line in submission.blank_lines:
-            yield Finding(path, "blank line", is_error=False, line=line)
+            yield SubmissionProblem(path, "blank line", is_error=False, line=line)
         for class_id in submission.class_ids if expected_classes is not None else ():
             if class_id not in expected_classes:
-                yield _finding(submission, class_id, "this class is not expected")
+                yield _problem(submission, class_id, "this class is not expected")
         for class_id in submission:
             try:
                 yield from _check_class(submission, class_id, top_n)
             except InputError as error:
-                yield _finding(submission, class_id, str(error))
+                yield _problem(submission, class_id, str(error))
         missing = sorted(set(expected_classes or ()) - set(submission.class_ids))
         if missing:
             shown = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
-            yield Finding(path, f"{len(missing)} expected classes are missing: {shown}")
+            yield SubmissionProblem(path, f"{len(missing)} expected classes are missing: {shown}")
         if not submission.ends_whole:
-            yield Finding(path, "no line end at the end: the file may have been cut", is_error=False)
+            yield SubmissionProblem(path, "no line end at the end: the file may have been cut", is_error=False)
 
 
-def merge_submissions(paths, output, *, top_n=MAX_SEGMENTS_PER_CLASS):
-    """Merges parts of one submission into ``output``; returns the number of classes.
+def merge_submissions(
+    paths: Sequence[str | os.PathLike], output: str | os.PathLike, *, top_n: int = MAX_SEGMENTS_PER_CLASS
+) -> int:
+    """The number of classes of ``output``, which is written as the merge of parts of one submission.
 
     A class that one part has is copied. One that several have is merged by score, the best ``top_n`` kept and equal
     scores ordered by segment, which needs parquet parts and is then exactly what one run over all videos writes. A
@@ -89,38 +95,38 @@ def merge_submissions(paths, output, *, top_n=MAX_SEGMENTS_PER_CLASS):
     return len(class_ids)
 
 
-def _finding(submission, class_id, message, *, is_error=True):
+def _problem(submission, class_id, message, *, is_error=True):
     line = None if submission.lines is None else submission.lines[class_id]
-    return Finding(submission.path, message, is_error=is_error, line=line, class_id=class_id)
+    return SubmissionProblem(submission.path, message, is_error=is_error, line=line, class_id=class_id)
 
 
 def _check_class(submission, class_id, top_n):
     segments = submission[class_id]
     if not len(segments):
-        yield _finding(submission, class_id, "no segments", is_error=False)
+        yield _problem(submission, class_id, "no segments", is_error=False)
         return
     _, times, valid = segments.parse()
     if len(segments) > top_n:
-        yield _finding(submission, class_id, f"{len(segments):,} segments, more than {top_n:,}")
-    yield from _segment_finding(
+        yield _problem(submission, class_id, f"{len(segments):,} segments, more than {top_n:,}")
+    yield from _segment_problem(
         submission, class_id, segments, ~valid, "not video_id:start_time with a start in seconds", "malformed"
     )
     off = valid & (times % SEGMENT_SECONDS > 0)
-    yield from _segment_finding(submission, class_id, segments, off, f"no multiple of {SEGMENT_SECONDS} s", "off")
+    yield from _segment_problem(submission, class_id, segments, off, f"no multiple of {SEGMENT_SECONDS} s", "off")
     order, first = segments.group()
     repeated = np.zeros(len(segments), bool)
     repeated[order[~first]] = True
-    yield from _segment_finding(submission, class_id, segments, repeated, "listed before in this class", "repeated")
+    yield from _segment_problem(submission, class_id, segments, repeated, "listed before in this class", "repeated")
     if segments.scores is not None and not np.isfinite(segments.scores).all():
-        yield _finding(submission, class_id, "a score is not a finite number")
+        yield _problem(submission, class_id, "a score is not a finite number")
 
 
-def _segment_finding(submission, class_id, segments, bad, what, word):
+def _segment_problem(submission, class_id, segments, bad, what, word):
     rows = np.flatnonzero(bad)
     if len(rows):
         (text,) = segments.take(rows[:1]).texts()
         others = f", and {len(rows) - 1:,} more {word}" if len(rows) > 1 else ""
-        yield _finding(submission, class_id, f"segment {rows[0] + 1:,}, {text[:80]!r}: {what}{others}")
+        yield _problem(submission, class_id, f"segment {rows[0] + 1:,}, {text[:80]!r}: {what}{others}")
 
 
 def _merge_by_score(lists, top_n):

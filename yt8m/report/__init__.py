@@ -1,4 +1,4 @@
-"""Reports as one self-contained HTML page each."""
+"""Reports on evaluations and ensembles, one self-contained HTML page each, and timelines for a terminal."""
 
 from yt8m.report.ensemble import ensemble_parts, write_ensemble_report
 from yt8m.report.evaluation import write_evaluation_report

@@ -1,9 +1,11 @@
-"""What fine-tuning, shifted views and the ensemble gain, as in tables 2 to 4 of Liu & Shao (2019)."""
+"""Gains of fine-tuning, shifted views and the ensemble, as in tables 2 to 4 of Liu & Shao (2019)."""
 
-from yt8m.report.page import paragraph, section, table
+from markupsafe import Markup
+
+from yt8m.report.page import render
 
 
-def gains_part(models, ensemble):
+def gains_part(models: dict[str, dict], ensemble: dict) -> Markup:
     """A section of HTML.
 
     models: dict of name to dict of the segment MAPs "pretrained", "finetuned" and "tta", and "shifts", first and last.
@@ -12,7 +14,6 @@ def gains_part(models, ensemble):
     yt8m.ranking.bootstrap.paired_difference gives it.
     """
     weights = ensemble["searched"]["weights"]
-    columns = ("Model", "Pre-trained", "Fine-tuned", "Gain", "Shifts", "+ TTA", "Gain", "Weight")
     rows = [
         (
             name, _map(row["pretrained"]), _map(row["finetuned"]), _gain(row["finetuned"] - row["pretrained"]),
@@ -23,20 +24,12 @@ def gains_part(models, ensemble):
     ]  # fmt: skip
     best = max(row["tta"] for row in models.values())
     fused = [
-        (f"Ensemble, {kind}", _map(entry["map_at_k"]), _gain(entry["map_at_k"] - best), f"{entry['w0']:.3g}")
-        for kind, entry in (("equal weights", ensemble["equal"]), ("searched weights", ensemble["searched"]))
-    ]
-    difference = ensemble["difference"]
-    return section(
-        "What each step gains",
-        paragraph("Segment MAP of every model: pre-trained on noisy video labels, fine-tuned on rated segments, and with "
-                  "the scores of shifted views averaged (test-time augmentation)."),
-        table(columns, rows, identifier="gains"),
-        paragraph(f"The ensembles, and what they gain over the best model, {ensemble['against']}:"),
-        table(("Ensemble", "MAP", "Gain", "w0"), fused),
-        paragraph(f"Searched weights against {ensemble['against']}: {_gain(difference['difference'])}, 95% interval "
-                  f"[{_gain(difference['low'])}, {_gain(difference['high'])}]."),
-    )  # fmt: skip
+        (f"Ensemble, {kind} weights", _map(ensemble[kind]["map_at_k"]), _gain(ensemble[kind]["map_at_k"] - best),
+         f"{ensemble[kind]['w0']:.3g}")
+        for kind in ("equal", "searched")
+    ]  # fmt: skip
+    against, difference = ensemble["against"], ensemble["difference"]
+    return render("gains.html", models=rows, ensembles=fused, against=against, difference=difference)
 
 
 def _map(value):

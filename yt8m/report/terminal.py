@@ -1,11 +1,13 @@
-"""A timeline as text for a terminal: a row a class, a column a segment, higher blocks for higher scores."""
+"""Timelines as text for a terminal: a row a class, a column a segment, higher blocks for higher scores."""
 
 import os
 import unicodedata
+from collections.abc import Mapping
+from typing import TextIO
 
 import numpy as np
 
-from yt8m.ranking.timelines import class_name
+from yt8m.ranking.timelines import Timeline, class_name
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _ASCII = " .:-=+*#%"
@@ -15,19 +17,21 @@ _BEST = " 0.00 at 0:00:00"
 _STRONG, _WEAK, _PLAIN = "\x1b[1;32m", "\x1b[2m", "\x1b[0m"
 
 
-def draw_timeline(timeline, *, names, kind, threshold, width, stream):
+def draw_timeline(
+    timeline: Timeline, *, names: dict[int, str], kind: str, threshold: float, width: int, stream: TextIO
+) -> str:
     """The lines, joined, none of more than ``width`` characters (of 40 where it is less).
 
-    timeline: a Timeline, its classes in the order to show them; names: dict of class id to name; kind: words on what the
-    scores are; threshold: scores from it on are coloured. stream: where it will be written, which decides on colours
-    and on blocks or ASCII.
+    timeline: its classes in the order to show them; names: dict of class id to name; kind: words on what the scores
+    are; threshold: scores from it on are coloured. stream: where it will be written, which decides on colours and on
+    blocks or ASCII.
     """
     width = max(width, 40)
     labels = [class_name(class_id, names) for class_id in timeline.class_ids.tolist()]
-    label_width = min(max([_cells(_printable(label)) for label in labels], default=0), _MOST_NAME, width // 3)
+    label_width = min(max([_cells(printable(label)) for label in labels], default=0), _MOST_NAME, width // 3)
     room = width - label_width - 1 - len(_BEST)
     step, repeat = _columns(len(timeline.starts), room)
-    head = f"{_printable(timeline.video_id)}  {_clock(timeline.end)}, {len(timeline.starts)} segments, scores {kind}"
+    head = f"{printable(timeline.video_id)}  {_clock(timeline.end)}, {len(timeline.starts)} segments, scores {kind}"
     lines = [_fit(head, width).rstrip()]
     blocks = _BLOCKS if _can_write(stream, _BLOCKS) else _ASCII
     colours = wants_colours(stream)
@@ -41,7 +45,7 @@ def draw_timeline(timeline, *, names, kind, threshold, width, stream):
     return "\n".join(lines)
 
 
-def wants_colours(stream, environment=os.environ):
+def wants_colours(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
     """Whether to write colours: on a terminal that is not dumb, and not where NO_COLOR (no-color.org) is set."""
     return stream.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
 
@@ -79,14 +83,14 @@ def _clock(seconds):
     return f"{hours}:{minutes:02}:{seconds % 60:02}" if hours else f"{minutes}:{seconds % 60:02}"
 
 
-def _printable(text):
-    # Names come from files, and control characters could steer the terminal.
+def printable(text: str) -> str:
+    """The text with "?" for control characters, which could steer a terminal or break an SVG file."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _fit(text, width):
     """``text`` cut or filled to ``width`` columns of a terminal."""
-    text = _printable(text)
+    text = printable(text)
     if _cells(text) > width:
         while text and _cells(text) > width - 1:
             text = text[:-1]
@@ -96,9 +100,8 @@ def _fit(text, width):
 
 def _cells(text):
     """Columns that ``text`` takes: two for wide characters, none for combining ones."""
-    return sum(
-        0 if unicodedata.combining(character) else 1 + (unicodedata.east_asian_width(character) in "WF") for character in text
-    )
+    visible = [character for character in text if not unicodedata.combining(character)]
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in visible)
 
 
 def _can_write(stream, text):

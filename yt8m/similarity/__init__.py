@@ -1,1 +1,1 @@
-"""Embeddings of segments and videos, joined and compared. Without TensorFlow."""
+"""Embeddings and similarity: files of vectors, their joint projection, nearest neighbours, and annotated pairs."""

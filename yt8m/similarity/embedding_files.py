@@ -7,7 +7,9 @@ for segments, ``id`` for videos, then a line for each row. ``NAME.parquet`` has 
 
 import contextlib
 import csv
+import itertools
 import os
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,16 +23,20 @@ BLOCK_ROWS = 4096
 class Rows(NamedTuple):
     """Some rows of a file: ids, list of n str; starts (n,) int32 seconds, None for videos; vectors (n, E) float32."""
 
-    ids: list
+    ids: list[str]
     starts: np.ndarray | None
-    vectors: np.ndarray
+    vectors: np.ndarray | None
 
     @property
-    def keys(self):
+    def keys(self) -> list[Segment | str]:
         """What each row is: list of Segment, or of str for videos. In their order ties are broken."""
         return self.ids if self.starts is None else list(map(Segment, self.ids, self.starts.tolist()))
 
-    def cut(self, first, end):
+    def same_keys(self, other: "Rows") -> bool:
+        """Whether both are of the same segments or videos, in the same order."""
+        return self.ids == other.ids and (self.starts is other.starts or np.array_equal(self.starts, other.starts))
+
+    def cut(self, first: int, end: int) -> "Rows":
         """The rows ``first`` to ``end`` - 1."""
         starts = None if self.starts is None else self.starts[first:end]
         return Rows(self.ids[first:end], starts, self.vectors[first:end])
@@ -43,7 +49,7 @@ class EmbeddingWriter:
     num_rows, size: written so far, and E (None before the first rows).
     """
 
-    def __init__(self, path, *, segments):
+    def __init__(self, path: str | os.PathLike, *, segments: bool):
         self.path = os.fspath(path)
         self.num_rows = 0
         self.size = None
@@ -74,7 +80,7 @@ class EmbeddingWriter:
             self._write_header()
         return self._stack.__exit__(*exception)
 
-    def write(self, rows):
+    def write(self, rows: Rows) -> None:
         """Appends Rows."""
         if not len(rows.vectors):
             return
@@ -119,7 +125,7 @@ class EmbeddingFile:
     missing or not as the module describes.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike):
         self.path = os.fspath(path)
         self._is_parquet = form_of(path) == "parquet"
         with self._reading():
@@ -128,7 +134,7 @@ class EmbeddingFile:
             else:
                 self._open_matrix()
 
-    def blocks(self):
+    def blocks(self) -> Iterator[Rows]:
         """Yields all Rows in order, BLOCK_ROWS at a time, the last ones fewer."""
         pieces = self._parquet_pieces() if self._is_parquet else self._matrix_pieces()
         held, count = [], 0
@@ -143,7 +149,7 @@ class EmbeddingFile:
         if count:
             yield _joined(held)
 
-    def keys(self):
+    def keys(self) -> Iterator[Segment | str]:
         """Yields the key of each row, see Rows.keys, without reading vectors where the file is a matrix."""
         if self._is_parquet:
             for rows in self.blocks():
@@ -221,8 +227,24 @@ class EmbeddingFile:
             raise InputError(f"cannot read {getattr(error, 'filename', None) or self.path}: {reason}") from error
 
 
-def form_of(path):
-    """ "npy" or "parquet", by the suffix; InputError for any other."""
+def aligned_blocks(files: Sequence[EmbeddingFile]) -> Iterator[tuple[Rows, list[np.ndarray]]]:
+    """The rows of several files side by side: yields (Rows without vectors, a matrix for each file), a block at a time.
+
+    Raises InputError where some files hold segments and others videos, or where their rows differ, or their order.
+    """
+    if len({file.segments for file in files}) > 1:
+        kinds = ", ".join(f"{file.path} holds {'segments' if file.segments else 'videos'}" for file in files)
+        raise InputError(f"all files must hold segments, or all videos: {kinds}")
+    for blocks in itertools.zip_longest(*(file.blocks() for file in files)):
+        first = blocks[0]
+        for file, rows in zip(files[1:], blocks[1:]):
+            if first is None or rows is None or not first.same_keys(rows):
+                raise InputError(_difference(files[0], first, file, rows))
+        yield first._replace(vectors=None), [rows.vectors for rows in blocks]
+
+
+def form_of(path: str | os.PathLike) -> str:
+    """The form of a file by its suffix, "npy" or "parquet"; InputError for any other."""
     form = os.path.splitext(os.fspath(path))[1][1:]
     if form not in ("npy", "parquet"):
         raise InputError(f"{path}: embeddings are files that end in .npy or .parquet")
@@ -231,9 +253,20 @@ def form_of(path):
     return form
 
 
-def ids_path(path):
+def ids_path(path: str | os.PathLike) -> str:
     """The file that says what the rows of the matrix at ``path`` are."""
     return f"{os.fspath(path).removesuffix('.npy')}.ids.csv"
+
+
+def _difference(one, rows, other, other_rows):
+    """A sentence on the row that one of two files lacks, or on their orders; blocks are None behind the end."""
+    keys, other_keys = (iter(()) if block is None else iter(block.keys) for block in (rows, other_rows))
+    while (here := next(keys, None)) == (there := next(other_keys, None)):
+        pass
+    for key, holder, lacking in ((here, one, other), (there, other, one)):
+        if key is not None and key not in lacking.keys():
+            return f"{key} is in {holder.path} and not in {lacking.path}: all files must hold the same rows"
+    return f"{other.path} holds {there} where {one.path} holds {here}: their orders must be the same"
 
 
 def _columns(segments):

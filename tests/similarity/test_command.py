@@ -1,0 +1,60 @@
+"""The command as a user types it."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tests.helpers import ROOT
+from tests.helpers.embeddings import concatenated
+from yt8m.similarity.cosine import cosines
+
+
+def command(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "yt8m.commands.similar", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
+    )
+
+
+def test_the_command_end_to_end(paths, vectors, tmp_path):
+    both = f"--embeddings={paths[0]},{paths[1]}"
+    (tmp_path / "p.csv").write_text("v0:0,v1:5,0.3\nv2:0,v0:0,0.9\nv3:5,v4:0,0.1\n")
+    projection = f"--projection={tmp_path}/p.npz"
+    result = command(both, "--weights=1,2", "--dim=10", projection, f"--output_file={tmp_path}/ab.npy", "--quiet")
+    assert result.returncode == 0 and result.stderr == "", result.stderr
+    assert "10 dimensions hold 100.0% of the squares" in result.stdout and "50 rows of 10" in result.stdout
+    asked = ("--query=v7:0", "--top_k=3", f"--pairs={tmp_path}/p.csv")
+    result = command(f"--embeddings={tmp_path}/ab.npy", *asked)
+    scores, *listed = result.stdout.splitlines()
+    # All directions are kept, so cosines are those of the joined vectors.
+    matrix = concatenated(vectors, (1, 2))
+    expected = cosines(matrix, matrix[14:15])
+    order = np.argsort(-expected)[1:4]
+    assert list(csv.reader(listed)) == [["id", "cosine"]] + [
+        [f"v{r // 2}:{r % 2 * 5}", f"{expected[r]:.6f}"] for r in order
+    ]
+    pair_scores = cosines(matrix[[0, 4, 7]], matrix[[3, 0, 8]])
+    assert json.loads(scores)["spearman"] == pytest.approx(stats.spearmanr(pair_scores, [0.3, 0.9, 0.1]).statistic)
+    assert command(both, projection, f"--output_file={tmp_path}/again.npy").returncode == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "again.npy"), np.load(tmp_path / "ab.npy"))
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        ((), "nothing to do: give --query, --pairs, --output_file or --dim"),
+        (("--weights=1,2", "--query=v0:0"), "--weights=1,2: expected 1 positive numbers, one for each of --embeddings"),
+        (("--query=v0",), "'v0' is not a segment"),
+        (("--query=v0:7",), "v0:7 is not in"),
+        (("--dim=3",), "--dim fits a projection: give --projection or --output_file"),
+        (("--query=v0:0", "--projection=none.npz"), "none.npz is no projection that yt8m-similar wrote"),
+    ],
+)
+def test_the_command_refuses(paths, arguments, sentence):
+    result = command(f"--embeddings={paths[0]}", *arguments)
+    assert result.returncode == 2 and "Traceback" not in result.stderr
+    assert result.stderr.startswith("similar.py: error: ") and sentence in result.stderr

@@ -1,0 +1,76 @@
+"""Annotated pairs of segments or videos, and the rank correlation of their scores with cosine similarity."""
+
+import csv
+import math
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from yt8m.similarity.cosine import cosines
+from yt8m.similarity.embedding_set import EmbeddingSet
+from yt8m.types import InputError
+
+
+class Pairs(NamedTuple):
+    """Pairs of ids, as text, with a score each: first and second, N each; scores (N,) float64, in any unit."""
+
+    first: Sequence[str]
+    second: Sequence[str]
+    scores: np.ndarray
+
+
+def read_pairs(path: str | os.PathLike) -> Pairs:
+    """The Pairs of a CSV ``id_a,id_b,score``.
+
+    A first line whose third field is no number is a header. Raises InputError naming the file and line of a fault.
+    """
+    rows = []
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            reader = csv.reader(file)
+            for fields in filter(None, reader):
+                score = _number(fields[2]) if len(fields) == 3 else None
+                if score is None and reader.line_num == 1 and len(fields) == 3:
+                    continue
+                if score is None:
+                    said = ",".join(fields)[:80]
+                    raise InputError(f"{path}, line {reader.line_num}: expected id_a,id_b,score, not {said!r}")
+                rows.append((fields[0], fields[1], score))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    if not rows:
+        raise InputError(f"{path} holds no pairs")
+    first, second, scores = zip(*rows)
+    return Pairs(first, second, np.array(scores))
+
+
+def score_pairs(embeddings: EmbeddingSet, pairs: Pairs) -> dict[str, float | int]:
+    """Dict of spearman, the rank correlation of the cosines of ``pairs`` with their scores, and num_pairs.
+
+    Raises InputError where a row is missing, or where all cosines or all scores are equal.
+    """
+    first, second = ([embeddings.parse_key(text) for text in part] for part in (pairs.first, pairs.second))
+    keys = list(dict.fromkeys(first + second))
+    found = dict(zip(keys, embeddings.find(keys)))
+    left, right = (np.stack([found[key] for key in part]) for part in (first, second))
+    return {"spearman": spearman(cosines(left, right), pairs.scores), "num_pairs": len(pairs.scores)}
+
+
+def spearman(one: ArrayLike, other: ArrayLike) -> float:
+    """Spearman's rank correlation of two (N,) arrays, ties at their average rank; InputError where one is constant."""
+    from scipy.stats import spearmanr
+
+    if not (np.ptp(one) and np.ptp(other)):
+        raise InputError("a rank correlation needs scores that differ, and these are all equal")
+    return float(spearmanr(one, other).statistic)
+
+
+def _number(text):
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

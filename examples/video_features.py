@@ -1,22 +1,21 @@
 """Image features of videos, a frame a second, as yt8m-pack takes them: an .npz with the array rgb for each video.
 
-  pip install -e '.[video]'
-  python -m examples.video_features --input_data_pattern='videos/*.mp4' --output_dir=features \
+  .venv/bin/python -m pip install -e '.[video]'
+  .venv/bin/python -m examples.video_features --input_data_pattern='videos/*.mp4' --output_dir=features \
       --backbone=EfficientNetV2B0 --weights=efficientnetv2-b0_notop.h5
 
 Weights are a file that Keras' application of that name reads, without the top. Nothing is fetched. Videos whose .npz is
 there already are left alone.
 """
 
+import dataclasses
 import glob
 import os
 import sys
 
-from absl import flags
-
 from yt8m.commands import command_line
+from yt8m.options import option
 
-FLAGS = flags.FLAGS
 BACKBONES = {
     "ConvNeXtTiny": "convnext",
     "EfficientNetV2B0": "efficientnet_v2",
@@ -26,14 +25,21 @@ BACKBONES = {
 }
 _BATCH = 32
 
-flags.DEFINE_string("input_data_pattern", None, "Glob of video files, of any format that FFmpeg reads.", required=True)
-flags.DEFINE_string("output_dir", None, "Folder of the .npz files, named as the videos.", required=True)
-flags.DEFINE_enum("backbone", "EfficientNetV2B0", sorted(BACKBONES), "Network of keras.applications.")
-flags.DEFINE_string("weights", None, "File of its weights, without the top. Default: random ones, to try the way.")
-flags.DEFINE_integer("max_seconds", 300, "Of a video that are looked at.", lower_bound=1)
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FeatureOptions(command_line.Options):
+    """Which videos, which network."""
+
+    input_data_pattern: str = option("", "Glob of video files, of any format that FFmpeg reads.", required=True)
+    output_dir: str = option("", "Folder of the .npz files, named as the videos.", required=True)
+    backbone: str = option(
+        "EfficientNetV2B0", "Network of keras.applications.", choices=tuple(sorted(BACKBONES))
+    )
+    weights: str = option("", "File of its weights, without the top.", defaults_to="random ones, for a trial")
+    max_seconds: int = option(300, "Seconds of a video that are looked at.", unit="seconds", low=1)
 
 
-def main():
+def main(options):
     """Writes the features of each video."""
     import numpy as np
 
@@ -41,16 +47,16 @@ def main():
     from yt8m.runtime.progress import Progress
     from yt8m.types import InputError
 
-    paths = sorted(glob.glob(FLAGS.input_data_pattern))
+    paths = sorted(glob.glob(options.input_data_pattern))
     if not paths:
-        raise InputError(f"no file matches {FLAGS.input_data_pattern}")
-    extract = backbone(FLAGS.backbone, FLAGS.weights)
+        raise InputError(f"no file matches {options.input_data_pattern}")
+    extract = backbone(options.backbone, options.weights)
     with Progress("extracting features", total=len(paths), unit="videos") as progress:
         for path in paths:
             name = os.path.splitext(os.path.basename(path))[0]
-            target = os.path.join(FLAGS.output_dir, f"{name}.npz")
+            target = os.path.join(options.output_dir, f"{name}.npz")
             if not os.path.exists(target):
-                features = extract(read_frames(path, size=extract.size, max_seconds=FLAGS.max_seconds))
+                features = extract(read_frames(path, size=extract.size, max_seconds=options.max_seconds))
                 with atomic_path(target) as temporary:
                     np.savez(temporary, rgb=features)
             progress.update()
@@ -120,4 +126,4 @@ def backbone(name, weights=None):
 
 
 if __name__ == "__main__":
-    command_line.run(main, resume_hint="The same command goes on with the videos that are left.")
+    command_line.run(main, FeatureOptions, resume_hint="The same command resumes with the videos that are left.")

@@ -99,3 +99,21 @@ def test_files_and_functions_stay_small_and_documented(path):
     for node in tree.body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
             assert ast.get_docstring(node), node.name
+
+
+def public_functions(body, *, within=""):
+    """(qualified name, node) of the functions and methods that people call, constructors and calls of objects included."""
+    for node in body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from public_functions(node.body, within=f"{node.name}.")
+        elif isinstance(node, ast.FunctionDef) and (not node.name.startswith("_") or node.name in ("__init__", "__call__")):
+            yield within + node.name, node
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_public_signatures_have_type_hints(path):
+    for name, node in public_functions(ast.parse(path.read_text()).body):
+        arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        bare = [item.arg for item in arguments if item.annotation is None and item.arg not in ("self", "cls")]
+        assert not bare, f"{name}: {bare}"
+        assert node.returns is not None or node.name == "__init__", name

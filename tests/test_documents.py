@@ -71,7 +71,7 @@ def test_the_notebook_runs(folder):
 
 def test_links_in_documents_lead_somewhere():
     for document in DOCUMENTS:
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", FENCE.sub("", document.read_text())):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 

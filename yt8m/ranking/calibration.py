@@ -8,7 +8,7 @@ low throughout.
 import dataclasses
 import json
 import os
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class Calibration:
         return _sigmoid(self.slope * _logit(scores) + self.offset).astype(np.float32)
 
 
-def fit_calibration(scores: Sequence[float], positive: Sequence[bool], *, method: str) -> Calibration:
+def fit_calibration(scores: Any, positive: Any, *, method: str) -> Calibration:
     """The Calibration of least log loss. scores: (N,) in [0, 1]; positive: (N,) bool.
 
     Labels are smoothed as in Platt's paper, so that the fit is finite where scores part the classes perfectly.

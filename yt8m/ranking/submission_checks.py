@@ -50,7 +50,7 @@ def check_submission(
         for line in submission.blank_lines:
             yield SubmissionProblem(path, "blank line", is_error=False, line=line)
         for class_id in submission.class_ids if expected_classes is not None else ():
-            if class_id not in expected_classes:
+            if class_id not in (expected_classes or ()):
                 yield _problem(submission, class_id, "this class is not expected")
         for class_id in submission:
             try:

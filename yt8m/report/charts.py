@@ -91,7 +91,7 @@ def heat_map(title: str, names: Sequence[str], values: np.ndarray) -> Markup:
     """A drawing of a square of numbers in [0, 1], nan where unknown. values: (N, N)."""
     with drawing(_CELL * len(names), _CELL * len(names), fluid=False) as chart:
         chart.axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5))
-        chart.axes.set_xticks(range(len(names)), range(1, len(names) + 1))
+        chart.axes.set_xticks(range(len(names)), [str(place) for place in range(1, len(names) + 1)])
         chart.axes.set_yticks(range(len(names)), [f"{place} {printable(name)}" for place, name in enumerate(names, 1)])
         chart.axes.tick_params(labeltop=True, labelbottom=False)
         chart.axes.grid(False)

@@ -8,6 +8,7 @@ import io
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -47,7 +48,7 @@ _STYLE = {
 } | {f"axes.spines.{side}": False for side in ("left", "right", "top", "bottom")}
 
 
-def import_matplotlib():
+def import_matplotlib() -> Any:
     """The module matplotlib; InputError where it is not installed."""
     try:
         import matplotlib
@@ -82,13 +83,13 @@ class Drawing:
         self._titles = {}
         self._points = {}
 
-    def name(self, artist, text: str) -> None:
+    def name(self, artist: Any, text: str) -> None:
         """Gives a line or patch its text."""
         artist.set_gid(f"mark{len(self._titles)}")
         self._titles[artist.get_gid()] = text
 
     def points(
-        self, xs: Sequence, ys: Sequence, texts: Sequence[str], *, colour: str, radius: float, hidden: bool
+        self, xs: Any, ys: Any, texts: Sequence[str], *, colour: str, radius: float, hidden: bool
     ) -> None:
         """Draws circles, each with its text. radius: pixels. hidden: seen only when pointed at, or if the only one."""
         (artist,) = self.axes.plot(xs, ys, linestyle="", marker="o", color=colour)
@@ -103,8 +104,8 @@ class Drawing:
             warnings.filterwarnings("ignore", message="Glyph .* missing")
             self.figure.savefig(file, format="svg", bbox_inches=None if self._fluid else "tight", pad_inches=0.03)
         drawn = ElementTree.fromstring(file.getvalue())
-        root = ElementTree.Element("svg", {"role": "img", "aria-label": label, "viewBox": drawn.get("viewBox")})
-        size = {name: drawn.get(name).removesuffix("pt") for name in ("width", "height")}
+        root = ElementTree.Element("svg", {"role": "img", "aria-label": label, "viewBox": drawn.get("viewBox", "")})
+        size = {name: drawn.get(name, "").removesuffix("pt") for name in ("width", "height")}
         root.attrib |= {"style": "width:100%"} if self._fluid else size
         for child in drawn:
             self._copy(child, root)
@@ -136,7 +137,7 @@ class Drawing:
             ElementTree.SubElement(ElementTree.SubElement(group, "circle", place), "title").text = text
 
 
-def finite(xs: Sequence, ys: Sequence) -> tuple[np.ndarray, np.ndarray]:
+def finite(xs: Any, ys: Any) -> tuple[np.ndarray, np.ndarray]:
     """The points, float64 (N,) each, whose both coordinates are finite."""
     xs, ys = np.asarray(xs, np.float64), np.asarray(ys, np.float64)
     kept = np.isfinite(xs) & np.isfinite(ys)

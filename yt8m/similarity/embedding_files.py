@@ -10,7 +10,7 @@ import csv
 import itertools
 import os
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,12 +24,12 @@ class Rows(NamedTuple):
     """Some rows of a file: ids, list of n str; starts (n,) int32 seconds, None for videos; vectors (n, E) float32."""
 
     ids: list[str]
-    starts: np.ndarray | None
-    vectors: np.ndarray | None
+    starts: Any
+    vectors: Any
 
     @property
-    def keys(self) -> list[Segment | str]:
-        """What each row is: list of Segment, or of str for videos. In their order ties are broken."""
+    def keys(self) -> list[Any]:
+        """Keys of the rows: list of Segment, or of str for videos. In their order ties are broken."""
         return self.ids if self.starts is None else list(map(Segment, self.ids, self.starts.tolist()))
 
     def same_keys(self, other: "Rows") -> bool:

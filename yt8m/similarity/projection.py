@@ -7,6 +7,7 @@ columns, so that memory does not grow with the rows.
 import dataclasses
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -32,14 +33,14 @@ class JointProjection:
 
     def __call__(self, blocks: Sequence[np.ndarray]) -> np.ndarray:
         """(n, dim or sum of sizes) float32 of a matrix (n, E) for each file."""
-        joined = [np.float32(weight) * unit_rows(block) for weight, block in zip(self.weights, blocks, strict=True)]
-        joined = np.concatenate(joined, axis=1)
+        parts = [np.float32(weight) * unit_rows(block) for weight, block in zip(self.weights, blocks, strict=True)]
+        joined: np.ndarray = np.concatenate(parts, axis=1)
         return joined if self.components is None else joined @ self.components
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes what read_projection reads, an .npz file, atomically."""
         with atomic_path(path) as temporary, open(temporary, "wb") as file:
-            arrays = {"components": self.components, "shares": self.shares}
+            arrays: dict[str, Any] = {"components": self.components, "shares": self.shares}
             np.savez(file, weights=np.array(self.weights), sizes=np.array(self.sizes), **arrays)
 
 

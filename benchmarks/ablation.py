@@ -4,10 +4,10 @@
     python -m benchmarks.ablation --data=desed --desed='desed_segments/*.tfrecord' --audioset='audioset/*.tfrecord'
 
 A seed decides initial weights, order and which videos are held out; every mode is trained with every seed. The best
-epoch is chosen on the holdout, and the score is MAP@K on videos that nothing was chosen by: the demo's test set, or half
-of DESED's held-out clips. Prints a Markdown table of means and of differences from the plain run of the same seed, both
-with their standard deviation over seeds, and of the processor time from pre-trained weights to the score against the
-plain run's. Results are kept in --output_dir, where the same command goes on.
+epoch is chosen on the holdout, and the score is MAP@K on videos that nothing was chosen by: the demo's test set, or
+half of DESED's held-out clips. Prints a Markdown table of means and of differences from the plain run of the same
+seed, both with their standard deviation over seeds, and of the processor time from pre-trained weights to the score
+against the plain run's. Results are kept in --output_dir, where the same command goes on.
 """
 
 import concurrent.futures
@@ -33,16 +33,20 @@ flags.DEFINE_integer("workers", 2, "Runs at a time, one core each.", lower_bound
 
 _BERT = {"num_layers": 2, "num_heads": 4, "hidden_size": 128, "feed_forward_size": 512, "num_mixtures": 2}
 _NETVLAD = {"num_clusters": 8, "hidden_size": 128, "num_mixtures": 2}
-_CONTEXT = {"segment_config": _BERT, "context_config": _BERT | {"num_layers": 1, "pooling": "attention"}, "num_mixtures": 2}
+_CONTEXT = {
+    "segment_config": _BERT,
+    "context_config": _BERT | {"num_layers": 1, "pooling": "attention"},
+    "num_mixtures": 2,
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Mode:
     """A way of training. pretrain, train: fields of TrainConfig that differ; model: (name, hyperparameters).
 
-    run: fields of RunConfig, "unlabelled" standing for the unlabelled files. views: those averaged when scored; filters:
-    SegmentFilter settings when scored. base: name of the mode that this one is compared with. rounds: of self-training.
-    frames: of a video in pre-training.
+    run: fields of RunConfig, "unlabelled" standing for the unlabelled files. views: those averaged when scored;
+    filters: SegmentFilter settings when scored. base: name of the mode that this one is compared with. rounds: of
+    self-training. frames: of a video in pre-training.
     """
 
     pretrain: dict = dataclasses.field(default_factory=dict)
@@ -89,9 +93,7 @@ def _modes():
         "consistency, annealed": consistent(annealing="linear", annealing_steps=80),
         "self-training, 2 rounds": Mode(rounds=2),
         "gated_netvlad": Mode(model=("gated_netvlad", _NETVLAD)),
-        "batch norm adapted": Mode(
-            model=("gated_netvlad", _NETVLAD), run={"adapt_bn": "target"}, base="gated_netvlad"
-        ),
+        "batch norm adapted": Mode(model=("gated_netvlad", _NETVLAD), run={"adapt_bn": "target"}, base="gated_netvlad"),
         "whole-video context": Mode(model=("video_context", _CONTEXT), data={"video_frames": 15}),
         "label smoothing 0.05": Mode(train={"label_smoothing": 0.05}),
         "focal loss": Mode(train={"loss": "focal"}),
@@ -147,7 +149,10 @@ def main(_):
             entry = future.result()
             with results.open("a") as file:
                 file.write(json.dumps(entry) + "\n")
-            print(f"{entry['mode']}, seed {entry['seed']}: {entry['score']:.4f} in {entry['cpu_seconds']:.0f} s", flush=True)
+            print(
+                f"{entry['mode']}, seed {entry['seed']}: {entry['score']:.4f} in {entry['cpu_seconds']:.0f} s",
+                flush=True,
+            )
     _print_table(_read(results), modes)
 
 
@@ -202,10 +207,23 @@ def _pretrain(places, start, seed):
 
     keras.backend.clear_session()
     mode = _modes()[start]
-    pattern = places["audioset"] if places["data"] == "desed" else os.path.join(places["folder"], "data", "train", "*.tfrecord")
+    pattern = (
+        places["audioset"]
+        if places["data"] == "desed"
+        else os.path.join(places["folder"], "data", "train", "*.tfrecord")
+    )
     epochs, rate = (1, 1e-3) if places["data"] == "desed" else (15, 1e-3)
-    run = _config(places, mode, pattern, num_classes=_pretrain_classes(places), num_epochs=epochs, base_learning_rate=rate,
-                  batch_size=64, seed=seed, **mode.pretrain)  # fmt: skip
+    run = _config(
+        places,
+        mode,
+        pattern,
+        num_classes=_pretrain_classes(places),
+        num_epochs=epochs,
+        base_learning_rate=rate,
+        batch_size=64,
+        seed=seed,
+        **mode.pretrain,
+    )
     train(run, source=Source(tuple(list_files(pattern))), train_dir=_start(places, start, seed))
 
 
@@ -265,7 +283,11 @@ def _run(places, name, seed):
         pattern, unlabelled = (os.path.join(data, part, "*.tfrecord") for part in ("validate", "train"))
         source, holdout = split_sources(train_data_pattern=pattern, holdout_files=2, seed=seed)
         test = Source(tuple(list_files(os.path.join(data, "test", "*.tfrecord"))))
-        target, num_classes, settings = os.path.join(data, "test", "*.tfrecord"), 30, {"num_epochs": 4, "batch_size": 64}
+        target, num_classes, settings = (
+            os.path.join(data, "test", "*.tfrecord"),
+            30,
+            {"num_epochs": 4, "batch_size": 64},
+        )
     run_fields = {
         field: {"unlabelled": unlabelled, "target": target}.get(value, value) for field, value in mode.run.items()
     }

@@ -2,8 +2,8 @@
 
     python -m benchmarks.model_size
 
-Prints a Markdown table, whose numbers the pages of docs/models have. Multiply-adds are those of the matrix products, for
-one example: a segment of 5 frames with all classes, with the 1000 that are ranked, and a video of 300 frames.
+Prints a Markdown table, whose numbers the pages of docs/models have. Multiply-adds are those of the matrix products,
+for one example: a segment of 5 frames with all classes, with the 1000 that are ranked, and a video of 300 frames.
 """
 
 import numpy as np
@@ -26,7 +26,9 @@ flags.DEFINE_list("models", None, "Models and presets to count. Default: all.")
 def main(_):
     print("| model | parameters | segment, all classes | segment, 1000 classes | video of 300 frames |")
     print("| --- | --- | --- | --- | --- |")
-    cases = {name: (name, {}) for name in MODELS} | {name: (PRESETS[name].model, PRESETS[name].hyperparameters) for name in PRESETS}
+    cases = {name: (name, {}) for name in MODELS} | {
+        name: (PRESETS[name].model, PRESETS[name].hyperparameters) for name in PRESETS
+    }
     for title in FLAGS.models or cases:
         name, hyperparameters = cases[title]
         data = DataConfig(num_classes=NUM_CLASSES, video_frames=_VIDEO_FRAMES if MODELS[name].takes_video_frames else 0)

@@ -32,9 +32,7 @@ class FeatureOptions(command_line.Options):
 
     input_data_pattern: str = option("", "Glob of video files, of any format that FFmpeg reads.", required=True)
     output_dir: str = option("", "Folder of the .npz files, named as the videos.", required=True)
-    backbone: str = option(
-        "EfficientNetV2B0", "Network of keras.applications.", choices=tuple(sorted(BACKBONES))
-    )
+    backbone: str = option("EfficientNetV2B0", "Network of keras.applications.", choices=tuple(sorted(BACKBONES)))
     weights: str = option("", "File of its weights, without the top.", defaults_to="random ones, for a trial")
     max_seconds: int = option(300, "Seconds of a video that are looked at.", unit="seconds", low=1)
 
@@ -102,7 +100,10 @@ def backbone(name, weights=None):
     from yt8m.types import InputError
 
     if not weights:
-        print("warning: without --weights the network is random, and its features are good for a trial only", file=sys.stderr)
+        print(
+            "warning: without --weights the network is random, and its features are good for a trial only",
+            file=sys.stderr,
+        )
         keras.utils.set_random_seed(0)
     elif not os.path.exists(weights):
         raise InputError(f"--weights={weights} is not there")

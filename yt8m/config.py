@@ -68,8 +68,8 @@ class DataConfig(Config):
     )
     unrated: str = option(
         "masked",
-        "Weight of (segment, class) pairs without a rating: masked, none; negative, that of a negative; video_negative, "
-        "half a negative where the class is in neither the video's nor the segment's labels.",
+        "Weight of (segment, class) pairs without a rating: masked, none; negative, that of a negative; "
+        "video_negative, half a negative where the class is in neither the video's nor the segment's labels.",
         choices=UNRATED_POLICIES,
     )
     border: str = option(
@@ -178,8 +178,8 @@ class MaskedFramesConfig(Config):
     )
     method: str = option(
         "nce",
-        "Masked frame modelling by a frame_bert: contrastive, each hidden frame among others (nce), or regression of its "
-        "values (mse).",
+        "Masked frame modelling by a frame_bert: contrastive, each hidden frame among others (nce), or regression of "
+        "its values (mse).",
         choices=MASKED_FRAMES,
         flag="masked_frames",
         defaults_to="off",
@@ -220,8 +220,8 @@ class ConsistencyConfig(Config):
     )
     annealing: str = option(
         "none",
-        "Schedule of training signal annealing: labelled pairs that are right with more than a rising probability do not "
-        "count.",
+        "Schedule of training signal annealing: labelled pairs that are right with more than a rising probability do "
+        "not count.",
         choices=ANNEALINGS,
         flag="tsa",
     )
@@ -237,7 +237,9 @@ class ConsistencyConfig(Config):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig(Config):
-    """Training: optimizer, loss, augmentation, length. Defaults are the paper's section 4: Adam 1e-4, x0.9 every 2M examples, batch 128."""
+    """Training: optimizer, loss, augmentation, length. Defaults are the paper's section 4: Adam 1e-4, x0.9 every 2M
+    examples, batch 128.
+    """
 
     segment_labels: bool = option(
         False, "Training on rated 5-frame segments (fine-tuning) instead of whole videos (pre-training)."
@@ -291,8 +293,8 @@ class TrainConfig(Config):
     )
     multigrid: bool = option(
         False,
-        "Multigrid training on whole videos: 4 times, then twice the examples of as many times fewer frames in the first "
-        "two thirds of --num_epochs.",
+        "Multigrid training on whole videos: 4 times, then twice the examples of as many times fewer frames in the "
+        "first two thirds of --num_epochs.",
     )
     average_checkpoints: int = option(
         0,

@@ -14,7 +14,8 @@ class Registry(Mapping[str, Any]):
     """Mapping of names to objects, some of which are imported when they are asked for.
 
     kind: what the objects are, for error messages ("model").
-    modules: dict of name to the module that registers an object of that name when imported. So names can be listed where
+    modules: dict of name to the module that registers an object of that name when imported. So names can be listed
+    where
         importing is cheap, while the objects live in modules whose import is not.
     """
 

@@ -24,8 +24,8 @@ class CacheOptions(FeatureOptions):
     cache_dir: str = option("", "Folder of the packed files, as for train.py.", required=True)
     margin: int = option(
         0,
-        "Frames kept on either side of each segment, for train.py's views: 2 for --augment_dilute and --augment_enlarge, "
-        "at least those of --augment_shift.",
+        "Frames kept on either side of each segment, for train.py's views: 2 for --augment_dilute and "
+        "--augment_enlarge, at least those of --augment_shift.",
         unit="frames",
         low=0,
         high=300,

@@ -24,8 +24,8 @@ EXIT_INTERRUPTED = 130
 class Options(Config):
     """Base of the options of a command: its fields are its flags.
 
-    configs: further flags, those of some fields of a run's configs: dict of config to names of fields. given: the values
-    of these, where they were given: dict of config to dict of field to value.
+    configs: further flags, those of some fields of a run's configs: dict of config to names of fields. given: the
+    values of these, where they were given: dict of config to dict of field to value.
     """
 
     configs: ClassVar[Mapping[type, tuple[str, ...]]] = {}
@@ -96,7 +96,9 @@ def parse(arguments: list[str], options_class: type[Options], *, document: str |
 
 def command_fields(options_class: type[Options]) -> list[tuple[type, Field]]:
     """The options of a command that have flags: (config that the option is a field of, Field), its own ones first."""
-    found: list[tuple[type, Field]] = [(options_class, field) for field in fields_of(options_class).values() if field.flag]
+    found: list[tuple[type, Field]] = [
+        (options_class, field) for field in fields_of(options_class).values() if field.flag
+    ]
     for parent in reversed(options_class.__mro__):
         for config_class, names in vars(parent).get("configs", {}).items():
             known = fields_of(config_class)
@@ -135,7 +137,9 @@ class _Parser(flags.ArgumentParser):
         parts = argument.split(",") if typing.get_origin(kind) is tuple else [argument]
         if typing.get_origin(kind) is tuple:
             (kind, *_) = typing.get_args(kind)
-        parsed = [self._parse_part(kind, part.strip() if len(parts) > 1 else part) for part in parts if part or kind is str]
+        parsed = [
+            self._parse_part(kind, part.strip() if len(parts) > 1 else part) for part in parts if part or kind is str
+        ]
         if typing.get_origin(self.field.kind) is not tuple:
             return parsed[0] if parsed else self._parse_part(kind, "")
         return tuple(part for part in parsed if part != "")

@@ -36,6 +36,7 @@ class Entry:
 
     @property
     def shifts(self) -> tuple[int, ...]:
+        """All shifts, first to last."""
         return tuple(range(self.tta[0], self.tta[1] + 1))
 
 
@@ -72,7 +73,9 @@ def main(options: DemoOptions) -> None:
     started = time.monotonic()
     root = options.output_dir
     manifest = write_demo(os.path.join(root, "data"), seed=options.seed)
-    print(f"wrote {manifest['train']['videos']} videos to train on, {manifest['validate']['videos']} with rated segments")
+    print(
+        f"wrote {manifest['train']['videos']} videos to train on, {manifest['validate']['videos']} with rated segments"
+    )
     demo = _Demo(root, options.seed, manifest["num_classes"])
     for number, (name, entry) in enumerate(ENTRIES.items(), 1):
         print(f"\n[{number}/{len(ENTRIES)}] {name}")
@@ -133,7 +136,10 @@ class _Demo:
         objective = RankObjective.from_submissions(holdout, labels)
         settings = SearchSettings(steps=SEARCH_STEPS, seed=self.seed)
         found = search_into_file(
-            objective, self.path("weights.json"), described={"submissions": holdout, "labels": validate}, settings=settings
+            objective,
+            self.path("weights.json"),
+            described={"submissions": holdout, "labels": validate},
+            settings=settings,
         )
         choices = {"equal": ((1.0,) * len(test), 1.0), "searched": (tuple(found["weights"]), found["w0"])}
         for kind, (weights, w0) in choices.items():
@@ -254,22 +260,28 @@ def _table(models, ensemble):
     ]
     weights = ensemble["searched"]["weights"]
     for (name, row), weight in zip(models.items(), weights):
+        gain, gain_of_views = row["finetuned"] - row["pretrained"], row["tta"] - row["finetuned"]
+        first, last = row["shifts"]
         lines.append(
-            f"{name:15} {row['pretrained']:11.4f} {row['finetuned']:11.4f} {row['finetuned'] - row['pretrained']:+8.4f} "
-            f"{row['tta']:8.4f} [{row['shifts'][0]:2},{row['shifts'][1]:2}] {row['tta'] - row['finetuned']:+8.4f} "
-            f"{weight / sum(weights):7.1%}"
+            f"{name:15} {row['pretrained']:11.4f} {row['finetuned']:11.4f} {gain:+8.4f} "
+            f"{row['tta']:8.4f} [{first:2},{last:2}] {gain_of_views:+8.4f} {weight / sum(weights):7.1%}"
         )
     difference = ensemble["difference"]
+    equal, searched = ensemble["equal"], ensemble["searched"]
     lines += [
-        f"{'Ensemble, equal weights':57} {ensemble['equal']['map_at_k']:.4f}",
-        f"{'Ensemble, searched weights':57} {ensemble['searched']['map_at_k']:.4f}  (w0 = {ensemble['searched']['w0']:.3g})",
+        f"{'Ensemble, equal weights':57} {equal['map_at_k']:.4f}",
+        f"{'Ensemble, searched weights':57} {searched['map_at_k']:.4f}  (w0 = {searched['w0']:.3g})",
         f"searched weights against the best single model on this test, {ensemble['against']}: "
         f"{difference['difference']:+.4f}, 95% interval [{difference['low']:+.4f}, {difference['high']:+.4f}]",
     ]
     return "\n".join(lines) + "\n"
 
 
-_STAGES = {"pretrained": ("pre-trained", "#b8bfc8"), "finetuned": ("fine-tuned", "#4c78a8"), "tta": ("+ TTA", "#e4572e")}
+_STAGES = {
+    "pretrained": ("pre-trained", "#b8bfc8"),
+    "finetuned": ("fine-tuned", "#4c78a8"),
+    "tta": ("+ TTA", "#e4572e"),
+}
 
 
 def _draw(models, ensemble, path):

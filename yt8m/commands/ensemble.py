@@ -1,7 +1,7 @@
-"""Fusion of ranked submission files, search of the weights to fuse with, checks and merges of files.
+r"""Fusion of ranked submission files, search of the weights to fuse with, checks and merges of files.
 
 ensemble.py --submissions=A.csv,B.csv --weights=1,2 --output_file=OUT.csv
-ensemble.py --search --submissions=A.csv,B.csv --labels=holdout.csv --weights_file=weights.json \\
+ensemble.py --search --submissions=A.csv,B.csv --labels=holdout.csv --weights_file=weights.json \
       --test_submissions=testA.csv,testB.csv --output_file=OUT.csv
 ensemble.py --submissions=A_shift-1.csv,A.csv,A_shift1.csv --w0=3.72 --output_file=A_tta.csv
 ensemble.py --check A.csv B.csv --segment_label_ids_file=segment_label_ids.csv
@@ -34,7 +34,10 @@ class EnsembleOptions(RayOptions, SplitOptions):
     submissions: tuple[str, ...] = option((), "Submissions to fuse: .csv, .csv.gz or .parquet files.")
     output_file: str = option("", "Submission to write; the suffix .gz or .parquet chooses that form.")
     weights: tuple[float, ...] = option(
-        (), "A weight for each of --submissions, as in 1,2.5.", low=0, defaults_to="those of --weights_file, else 1 each"
+        (),
+        "A weight for each of --submissions, as in 1,2.5.",
+        low=0,
+        defaults_to="those of --weights_file, else 1 each",
     )
     classes: str = option(
         "", "FIRST:END, only class ids FIRST to END - 1, as in 0:250; --merge joins them.", defaults_to="all"
@@ -53,9 +56,7 @@ class EnsembleOptions(RayOptions, SplitOptions):
     )
     split: str = option("all", "Side of the split of --labels that are TFRecord files to read.", choices=SIDES)
     check: bool = option(False, "Check of the files given behind the flags; exit 1 where one has errors.")
-    merge: bool = option(
-        False, "Merge of the files given behind the flags: disjoint classes, or parquet of any parts."
-    )
+    merge: bool = option(False, "Merge of the files given behind the flags: disjoint classes, or parquet of any parts.")
     segment_label_ids_file: str = option("", "CSV of the class ids that --check expects, header Index.")
     report: str = option("", "HTML page to write: weights, search, and how the submissions overlap.")
 
@@ -92,9 +93,7 @@ def main(options: EnsembleOptions, files: list[str]) -> int | None:
     if options.report:
         from yt8m.report import write_ensemble_report
 
-        write_ensemble_report(
-            options.report, list(options.submissions), search=found, class_range=options.class_range
-        )
+        write_ensemble_report(options.report, list(options.submissions), search=found, class_range=options.class_range)
     return None
 
 

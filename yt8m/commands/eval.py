@@ -43,9 +43,7 @@ class EvalOptions(RunCheckOptions, SplitOptions, BackendOptions):
     top_k: int = option(20, "Classes of a video that count, as in GAP@20.", unit="classes", low=1)
     submission: str = option("", "Submission file to score instead of a model: CSV, .gz or .parquet.")
     labels: str = option("", f"{LABELS_HELP} For --submission.")
-    top_n: int = option(
-        MAX_SEGMENTS_PER_CLASS, "K of MAP@K: segments of a class that count.", unit="segments", low=1
-    )
+    top_n: int = option(MAX_SEGMENTS_PER_CLASS, "K of MAP@K: segments of a class that count.", unit="segments", low=1)
     compare_with: str = option("", "Another submission: adds the difference of MAP@K and its interval.")
     bootstrap: int | None = option(
         None,
@@ -190,8 +188,12 @@ def _calibrate(options, evaluation):
     where = options.eval_data_pattern or "the run's holdout"
     path = save_calibration(options.train_dir, dataclasses.replace(fitted, fitted_on=where))
     errors = {"error_before": scores, "error_after": fitted(scores)}
-    errors = {name: calibration(evaluation, scores=values)["expected_calibration_error"] for name, values in errors.items()}
-    return {name: getattr(fitted, name) for name in ("method", "slope", "offset", "num_rated")} | errors | {"file": path}
+    errors = {
+        name: calibration(evaluation, scores=values)["expected_calibration_error"] for name, values in errors.items()
+    }
+    return (
+        {name: getattr(fitted, name) for name in ("method", "slope", "offset", "num_rated")} | errors | {"file": path}
+    )
 
 
 def _report(options, results, evaluation, timelines, names):

@@ -22,9 +22,7 @@ class ExportOptions(ClassOptions, ViewOptions):
     train_dir: str = option("", "Folder of the run whose best model is exported.", required=True)
     output_dir: str = option("", "Folder to write to.", defaults_to="--train_dir")
     format: tuple[str, ...] = option(("savedmodel",), "Formats to write, as in savedmodel,onnx.", choices=_FORMATS)
-    top_k: int = option(
-        20, "Classes that the SavedModel lists for a segment, best first.", unit="classes", low=1
-    )
+    top_k: int = option(20, "Classes that the SavedModel lists for a segment, best first.", unit="classes", low=1)
 
 
 def main(options: ExportOptions) -> None:

@@ -102,9 +102,7 @@ class SplitOptions(Options):
         side = self.split if side is None else side
         if text.endswith(".csv"):
             if side != "all":
-                raise InputError(
-                    f"--split={side} is for --labels that are TFRecord files: {text} is scored as a whole"
-                )
+                raise InputError(f"--split={side} is for --labels that are TFRecord files: {text} is scored as a whole")
             return RatedLabels.from_csv(text)
         from yt8m.data.labels import load_rated_labels
 
@@ -154,9 +152,7 @@ class ModelOptions(Options):
 
     configs = {RunConfig: ("preset",)}
 
-    model: str = option(
-        "", f"Architecture: {', '.join(MODELS)}.", defaults_to="that of --preset or --init_from"
-    )
+    model: str = option("", f"Architecture: {', '.join(MODELS)}.", defaults_to="that of --preset or --init_from")
     model_config: str = option(
         "",
         "Hyperparameters that differ from the defaults: JSON, as in '{\"num_layers\": 2}', or the path of a JSON file.",
@@ -186,13 +182,19 @@ class RunCheckOptions(Options):
 
     model: str = option("", "Architecture; not needed, and where given it must be the run's.", defaults_to="the run's")
     num_classes: int | None = option(
-        None, "Size of the vocabulary; not needed, and where given it must be the run's.", low=1, defaults_to="the run's"
+        None,
+        "Size of the vocabulary; not needed, and where given it must be the run's.",
+        low=1,
+        defaults_to="the run's",
     )
     feature_names: tuple[str, ...] = option(
         (), "Features; not needed, and where given they must be the run's.", defaults_to="the run's"
     )
     feature_sizes: tuple[int, ...] = option(
-        (), "Dimensions of the features; not needed, and where given they must be the run's.", low=1, defaults_to="the run's"
+        (),
+        "Dimensions of the features; not needed, and where given they must be the run's.",
+        low=1,
+        defaults_to="the run's",
     )
 
     def check_run(self, run: RunConfig) -> None:
@@ -281,8 +283,8 @@ class RayOptions(Options):
 
     ray: str = option(
         "",
-        "Address of a Ray cluster that does the work: HOST:PORT, or auto for the one that this machine is part of (started "
-        "by `ray start --head`). All its machines need this package and the same paths to the files.",
+        "Address of a Ray cluster that does the work: HOST:PORT, or auto for the one that this machine is part of "
+        "(started by `ray start --head`). All its machines need this package and the same paths to the files.",
     )
 
 

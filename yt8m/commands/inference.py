@@ -1,12 +1,12 @@
-"""Ranks the segments of videos for every class, or, without --segment_labels, tags whole videos.
+r"""Ranks the segments of videos for every class, or, without --segment_labels, tags whole videos.
 
-  inference.py --train_dir=runs/finetuned --segment_labels --input_data_pattern='test/*.tfrecord' \\
+  inference.py --train_dir=runs/finetuned --segment_labels --input_data_pattern='test/*.tfrecord' \
       --segment_label_ids_file=segment_label_ids.csv --tta=-2,1 --output_file=submission.csv
 
 Segments: a submission, header Class,Segments, then class_id,video_id:start ... best first (or parquet with scores).
 Videos: header VideoId,LabelConfidencePairs, then video_id,class confidence class confidence ...
 
-  inference.py --train_dir=runs/finetuned --input_data_pattern='test/*.tfrecord' --video_id=Eq0a --timeline \\
+  inference.py --train_dir=runs/finetuned --input_data_pattern='test/*.tfrecord' --video_id=Eq0a --timeline \
       --vocabulary=vocabulary.csv --intervals=Eq0a.json --chapters=Eq0a.vtt
 
 One video: when each class is there, in the terminal, as JSON and as WebVTT chapters.
@@ -52,8 +52,8 @@ class InferenceOptions(ViewOptions, ClassOptions, RunCheckOptions, SplitOptions,
     output_file: str = option("", "File to write: the ranking of all videos.")
     embeddings: str = option(
         "",
-        "File to write instead: the vector before the head of each segment or video, as NAME.npy, a float32 matrix with "
-        "NAME.ids.csv beside it, or as NAME.parquet.",
+        "File to write instead: the vector before the head of each segment or video, as NAME.npy, a float32 matrix "
+        "with NAME.ids.csv beside it, or as NAME.parquet.",
     )
     segment_labels: bool | None = option(
         None, "Ranking of segments, or with --nosegment_labels tags of whole videos.", defaults_to="as in training"
@@ -81,9 +81,7 @@ class InferenceOptions(ViewOptions, ClassOptions, RunCheckOptions, SplitOptions,
     threshold: float = option(
         0.5, "Least score of a class that is present, calibrated if eval.py --calibrate was run.", low=0, high=1
     )
-    segment_max_pred: int = option(
-        MAX_SEGMENTS_PER_CLASS, "Most segments to list for a class.", unit="segments", low=1
-    )
+    segment_max_pred: int = option(MAX_SEGMENTS_PER_CLASS, "Most segments to list for a class.", unit="segments", low=1)
     labels: str = option("", f"{LABELS_HELP} Prints MAP@K with and without the filters.")
     format: str = option(
         "", "Form of a submission.", choices=("", "csv", "parquet"), defaults_to="by the output file's suffix"
@@ -99,7 +97,8 @@ def main(options: InferenceOptions) -> None:
         raise InputError("--video_id is for --timeline, --intervals and --chapters: give at least one of these")
     if bool(options.output_file) == bool(options.embeddings):
         raise InputError(
-            "either --output_file or --embeddings must be given, or, for one video, --timeline, --intervals or --chapters"
+            "either --output_file or --embeddings must be given, or, for one video, --timeline, --intervals "
+            "or --chapters"
         )
     from yt8m.inference.jobs import Execution
     from yt8m.models.checkpoints import load_model, read_run_config
@@ -204,7 +203,9 @@ def _show_video(options):
     timeline = _predict_video(options, run, calibration)
     if options.timeline:
         width = shutil.get_terminal_size().columns
-        print(draw_timeline(timeline, names=names, kind=kind, threshold=options.threshold, width=width, stream=sys.stdout))
+        print(
+            draw_timeline(timeline, names=names, kind=kind, threshold=options.threshold, width=width, stream=sys.stdout)
+        )
     if options.intervals:
         written = write_intervals(options.intervals, timeline, threshold=options.threshold, names=names, scores=kind)
         print(f"wrote {options.intervals}: {len(written)} intervals, scores {kind}")
@@ -258,7 +259,9 @@ def _check_format(options):
         return
     suffix = os.path.splitext(options.output_file.removesuffix(".gz"))[1]
     if options.format and (options.format == "parquet") != (suffix == ".parquet"):
-        raise InputError(f"--format={options.format} contradicts --output_file={options.output_file}: change the suffix")
+        raise InputError(
+            f"--format={options.format} contradicts --output_file={options.output_file}: change the suffix"
+        )
 
 
 def run() -> None:

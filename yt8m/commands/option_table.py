@@ -1,6 +1,6 @@
 """Tables of all options of all commands, as docs/options.md has them.
 
-  .venv/bin/python -m yt8m.commands.option_table > docs/options.md
+.venv/bin/python -m yt8m.commands.option_table > docs/options.md
 """
 
 import importlib

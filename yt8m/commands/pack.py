@@ -1,4 +1,4 @@
-"""Packing of your own features as TFRecords, with labels or rated intervals from CSV files.
+r"""Packing of your own features as TFRecords, with labels or rated intervals from CSV files.
 
   yt8m-pack --features='clip:clip/*.npy' --features='audio:audio/*.npy' --pca=clip:256 \
       --labels_csv=labels.csv --vocabulary=vocabulary.csv --output_dir=records --prefix=train
@@ -128,7 +128,9 @@ def _say_who_is_missing(path, found, videos):
     """Warns of lines without a video; raises InputError where that is all of them."""
     absent = sorted(set(found) - set(videos.ids))
     if absent and len(absent) == len(found):
-        raise InputError(f"{path} is of other videos: none of its ids, say {absent[0]}, has a file, say {videos.ids[0]}")
+        raise InputError(
+            f"{path} is of other videos: none of its ids, say {absent[0]}, has a file, say {videos.ids[0]}"
+        )
     if absent:
         _warn(f"{path} has {len(absent)} videos without files, the first {absent[0]}")
     unnamed = len(videos.ids) - (len(found) - len(absent))

@@ -1,6 +1,6 @@
-"""Self-training: a teacher labels unlabelled segments, a student is trained on them and becomes the next teacher.
+r"""Self-training: a teacher labels unlabelled segments, a student is trained on them and becomes the next teacher.
 
-  selftrain.py --init_from=runs/pretrained --segment_labels --train_data_pattern='validate/*.tfrecord' \\
+  selftrain.py --init_from=runs/pretrained --segment_labels --train_data_pattern='validate/*.tfrecord' \
       --holdout_files=300 --to_label_data_pattern='test/*.tfrecord' --train_dir=runs/selftrained
 
 Takes the flags of train.py for every student and a few more. --train_dir is then the folder of a run, the best

@@ -1,9 +1,9 @@
-"""Training on the labels of whole videos or, with --segment_labels, on rated segments.
+r"""Training on the labels of whole videos or, with --segment_labels, on rated segments.
 
 Pre-train, then fine-tune from that checkpoint:
 
   train.py --preset=BERTMean_L2h12 --train_data_pattern='train/*.tfrecord' --train_dir=runs/pretrained
-  train.py --init_from=runs/pretrained --segment_labels --train_data_pattern='validate/*.tfrecord' \\
+  train.py --init_from=runs/pretrained --segment_labels --train_data_pattern='validate/*.tfrecord' \
       --holdout_files=300 --train_dir=runs/finetuned
 
 The same command again resumes the run from its last checkpoint.

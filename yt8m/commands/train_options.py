@@ -49,9 +49,7 @@ class TrainOptions(FeatureOptions, ModelOptions, PlacementOptions):
         "faster than from records; with --segment_labels. The result is the same without.",
         defaults_to="no cache",
     )
-    check_split: bool = option(
-        True, "Check that no video id is both trained on and held out; reads every id once."
-    )
+    check_split: bool = option(True, "Check that no video id is both trained on and held out; reads every id once.")
     histograms: bool = option(
         False, "Histograms of each layer's weights in TensorBoard, at each evaluation, or else each epoch."
     )

@@ -1,6 +1,6 @@
-"""Hyperparameter search by the score on the holdout; takes the flags of train.py and a few more.
+r"""Hyperparameter search by the score on the holdout; takes the flags of train.py and a few more.
 
-  tune.py --model=frame_bert --init_from=runs/pretrained --segment_labels --train_data_pattern='validate/*.tfrecord' \\
+  tune.py --model=frame_bert --init_from=runs/pretrained --segment_labels --train_data_pattern='validate/*.tfrecord' \
       --holdout_files=300 --num_epochs=3 --max_trials=30 --train_dir=runs/search
 
 --train_dir is the folder of the search: a run for each trial in runs/, trials.csv with the best first, trials.png.
@@ -26,8 +26,8 @@ class TuneOptions(TrainOptions):
 
     algorithm: str = option(
         "bayesian",
-        "Search algorithm: bayesian, proposals by Bayesian optimisation; hyperband, many short runs of which the best are "
-        "trained for longer.",
+        "Search algorithm: bayesian, proposals by Bayesian optimisation; hyperband, many short runs of which the best "
+        "are trained for longer.",
         choices=("bayesian", "hyperband"),
     )
     max_trials: int = option(20, "Trials of --algorithm=bayesian.", unit="runs", low=1)

@@ -34,7 +34,9 @@ def check_augment(config: AugmentConfig, data_config: DataConfig, *, windows: st
     if config.of_segments and windows == "video":
         raise InputError("augment_shift, augment_dilute and augment_enlarge are views of segments: set segment_labels")
     if config.of_frames and data_config.level == "video":
-        raise InputError("frame_masking and frame_dropping change frames, and video-level records have none: set them to 0")
+        raise InputError(
+            "frame_masking and frame_dropping change frames, and video-level records have none: set them to 0"
+        )
     if config.modality_dropout and len(data_config.features) == 1:
         raise InputError(
             f"modality_dropout needs more features than {data_config.feature_names[0]}, which would be all: set it to 0"
@@ -102,7 +104,9 @@ def original_and_augmented(features: dict[str, Tensor], config: AugmentConfig, *
     return {name: tf.stack([original[name], augmented[name]], axis=1) for name in original}
 
 
-def mix_batch(features: dict[str, Tensor], targets: dict[str, Any], *, alpha: float, seed: Tensor) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def mix_batch(
+    features: dict[str, Tensor], targets: dict[str, Any], *, alpha: float, seed: Tensor
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Each example mixed with the one before it in the batch (Zhang et al. 2018, mixup): (features, targets).
 
     An example's share is drawn from Beta(alpha, alpha); the mixture has as many frames as the shorter one. targets:
@@ -177,7 +181,9 @@ def _without_rest(features):
 def _modalities(features):
     """Names of the features that are not those of whole videos beside them."""
     names = [name for name in features if name not in _COUNTS + _PLACE]
-    return [name for name in names if name.removeprefix("video_") == name or name.removeprefix("video_") not in features]
+    return [
+        name for name in names if name.removeprefix("video_") == name or name.removeprefix("video_") not in features
+    ]
 
 
 def _frame_features(features):

@@ -10,11 +10,14 @@ from yt8m.ranking.metrics import POSITIVE
 _BLOCK = 256
 
 
-def repeat_segments(segments: tf.data.Dataset, factors: np.ndarray, *, seed: int, cache: SegmentCache | None = None) -> tf.data.Dataset:
+def repeat_segments(
+    segments: tf.data.Dataset, factors: np.ndarray, *, seed: int, cache: SegmentCache | None = None
+) -> tf.data.Dataset:
     """Segments in batches of any size, each as often as the rarest class that it has asks for.
 
-    segments: tf.data.Dataset as examples.encode_examples gives them, or of numbers of segments of ``cache``. A factor of
-    2.3 is two times, and with a probability of 0.3 a third one; the draw depends on seed and place in the order alone.
+    segments: tf.data.Dataset as examples.encode_examples gives them, or of numbers of segments of ``cache``. A factor
+    of 2.3 is two times, and with a probability of 0.3 a third one; the draw depends on seed and place in the order
+    alone.
     """
     by_segment = None if cache is None else tf.constant(cache.largest(factors))
     by_class = tf.concat([[1.0], factors], 0)

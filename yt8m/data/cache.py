@@ -91,7 +91,9 @@ class SegmentCache:
             not config.skip_corrupt and self._settings == wanted | {"video_labels": True}
         )
 
-    def segment_numbers(self, files: Sequence[str], *, keep: Callable[[str], bool] | None, cycle_length: int) -> tf.data.Dataset:
+    def segment_numbers(
+        self, files: Sequence[str], *, keep: Callable[[str], bool] | None, cycle_length: int
+    ) -> tf.data.Dataset:
         """tf.data.Dataset of batches, of any size, of the numbers of the segments of ``files``.
 
         In the order in which make_dataset reads segments from records, of which ``cycle_length`` files are in turn.
@@ -121,7 +123,9 @@ class SegmentCache:
         starts = np.concatenate([[0], index["class_ends"][:-1]]).astype(np.int64)
         return np.maximum.reduceat(of_pairs, starts).astype(np.float32) if len(self) else np.ones(0, np.float32)
 
-    def read_segments(self, numbers: Tensor, *, with_video_classes: bool = False, with_info: bool = False) -> dict[str, Any]:
+    def read_segments(
+        self, numbers: Tensor, *, with_video_classes: bool = False, with_info: bool = False
+    ) -> dict[str, Any]:
         """In the graph: the segments of ``numbers`` (B,) int64, as examples.decode_examples gives them.
 
         with_video_classes: with "video_classes"; with_info: with "id", too.
@@ -140,8 +144,7 @@ class SegmentCache:
         sizes = [length * size for size in self._features.values()]
         parts = tf.split(batch.pop("frames"), sizes, axis=1)
         features = {
-            name: tf.reshape(part, [-1, length, size])
-            for (name, size), part in zip(self._features.items(), parts)
+            name: tf.reshape(part, [-1, length, size]) for (name, size), part in zip(self._features.items(), parts)
         }
         return batch | {"features": features | {"num_frames": batch.pop("num_frames")}}
 

@@ -8,7 +8,8 @@ such file. Nothing is pickled. The index, in the order of the record file:
 - ``video_classes`` int32 and ``video_class_ends`` (R,): the classes of each video, as yt8m.models.targets has them;
 - ``segment_ends`` (R,): the number of segments up to and with each record;
 - ``start_time`` (N,) int32, ``num_frames`` (N,) uint8;
-- ``classes`` int32, ``scores`` float32 and ``class_ends`` (N,): the ratings of each segment, as yt8m.models.targets has them.
+- ``classes`` int32, ``scores`` float32 and ``class_ends`` (N,): the ratings of each segment, as yt8m.models.targets
+has them.
 """
 
 import dataclasses

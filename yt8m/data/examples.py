@@ -25,7 +25,9 @@ _ROW = 2**32
 _BYTES = np.array([bytes([value]) for value in range(256)], object)
 
 
-def parse_videos(position: Tensor, serialized: Tensor, *, config: DataConfig, seed: int | None, with_info: bool) -> tuple[dict[str, Any], ...]:
+def parse_videos(
+    position: Tensor, serialized: Tensor, *, config: DataConfig, seed: int | None, with_info: bool
+) -> tuple[dict[str, Any], ...]:
     """Whole videos of a batch of records: an element as make_dataset gives it for windows="video".
 
     position: number of the batch, from which, with ``seed``, frames are drawn; seed None draws nothing.
@@ -59,11 +61,11 @@ def parse_videos(position: Tensor, serialized: Tensor, *, config: DataConfig, se
 def parse_rated(serialized: Tensor, *, config: DataConfig, margin: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:
     """The rated segments of a batch of N records: (segments, videos), two dicts.
 
-    segments: "features", dict of feature to (W, 5 + 2 margin, size) uint8 and "num_frames" (W,) int32, the segments with
-    ``margin`` frames more on either side, see segments.margin_view; "start_time" (W,) int32; "row" (W,) int32, their
-    record, ascending; "classes" and "scores", RaggedTensors (W, None), the int32 class ids + 1, each once and ascending,
-    and their float32 scores, the highest of each. videos: "id" (N,) string and, if config.unrated asks for it,
-    "classes", a RaggedTensor (N, None) like that of the segments.
+    segments: "features", dict of feature to (W, 5 + 2 margin, size) uint8 and "num_frames" (W,) int32, the segments
+    with ``margin`` frames more on either side, see segments.margin_view; "start_time" (W,) int32; "row" (W,) int32,
+    their record, ascending; "classes" and "scores", RaggedTensors (W, None), the int32 class ids + 1, each once and
+    ascending, and their float32 scores, the highest of each. videos: "id" (N,) string and, if config.unrated asks for
+    it, "classes", a RaggedTensor (N, None) like that of the segments.
     """
     with_labels = config.unrated == "video_negative"
     lists = record_checks.SEGMENT_LISTS + (("labels",) if with_labels else ())
@@ -124,7 +126,9 @@ def parse_unlabelled(serialized: Tensor, *, config: DataConfig, margin: int) -> 
     return {"features": features, "start_time": starts, "id": tf.gather(ids, rows)}
 
 
-def parse_all(serialized: Tensor, *, config: DataConfig, views: Sequence[Any]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def parse_all(
+    serialized: Tensor, *, config: DataConfig, views: Sequence[Any]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Every segment of a batch of records: (features, info) as make_dataset gives them for windows="all"."""
     ids, _, frames, num_frames = _parse_frames(serialized, config)
     num_frames = tf.minimum(num_frames, config.max_frames)

@@ -21,7 +21,9 @@ def join_batches(labelled: tf.data.Dataset, pseudo_labelled: tf.data.Dataset, *,
     return both.map(join, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(1)
 
 
-def attach_unlabelled(labelled: tf.data.Dataset, unlabelled: tf.data.Dataset, *, ratio: int, batch_size: int) -> tf.data.Dataset:
+def attach_unlabelled(
+    labelled: tf.data.Dataset, unlabelled: tf.data.Dataset, *, ratio: int, batch_size: int
+) -> tf.data.Dataset:
     """Batches (features, targets) of ``labelled`` with "unlabelled" among the features: ``ratio`` segments an example.
 
     unlabelled: tf.data.Dataset of (features, info) in batches of any size, features (N, 2, T, size) and num_frames

@@ -15,7 +15,9 @@ from yt8m.ranking.rated_labels import RatedLabels
 from yt8m.types import InputError, Segment
 
 
-def read_rated_labels(files: Sequence[str], config: DataConfig, *, keep: Callable[[str], bool] | None = None) -> tuple[list[str], np.ndarray, np.ndarray]:
+def read_rated_labels(
+    files: Sequence[str], config: DataConfig, *, keep: Callable[[str], bool] | None = None
+) -> tuple[list[str], np.ndarray, np.ndarray]:
     """All ratings of ``files``, in file order. keep: predicate on the video id (str), for the videos to read.
 
     Returns (segments, list of str "id:start"; class ids (N,) int64 array; scores (N,) float32 array).

@@ -60,18 +60,18 @@ def make_dataset(
       segment, itself and as ``augment`` changes it, but for mixup: (B, 2, T, size) uint8 and "num_frames" (B, 2) int32.
 
     Frames behind num_frames are zeros. With config.video_frames V, features are also "video_" and name, (B, V, size)
-    uint8, and "num_video_frames" (B,) int32: frames of the whole video. targets: sparse, see yt8m.models.targets. info: "id"
-    (B,) string, "start_time" and, for "all", "end_time" (B,) int32, seconds (0 for whole videos); the third part of an
-    element for "video" and "rated" where ``with_info``.
+    uint8, and "num_video_frames" (B,) int32: frames of the whole video. targets: sparse, see yt8m.models.targets.
+    info: "id" (B,) string, "start_time" and, for "all", "end_time" (B,) int32, seconds (0 for whole videos); the third
+    part of an element for "video" and "rated" where ``with_info``.
 
     training: files and examples in an order, and frames from a draw, that depend on ``seed`` and ``epoch`` alone; else
     in file order, nothing random. augment: AugmentConfig for training, None changes nothing; what it draws depends on
     seed, epoch and the batch's number alone; T is 9 where it enlarges. factors: (C,) float32 for training on "rated",
     how often segments of each class are seen, see yt8m.data.balance. keep: predicate on the video id (str), for the
     videos to read, as IdSplit.in_train. The last batch may be smaller unless ``drop_remainder``. cache: a
-    yt8m.data.cache.SegmentCache of ``files``, for windows="rated", with at least the margin that augment needs: the same
-    batches in the same order, without reading the records. share: (i, n) gives the i-th of n equal parts of every batch,
-    for processes that train in step.
+    yt8m.data.cache.SegmentCache of ``files``, for windows="rated", with at least the margin that augment needs: the
+    same batches in the same order, without reading the records. share: (i, n) gives the i-th of n equal parts of every
+    batch, for processes that train in step.
 
     A bad record raises a tf.errors.OpError where the dataset is consumed; explain_errors makes it an InputError. With
     config.skip_corrupt bad records are left out, and counted on standard error at the end.
@@ -216,7 +216,14 @@ def _random_state(seed, epoch, num_files):
     return state.permutation(num_files), shuffle_seed, frame_seed, int(state.integers(1, 2**31))
 
 
-def read_blocks(files: Sequence[str], config: DataConfig, *, windows: str | None, interleaved: bool = False, keep: Callable[[str], bool] | None = None) -> tf.data.Dataset:
+def read_blocks(
+    files: Sequence[str],
+    config: DataConfig,
+    *,
+    windows: str | None,
+    interleaved: bool = False,
+    keep: Callable[[str], bool] | None = None,
+) -> tf.data.Dataset:
     """tf.data.Dataset of the serialized records of ``files``, in blocks of at most 32, none empty.
 
     config: DataConfig; windows, keep: as in make_dataset, windows=None where it is only ids that are read.

@@ -74,7 +74,9 @@ def good_dataset(files: Sequence[str], config: DataConfig | None, *, windows: st
     )
 
 
-def good_records(files: Sequence[str], config: DataConfig | None, *, windows: str | None = None) -> Iterator[tuple[int, bytes | None]]:
+def good_records(
+    files: Sequence[str], config: DataConfig | None, *, windows: str | None = None
+) -> Iterator[tuple[int, bytes | None]]:
     """Generator of (position in ``files``, serialized) of the good records; otherwise as good_dataset."""
     skipped, first = 0, None
     try:
@@ -91,7 +93,9 @@ def good_records(files: Sequence[str], config: DataConfig | None, *, windows: st
             warnings.warn(text, DataWarning, stacklevel=2)
 
 
-def scan_records(file: str, config: DataConfig | None, *, windows: str | None = None) -> Iterator[tuple[int, bytes | None, str | None]]:
+def scan_records(
+    file: str, config: DataConfig | None, *, windows: str | None = None
+) -> Iterator[tuple[int, bytes | None, str | None]]:
     """Generator of (index, serialized or None, problem or None) for every record of ``file``; arguments as in diagnose.
 
     Goes on behind a record whose checksum is wrong if the length that its header gives can be trusted.

@@ -5,7 +5,9 @@ import tensorflow as tf
 from yt8m.types import Tensor
 
 
-def sample_frames(num_frames: Tensor, *, sampling: str, length: int, seed: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def sample_frames(
+    num_frames: Tensor, *, sampling: str, length: int, seed: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Draws up to ``length`` frames of each video, in time order.
 
     num_frames: (B,) int32. length: wanted frames T. sampling: "sequence" (T frames on end, at a random start),
@@ -33,7 +35,9 @@ def sample_frames(num_frames: Tensor, *, sampling: str, length: int, seed: Tenso
     return tf.minimum(indices, num_frames[:, None] - 1), counts
 
 
-def surrounding_frames(num_frames: Tensor, *, starts: Tensor, lengths: Tensor, radius: int | None, length: int) -> tuple[Tensor, Tensor]:
+def surrounding_frames(
+    num_frames: Tensor, *, starts: Tensor, lengths: Tensor, radius: int | None, length: int
+) -> tuple[Tensor, Tensor]:
     """Up to ``length`` evenly spaced frames from within ``radius`` frames of segments, None for the whole video.
 
     num_frames, starts, lengths: (W,) int32, frames of each segment's video, its first one and how many it has.

@@ -51,10 +51,12 @@ class IdSplit:
             raise InputError(f"holdout_fraction is {self.fraction}; it must lie between 0 and 1")
 
     def in_holdout(self, video_id: str) -> bool:
+        """Whether a video is held out."""
         digest = hashlib.blake2b(video_id.encode(), digest_size=8, salt=self.seed.to_bytes(8, "little", signed=True))
         return int.from_bytes(digest.digest(), "little") < self.fraction * 2**64
 
     def in_train(self, video_id: str) -> bool:
+        """Whether a video is trained on."""
         return not self.in_holdout(video_id)
 
 
@@ -108,7 +110,14 @@ def sources_of(run: RunConfig) -> tuple[Source, Source | None]:
     )
 
 
-def split_sources(*, train_data_pattern: str, eval_data_pattern: str = "", holdout_files: int = 0, holdout_fraction: float = 0.0, seed: int = 0) -> tuple[Source, Source | None]:
+def split_sources(
+    *,
+    train_data_pattern: str,
+    eval_data_pattern: str = "",
+    holdout_files: int = 0,
+    holdout_fraction: float = 0.0,
+    seed: int = 0,
+) -> tuple[Source, Source | None]:
     """(train Source, holdout Source or None) by whichever of the ways to hold out is asked for.
 
     eval_data_pattern: files of their own; holdout_files: as many files of the pattern; holdout_fraction: as many of its

@@ -233,7 +233,9 @@ def describe(records: Sequence[bytes]) -> Probe | None:
     )
 
 
-def parse_frames(serialized: Tensor, *, features: Iterable[str], lists: Iterable[str] = (), float_lists: Iterable[str] = ()) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+def parse_frames(
+    serialized: Tensor, *, features: Iterable[str], lists: Iterable[str] = (), float_lists: Iterable[str] = ()
+) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
     """Parses a batch of SequenceExamples in the graph; frames stay strings, so that unwanted ones are never decoded.
 
     serialized: (B,) string. features: names of feature lists. lists, float_lists: context fields of int64 and float32.
@@ -248,7 +250,9 @@ def parse_frames(serialized: Tensor, *, features: Iterable[str], lists: Iterable
     return _take_ids(context), context, frames, lengths
 
 
-def parse_videos(serialized: Tensor, *, features: Mapping[str, int], lists: Iterable[str] = ()) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+def parse_videos(
+    serialized: Tensor, *, features: Mapping[str, int], lists: Iterable[str] = ()
+) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
     """Parses a batch of Examples. features: dict of name to size.
 
     Returns (ids (B,) string, dict of context field to RaggedTensor (B, None), dict of feature to (B, size) float32).
@@ -259,7 +263,9 @@ def parse_videos(serialized: Tensor, *, features: Mapping[str, int], lists: Iter
     return _take_ids(context), context, {name: context.pop(name) for name in features}
 
 
-def parse_context(serialized: Tensor, *, lists: Iterable[str] = (), float_lists: Iterable[str] = ()) -> tuple[Tensor, dict[str, Tensor]]:
+def parse_context(
+    serialized: Tensor, *, lists: Iterable[str] = (), float_lists: Iterable[str] = ()
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Ids (B,) and dict of context field to RaggedTensor (B, None), of records of either level; frames are skipped."""
     ids, context, _, _ = parse_frames(serialized, features=(), lists=lists, float_lists=float_lists)
     return ids, context

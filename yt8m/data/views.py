@@ -44,7 +44,9 @@ def as_view(view: Any) -> View:
         return view
     if isinstance(view, str):
         if view not in NAMED_VIEWS:
-            raise InputError(f"there is no view {view!r} of a segment; valid: {', '.join(NAMED_VIEWS)} or a shift, in frames")
+            raise InputError(
+                f"there is no view {view!r} of a segment; valid: {', '.join(NAMED_VIEWS)} or a shift, in frames"
+            )
         return NAMED_VIEWS[view]
     return View(offset=int(view))
 
@@ -54,7 +56,9 @@ def view_length(views: Sequence[Any]) -> int:
     return SEGMENT_SECONDS + max(as_view(view).extra for view in views)
 
 
-def window_frames(starts: Tensor, num_frames: Tensor, *, views: Sequence[Any] = (0,), border: str = "clamp") -> tuple[Tensor, Tensor]:
+def window_frames(
+    starts: Tensor, num_frames: Tensor, *, views: Sequence[Any] = (0,), border: str = "clamp"
+) -> tuple[Tensor, Tensor]:
     """Frames of segments under each of S ``views``.
 
     starts, num_frames: (W,) int32, in frames, starts < num_frames.
@@ -68,8 +72,19 @@ def window_frames(starts: Tensor, num_frames: Tensor, *, views: Sequence[Any] = 
     )  # fmt: skip
 
 
-def view_frames(starts: Tensor, lengths: Tensor, num_frames: Tensor, *, offset: Tensor, stride: Tensor, extra: Tensor, length: int, border: str) -> tuple[Tensor, Tensor]:
-    """Frames of window_frames, with the segments' L ``lengths`` (W,), and views as tensors that broadcast against (W, S).
+def view_frames(
+    starts: Tensor,
+    lengths: Tensor,
+    num_frames: Tensor,
+    *,
+    offset: Tensor,
+    stride: Tensor,
+    extra: Tensor,
+    length: int,
+    border: str,
+) -> tuple[Tensor, Tensor]:
+    """Frames of window_frames, with the segments' L ``lengths`` (W,), and views as tensors that broadcast against (W,
+    S).
 
     length: T.
     """

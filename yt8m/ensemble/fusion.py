@@ -89,13 +89,12 @@ def fuse(
 ) -> FusionReport:
     """Fuses submission files into ``output``, classes ascending; returns a FusionReport.
 
-    paths: submission files, of any form each; one with weight 0 is not read. fusion: None for eq. 20 with equal weights.
-    output: path; its suffix chooses the form,
-    and parquet carries the sums as scores. class_range: (first, end), only class ids in [first, end). workers:
-    processes, one class each at a time; with more than one, calls belong under ``if __name__ == "__main__"``.
-    ray: address of a Ray cluster that does the work instead, see yt8m.runtime.cluster, a class on each of its CPUs.
-    progress: a Progress, whose total is set to the number of classes. The bytes written do not depend on ``workers``
-    or ``ray``.
+    paths: submission files, of any form each; one with weight 0 is not read. fusion: None for eq. 20 with equal
+    weights. output: path; its suffix chooses the form, and parquet carries the sums as scores. class_range: (first,
+    end), only class ids in [first, end). workers: processes, one class each at a time; with more than one, calls
+    belong under ``if __name__ == "__main__"``. ray: address of a Ray cluster that does the work instead, see
+    yt8m.runtime.cluster, a class on each of its CPUs. progress: a Progress, whose total is set to the number of
+    classes. The bytes written do not depend on ``workers`` or ``ray``.
 
     Raises InputError naming the file, line and class of bad input; then ``output`` is untouched.
     """
@@ -164,7 +163,9 @@ def fuse_lists(lists: Sequence[SegmentList | None], *, fusion: Fusion) -> tuple[
     return fused, np.zeros(len(present), np.int64)
 
 
-def rank_overlap(paths: Sequence[StrPath], *, depth: int = 1000, class_range: tuple[int, int] | None = None) -> np.ndarray:
+def rank_overlap(
+    paths: Sequence[StrPath], *, depth: int = 1000, class_range: tuple[int, int] | None = None
+) -> np.ndarray:
     """(F, F) float64: the share of two files' best ``depth`` segments that both list, averaged over shared classes.
 
     Where lists are shorter than ``depth``, the share is of the shorter one. nan where two files share no class.

@@ -42,7 +42,9 @@ class CutClass:
     rows: np.ndarray
     own: np.ndarray
 
-    def are_cut(self, columns: np.ndarray, scores: np.ndarray, *, weights: np.ndarray, w0: float, top_n: int) -> np.ndarray:
+    def are_cut(
+        self, columns: np.ndarray, scores: np.ndarray, *, weights: np.ndarray, w0: float, top_n: int
+    ) -> np.ndarray:
         """(n,) bool, whether ``top_n`` segments or more rank before those at ``columns``, which score ``scores``."""
         # Nothing scores more than if all files ranked it as the best of them does.
         reaches = np.searchsorted(self.best, _worst_rank(scores, weights, w0), side="right")
@@ -74,7 +76,16 @@ class RankObjective:
     single_maps, list of each file's own MAP@K.
     """
 
-    def __init__(self, ranks: np.ndarray, class_ids: np.ndarray, positive: np.ndarray, videos: np.ndarray, *, cut_classes: Sequence[CutClass] = (), top_n: int = MAX_SEGMENTS_PER_CLASS):
+    def __init__(
+        self,
+        ranks: np.ndarray,
+        class_ids: np.ndarray,
+        positive: np.ndarray,
+        videos: np.ndarray,
+        *,
+        cut_classes: Sequence[CutClass] = (),
+        top_n: int = MAX_SEGMENTS_PER_CLASS,
+    ):
         self.ranks = ranks
         self.class_ids = class_ids
         self.positive = positive
@@ -86,7 +97,14 @@ class RankObjective:
 
     @classmethod
     def from_submissions(
-        cls, paths: Sequence[StrPath], labels: RatedLabels, *, top_n: int = MAX_SEGMENTS_PER_CLASS, class_range: tuple[int, int] | None = None, workers: int = 1, progress: Any = None
+        cls,
+        paths: Sequence[StrPath],
+        labels: RatedLabels,
+        *,
+        top_n: int = MAX_SEGMENTS_PER_CLASS,
+        class_range: tuple[int, int] | None = None,
+        workers: int = 1,
+        progress: Any = None,
     ) -> "RankObjective":
         """Reads the ranks of all rated pairs in submission files.
 
@@ -133,6 +151,7 @@ class RankObjective:
 
     @property
     def num_files(self) -> int:
+        """Number of submissions."""
         return len(self.ranks)
 
     def __call__(self, weights: Any, w0: float = 1.0) -> float:

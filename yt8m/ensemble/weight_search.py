@@ -65,7 +65,13 @@ class _Done(Exception):
     """Ends a search from within its objective."""
 
 
-def search_weights(objective: Any, *, settings: SearchSettings, history: Sequence[Step] = (), on_step: Callable[[list[Step]], None] | None = None) -> SearchResult:
+def search_weights(
+    objective: Any,
+    *,
+    settings: SearchSettings,
+    history: Sequence[Step] = (),
+    on_step: Callable[[list[Step]], None] | None = None,
+) -> SearchResult:
     """Searches for the weights and w0 with the highest MAP@K; returns a SearchResult.
 
     objective: RankObjective, or any function of (weights, w0) with num_files and single_maps. history: Steps of an
@@ -92,7 +98,9 @@ def search_weights(objective: Any, *, settings: SearchSettings, history: Sequenc
     )
 
 
-def cross_validate(objective: Any, *, settings: SearchSettings, num_folds: int, on_step: Callable[[list[Step]], None] | None = None) -> dict[str, Any]:
+def cross_validate(
+    objective: Any, *, settings: SearchSettings, num_folds: int, on_step: Callable[[list[Step]], None] | None = None
+) -> dict[str, Any]:
     """Searches weights on all but one of ``num_folds`` parts of the videos and scores them on that one, for each part.
 
     Returns dict: in_fold and out_of_fold, mean MAP@K on the videos searched on and left out; in_fold_gain and

@@ -25,7 +25,15 @@ def read_weights(path: StrPath, *, num_files: int) -> tuple[tuple[float, ...], f
     return weights, w0
 
 
-def search_into_file(objective: Any, path: StrPath, *, described: dict[str, Any], settings: SearchSettings, num_folds: int = 0, progress: Any = None) -> dict[str, Any]:
+def search_into_file(
+    objective: Any,
+    path: StrPath,
+    *,
+    described: dict[str, Any],
+    settings: SearchSettings,
+    num_folds: int = 0,
+    progress: Any = None,
+) -> dict[str, Any]:
     """Searches weights and writes them to ``path``, now and then while it searches; returns the dict that it holds.
 
     objective: RankObjective. described: JSON-able dict of what it was made from, with "submissions", names of its

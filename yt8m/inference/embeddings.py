@@ -27,8 +27,8 @@ def predict_embeddings(
     """Yields Rows, in the order of the files: the vector before the head of every segment, or of every video.
 
     segments: which of both. views: of a segment, see yt8m.data.views, whose vectors are averaged. Other
-    arguments as of yt8m.inference.prediction.predict_segments. Memory is bounded by the vectors of a few parts, about 32 batches
-    each; the parts folder holds as much as the output until it is removed.
+    arguments as of yt8m.inference.prediction.predict_segments. Memory is bounded by the vectors of a few parts, about
+    32 batches each; the parts folder holds as much as the output until it is removed.
     """
     job = _EmbeddingJob(
         config=config, keep=source.keep, batch_size=batch_size, segments=segments,

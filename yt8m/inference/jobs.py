@@ -38,8 +38,8 @@ class Execution:
     """Means of doing a job, which do not change its result.
 
     folder: PartsFolder for finished parts, which an earlier call may have left there; to be removed when the result is
-    safe. ray: address of a Ray cluster that does the work, see yt8m.runtime.cluster, "" for this machine; then the model
-    must be given as the folder of a run.
+    safe. ray: address of a Ray cluster that does the work, see yt8m.runtime.cluster, "" for this machine; then the
+    model must be given as the folder of a run.
     """
 
     folder: PartsFolder | None = None
@@ -130,8 +130,8 @@ def part_results(
 ) -> Iterator[dict[str, np.ndarray]]:
     """Yields the arrays of every part in order: from the folder where they are there, else as the job makes them.
 
-    model: a VideoModel, or the folder of a run. hint: called when a part is handed out; its ``collect`` is given what that
-    returns.
+    model: a VideoModel, or the folder of a run. hint: called when a part is handed out; its ``collect`` is given what
+    that returns.
     """
     parts, plan = _cut(source, job)
     folder, ray = execution.folder, execution.ray
@@ -144,7 +144,11 @@ def part_results(
         interruptible: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
         if ray:
             computed = cluster.map_in_order(
-                task, items, address=ray, threads=_PARTS_AT_A_TIME, environment={"KERAS_BACKEND": keras.backend.backend()}
+                task,
+                items,
+                address=ray,
+                threads=_PARTS_AT_A_TIME,
+                environment={"KERAS_BACKEND": keras.backend.backend()},
             )
         else:
             task.on_batch = progress.update
@@ -206,5 +210,3 @@ def _stamp(file):
 def ids_of(info: dict[str, np.ndarray]) -> list[bytes]:
     """Video ids of a batch as list of bytes that are UTF-8."""
     return [video_id.decode(errors="replace").encode() for video_id in info["id"].tolist()]
-
-

@@ -32,11 +32,13 @@ def evaluate_model(
     cache: Any = None,
     show_progress: bool = False,
 ) -> dict[str, Any]:
-    """Scores of the model of ``scorer`` (a Scorer of all classes) on the videos of ``source`` (a Source of records that ``config``, a DataConfig, describes).
+    """Scores of the model of ``scorer`` (a Scorer of all classes) on the videos of ``source`` (a Source of records
+    that ``config``, a DataConfig, describes).
 
-    segment_labels: False scores whole videos against their labels, see yt8m.ranking.metrics.VideoMetrics, each by its ``top_k``
-        best classes. True scores rated segments, over ``top_n`` a class: the summary of a yt8m.ranking.evaluation.Evaluation,
-        and that itself as ``evaluation``.
+    segment_labels: False scores whole videos against their labels, see yt8m.ranking.metrics.VideoMetrics, each by its
+    ``top_k``
+        best classes. True scores rated segments, over ``top_n`` a class: the summary of a
+        yt8m.ranking.evaluation.Evaluation, and that itself as ``evaluation``.
     cache: a yt8m.data.cache.SegmentCache of the files, which is used where it holds what ``config`` reads.
     Returns a dict; every result has ``loss``, the rated cross-entropy an example. Raises InputError where there is
     nothing to score.
@@ -71,7 +73,9 @@ def evaluate_model(
     return tally.result() | {"loss": loss / examples}
 
 
-def evaluate_masked_frames(scorer: Any, source: Source, config: DataConfig, *, segment_labels: bool, batch_size: int) -> dict[str, float]:
+def evaluate_masked_frames(
+    scorer: Any, source: Source, config: DataConfig, *, segment_labels: bool, batch_size: int
+) -> dict[str, float]:
     """Dict of ``masked_frames_quality`` and ``loss``: how well the model of ``scorer`` predicts hidden frames.
 
     scorer: a MaskedFramesScorer.
@@ -104,6 +108,7 @@ class MaskedFramesScorer(keras.Model):
         self.learner = learner
 
     def call(self, inputs: dict[str, Any]) -> Tensor:
+        """Output of the layer or model, see the class."""
         return ops.stack(self.learner.masked_frames_scores(inputs, training=False))[None]
 
 

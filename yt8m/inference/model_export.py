@@ -3,12 +3,14 @@
 SavedModel takes one video and ranks its segments; the signature ``serving_default``:
 
 - in: for each feature (T, size) uint8, quantised as YouTube-8M has it, T any number of frames at 1 a second;
-- out: ``start_time`` (S,) int32 seconds; ``class_ids`` (S, K) int32, ``class_names`` (S, K) string and ``scores`` (S, K)
+- out: ``start_time`` (S,) int32 seconds; ``class_ids`` (S, K) int32, ``class_names`` (S, K) string and ``scores`` (S,
+K)
   float32, best class first; S = ceil(T / 5).
 
 ONNX and LiteRT take segments and score them: in, for each feature (N, 5, size) uint8 and ``num_frames`` (N,) int32, the
 real ones of the five, and for a model of whole videos ``video_`` and name (N, V, size) uint8 and ``num_video_frames``
-(N,) int32, see DataConfig.video_frames; out, (N, C) float32. Their classes stand in a text file beside them, one ``id,name`` a line.
+(N,) int32, see DataConfig.video_frames; out, (N, C) float32. Their classes stand in a text file beside them, one
+``id,name`` a line.
 """
 
 import os
@@ -31,13 +33,22 @@ FORMATS = ("savedmodel", "onnx", "litert")
 _SUFFIXES = {"onnx": ".onnx", "litert": ".tflite"}
 
 
-def export(model: VideoModel, path: StrPath, *, form: str, config: DataConfig, class_ids: Sequence[int], class_names: dict[int, str] | None = None, top_k: int = 20, views: Sequence[Any] = (0,)) -> None:
+def export(
+    model: VideoModel,
+    path: StrPath,
+    *,
+    form: str,
+    config: DataConfig,
+    class_ids: Sequence[int],
+    class_names: dict[int, str] | None = None,
+    top_k: int = 20,
+    views: Sequence[Any] = (0,),
+) -> None:
     """Writes ``model``, a frame-level VideoModel, to ``path``: a folder for "savedmodel", else a file.
 
-    form: one of FORMATS. config: the DataConfig it was trained with. class_ids: the classes to give; class_names: dict of
-    id to name, None for none. top_k: K of the SavedModel; views: of its segments, averaged as in
-    inference, see yt8m.data.views.
-    Raises InputError where the form cannot hold the model, or a package for it is missing.
+    form: one of FORMATS. config: the DataConfig it was trained with. class_ids: the classes to give; class_names: dict
+    of id to name, None for none. top_k: K of the SavedModel; views: of its segments, averaged as in inference, see
+    yt8m.data.views. Raises InputError where the form cannot hold the model, or a package for it is missing.
     """
     if keras.backend.backend() != "tensorflow":
         raise InputError("export runs with the TensorFlow backend, whichever the model was trained with")
@@ -87,9 +98,7 @@ class _VideoServer(tf.Module):
         self.views = views
 
     def inputs(self):
-        return {
-            name: tf.TensorSpec((None, size), tf.uint8, name=name) for name, size in self.config.features.items()
-        }
+        return {name: tf.TensorSpec((None, size), tf.uint8, name=name) for name, size in self.config.features.items()}
 
     @tf.function
     def rank(self, **frames):
@@ -110,7 +119,6 @@ class _VideoServer(tf.Module):
             "class_names": tf.gather(tf.constant(self.class_names.tolist(), tf.string), columns),
             "scores": scores,
         }
-
 
     def _beside(self, frames, starts, num_frames):
         """Frames of the whole video beside every view of the segments at ``starts``, where the model takes such."""

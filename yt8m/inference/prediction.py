@@ -113,10 +113,8 @@ def predict_timelines(
     return [make_timeline(video_id, found[video_id], columns) for video_id in video_ids if video_id in found]
 
 
-def make_timeline(
-    video_id: str, entries: Sequence[tuple[int, int, np.ndarray]], class_ids: np.ndarray
-) -> Timeline:
-    """The Timeline of a video's segments. entries: (start, end, scores (C,)) of each, by start; class_ids: (C,) int64."""
+def make_timeline(video_id: str, entries: Sequence[tuple[int, int, np.ndarray]], class_ids: np.ndarray) -> Timeline:
+    """The Timeline of a video. entries: (start, end, scores (C,)) of each segment, by start; class_ids: (C,) int64."""
     # A video that the source holds twice is shown once.
     starts, ends, scores = zip(*{entry[0]: entry for entry in entries}.values())
     scores = np.stack(scores, axis=1)
@@ -137,7 +135,7 @@ class _SegmentJob(Job):
         return super().described() | {"filters": [item and item.described() for item in self.filters]}
 
     def collect(self, scored, floors):
-        """The result of a part, as TopSegments.to_arrays gives it for each filter, from an iterator of (scores, info)."""
+        """The result of a part, from (scores, info) pairs: for each filter as TopSegments.to_arrays gives it."""
         tops = [TopSegments(self.class_ids, top_n=self.top_n, floors=floor) for floor in floors]
         num_examples = 0
         for scores, info in whole_videos(scored) if any(self.filters) else scored:

@@ -15,8 +15,8 @@ from yt8m.types import DivergedError, InputError
 class Scorer:
     """Scores of batches of any size up to ``batch_size``, by one compiled function.
 
-    Smaller batches are filled up to batch_size, because a new shape would be compiled anew, and so that the scores of an
-    example do not depend on the batches before. model: a VideoModel; class_ids: the columns wanted, None for all.
+    Smaller batches are filled up to batch_size, because a new shape would be compiled anew, and so that the scores of
+    an example do not depend on the batches before. model: a VideoModel; class_ids: the columns wanted, None for all.
     """
 
     def __init__(self, model: keras.Model, *, batch_size: int, class_ids: Sequence[int] | None = None):
@@ -27,8 +27,8 @@ class Scorer:
     def __call__(self, features: dict[str, np.ndarray]) -> np.ndarray:
         """Scores (n, C) float32 of a dict of arrays (n, T, size) or (n, S, T, size), n <= batch_size.
 
-        The S views of a segment are scored one by one, each beside the same frames (n, V, size) of the whole video where
-        there are such, and their probabilities averaged. Raises DivergedError where a score is not finite.
+        The S views of a segment are scored one by one, each beside the same frames (n, V, size) of the whole video
+        where there are such, and their probabilities averaged. Raises DivergedError where a score is not finite.
         """
         count = len(next(iter(features.values())))
         if count < self.batch_size:
@@ -71,5 +71,3 @@ class _MeanOverViews(keras.Model):
 
 def _filled(values, count):
     return np.concatenate([values, np.repeat(values[:1], count - len(values), axis=0)])
-
-

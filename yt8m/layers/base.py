@@ -11,6 +11,7 @@ class Layer(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Layer":
+        """The object that ``get_config`` describes."""
         config = dict(config)
         trainable = config.pop("trainable", True)
         layer = super().from_config(config)

@@ -23,6 +23,7 @@ class ContextGating(Layer):
         self.norm = keras.layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, dtype=self.dtype_policy, name="norm")
 
     def build(self, inputs_shape: tuple) -> None:
+        """Makes the weights; called by Keras."""
         batch, size = inputs_shape
         squeezed = size if self.reduction is None else max(1, size // self.reduction)
         self.squeeze = keras.layers.Dense(squeezed, use_bias=False, dtype=self.dtype_policy, name="squeeze")
@@ -33,10 +34,12 @@ class ContextGating(Layer):
             self.excite.build((batch, squeezed))
 
     def call(self, inputs: Tensor, *, training: bool | None = None) -> Tensor:
+        """Output of the layer or model, see the class."""
         gates = self.norm(self.squeeze(inputs), training=training)
         if self.reduction is not None:
             gates = self.excite(keras.ops.relu(gates))
         return keras.ops.sigmoid(gates) * inputs
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, for saving."""
         return {**super().get_config(), "reduction": self.reduction}

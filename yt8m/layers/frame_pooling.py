@@ -32,6 +32,7 @@ class FramePooling(Layer):
         self.method = method
 
     def build(self, frames_shape: tuple) -> None:
+        """Makes the weights; called by Keras."""
         if self.method == "concat" and frames_shape[1] is None:
             raise InputError('pooling "concat" needs a fixed number of frames')
         if self.method == "attention":
@@ -42,6 +43,7 @@ class FramePooling(Layer):
             self.score.build(frames_shape)
 
     def call(self, frames: Tensor, *, frame_mask: Tensor) -> Tensor:
+        """Output of the layer or model, see the class."""
         if self.method == "first":
             return frames[:, 0]
         if self.method == "mean":
@@ -53,4 +55,5 @@ class FramePooling(Layer):
         return ops.reshape(kept, (-1, frames.shape[1] * frames.shape[2]))
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, for saving."""
         return {**super().get_config(), "method": self.method}

@@ -34,6 +34,7 @@ class Logistic(Layer):
         )
 
     def build(self, inputs_shape: tuple) -> None:
+        """Makes the weights; called by Keras."""
         self.dense.build(inputs_shape)
 
     def take_classes(self, other: "Logistic", class_ids: Sequence[int]) -> None:
@@ -42,10 +43,13 @@ class Logistic(Layer):
             variable.assign(ops.take(given, np.asarray(class_ids, np.int32), axis=-1))
 
     def logits(self, inputs: Tensor) -> Tensor:
+        """Logits (..., C) before the logistic function."""
         return ops.cast(self.dense(inputs), "float32")
 
     def call(self, inputs: Tensor) -> Tensor:
+        """Output of the layer or model, see the class."""
         return ops.sigmoid(self.logits(inputs))
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, for saving."""
         return {**super().get_config(), "num_classes": self.num_classes}

@@ -31,7 +31,16 @@ class MaskedFrames(Layer):
     ``hide`` goes before the encoder and ``call`` behind it.
     """
 
-    def __init__(self, method: str, *, feature_sizes: Mapping[str, int], fraction: float = 0.15, temperature: float = 0.07, name: str = "masked_frames", dtype: Any = None):
+    def __init__(
+        self,
+        method: str,
+        *,
+        feature_sizes: Mapping[str, int],
+        fraction: float = 0.15,
+        temperature: float = 0.07,
+        name: str = "masked_frames",
+        dtype: Any = None,
+    ):
         super().__init__(name=name, dtype=dtype)
         if method not in METHODS:
             raise InputError(f"masked_frames is {method!r}; valid: {', '.join(METHODS)}")
@@ -42,6 +51,7 @@ class MaskedFrames(Layer):
         self.seed_generator = keras.random.SeedGenerator()
 
     def build(self, encoded_shape: tuple) -> None:
+        """Makes the weights; called by Keras."""
         self.mask_vectors = {
             name: self.add_weight(name=f"mask_{name}", shape=(size,), initializer="zeros")
             for name, size in self.feature_sizes.items()
@@ -74,7 +84,9 @@ class MaskedFrames(Layer):
             shown[name] = ops.where(as_mask[..., None], mask_vector, ops.where(as_other[..., None], other, frames))
         return shown, ops.cast(order, "int32")
 
-    def call(self, encoded: Tensor, *, features: dict[str, Tensor], order: Tensor, frame_mask: Tensor) -> tuple[Tensor, Tensor]:
+    def call(
+        self, encoded: Tensor, *, features: dict[str, Tensor], order: Tensor, frame_mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Loss and quality of the guesses, two float32 scalars.
 
         encoded: (B, T, E), the encoder's outputs for what ``hide`` gave, with its ``order``; features: the true ones.
@@ -134,6 +146,7 @@ class MaskedFrames(Layer):
         return keras.random.uniform(shape, seed=self.seed_generator)
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, for saving."""
         names = ("method", "feature_sizes", "fraction", "temperature")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 

@@ -39,6 +39,7 @@ class MixtureOfExperts(Layer):
         )
 
     def build(self, inputs_shape: tuple) -> None:
+        """Makes the weights; called by Keras."""
         self.gates.build(inputs_shape)
         self.experts.build(inputs_shape)
 
@@ -49,6 +50,7 @@ class MixtureOfExperts(Layer):
             variable.assign(ops.reshape(ops.take(by_class, np.asarray(class_ids, np.int32), axis=-1), variable.shape))
 
     def call(self, inputs: Tensor) -> Tensor:
+        """Output of the layer or model, see the class."""
         gates = self._by_mixture(self.gates(inputs), self.num_mixtures + 1)
         experts = ops.sigmoid(self._by_mixture(self.experts(inputs), self.num_mixtures))
         gates = ops.exp(gates - ops.max(gates, axis=1, keepdims=True))
@@ -58,4 +60,5 @@ class MixtureOfExperts(Layer):
         return ops.cast(ops.reshape(values, (-1, count, self.num_classes)), "float32")
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, for saving."""
         return {**super().get_config(), "num_classes": self.num_classes, "num_mixtures": self.num_mixtures}

@@ -39,6 +39,7 @@ class NetVLAD(Layer):
         )
 
     def build(self, frames_shape: tuple) -> None:
+        """Makes the weights; called by Keras."""
         batch, frames, size = frames_shape
         self.assignment.build(frames_shape)
         self.assignment_norm.build((batch, frames, self.num_clusters))
@@ -49,6 +50,7 @@ class NetVLAD(Layer):
         )
 
     def call(self, frames: Tensor, *, frame_mask: Tensor, training: bool | None = None) -> Tensor:
+        """Output of the layer or model, see the class."""
         logits = self.assignment_norm(self.assignment(frames), training=training, mask=frame_mask)
         assigned = ops.softmax(logits, axis=-1) * ops.cast(frame_mask, logits.dtype)[..., None]
         mass = ops.sum(assigned, axis=1)[:, None, :]
@@ -57,6 +59,7 @@ class NetVLAD(Layer):
         return unit_norm(ops.reshape(descriptor, (-1, frames.shape[-1] * self.num_clusters)), axis=1)
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, for saving."""
         return {**super().get_config(), "num_clusters": self.num_clusters}
 
 

@@ -22,7 +22,9 @@ class NeXtVLAD(Layer):
     Call: frames (B, T, D), frame_mask (B, T) bool -> (B, D' * K), d-major.
     """
 
-    def __init__(self, num_clusters: int, *, groups: int = 8, expansion: int = 2, name: str | None = None, dtype: Any = None):
+    def __init__(
+        self, num_clusters: int, *, groups: int = 8, expansion: int = 2, name: str | None = None, dtype: Any = None
+    ):
         super().__init__(name=name, dtype=dtype)
         self.num_clusters = num_clusters
         self.groups = groups
@@ -41,6 +43,7 @@ class NeXtVLAD(Layer):
         )
 
     def build(self, frames_shape: tuple) -> None:
+        """Makes the weights; called by Keras."""
         batch, frames, size = frames_shape
         wide = self.expansion * size
         if wide % self.groups:
@@ -62,6 +65,7 @@ class NeXtVLAD(Layer):
         )
 
     def call(self, frames: Tensor, *, frame_mask: Tensor, training: bool | None = None) -> Tensor:
+        """Output of the layer or model, see the class."""
         wide = self.widen(frames)
         attention = self.group_attention(wide) * ops.cast(frame_mask, wide.dtype)[..., None]
         logits = self.assignment_norm(self.assignment(wide), training=training, mask=frame_mask)
@@ -77,6 +81,7 @@ class NeXtVLAD(Layer):
         return self.descriptor_norm(flat, training=training)
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, for saving."""
         return {
             **super().get_config(),
             "num_clusters": self.num_clusters,

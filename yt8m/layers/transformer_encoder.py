@@ -24,13 +24,22 @@ class TransformerLayer(Layer):
     Query, key and value are one fused Dense: in training several times faster than MultiHeadAttention.
     """
 
-    def __init__(self, num_heads: int, *, feed_forward_size: int = 3072, dropout: float = 0.1, name: str | None = None, dtype: Any = None):
+    def __init__(
+        self,
+        num_heads: int,
+        *,
+        feed_forward_size: int = 3072,
+        dropout: float = 0.1,
+        name: str | None = None,
+        dtype: Any = None,
+    ):
         super().__init__(name=name, dtype=dtype)
         self.num_heads = num_heads
         self.feed_forward_size = feed_forward_size
         self.dropout = dropout
 
     def build(self, frames_shape: tuple) -> None:
+        """Makes the weights; called by Keras."""
         size = frames_shape[-1]
         if size % self.num_heads:
             raise InputError(
@@ -52,6 +61,7 @@ class TransformerLayer(Layer):
         self.residual_dropout = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy)
 
     def call(self, frames: Tensor, *, frame_mask: Tensor, training: bool | None = None) -> Tensor:
+        """Output of the layer or model, see the class."""
         attended = self.attention_output(self._attend(frames, frame_mask, training))
         hidden = self.attention_norm(frames + self.residual_dropout(attended, training=training))
         wide = ops.gelu(self.intermediate(hidden), approximate=True)
@@ -78,6 +88,7 @@ class TransformerLayer(Layer):
         return keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, dtype=self.dtype_policy, name=name)
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, for saving."""
         return {
             **super().get_config(),
             "num_heads": self.num_heads,
@@ -127,6 +138,7 @@ class TransformerEncoder(Layer):
         ]
 
     def build(self, frames_shape: tuple) -> None:
+        """Makes the weights; called by Keras."""
         size = self.hidden_size or frames_shape[-1]
         if self.hidden_size is not None:
             self.project = keras.layers.Dense(size, dtype=self.dtype_policy, name="project")
@@ -141,6 +153,7 @@ class TransformerEncoder(Layer):
             layer.build((*frames_shape[:-1], size))
 
     def call(self, frames: Tensor, *, frame_mask: Tensor, training: bool | None = None) -> Tensor:
+        """Output of the layer or model, see the class."""
         if self.hidden_size is not None:
             frames = self.project(frames)
         if self.positions == "learned":
@@ -150,6 +163,7 @@ class TransformerEncoder(Layer):
         return frames
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, for saving."""
         return {
             **super().get_config(),
             "num_layers": self.num_layers,

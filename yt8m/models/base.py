@@ -38,11 +38,18 @@ class VideoModel(keras.Model):
     pair_loss = staticmethod(rated_binary_crossentropy)
     """Loss of pairs (example, class), a function of labels, probabilities and weights, see yt8m.models.losses."""
 
-
     takes_video_frames = False
     """Whether it reads frames of the whole video beside those of an example, see DataConfig.video_frames."""
 
-    def __init__(self, *, feature_sizes: Mapping[str, int], num_classes: int, level: str = "frame", name: str | None = None, dtype: Any = None):
+    def __init__(
+        self,
+        *,
+        feature_sizes: Mapping[str, int],
+        num_classes: int,
+        level: str = "frame",
+        name: str | None = None,
+        dtype: Any = None,
+    ):
         super().__init__(name=name, dtype=dtype)
         if level not in self.levels:
             raise InputError(
@@ -63,6 +70,7 @@ class VideoModel(keras.Model):
         raise NotImplementedError
 
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
+        """Output of the layer or model, see the class."""
         return self.head(self.embed(inputs, training=training))
 
     @property
@@ -136,8 +144,12 @@ class VideoModel(keras.Model):
             return Logistic(self.num_classes, dtype=self.dtype_policy, name="head")
         raise InputError(f"head is {head!r}; valid: {', '.join(HEADS)}")
 
-    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True) -> Tensor:
-        """Rated cross-entropy where ``y`` is a dict of targets, see yt8m.models.targets; otherwise what compile() was given."""
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Tensor:
+        """Rated cross-entropy where ``y`` is a dict of targets, see yt8m.models.targets; otherwise what compile() was
+        given.
+        """
         if not isinstance(y, dict):
             return super().compute_loss(x, y, y_pred, sample_weight, training)
         loss = self.rated_loss(dense_targets(y, num_classes=self.num_classes), y_pred)
@@ -157,6 +169,7 @@ class VideoModel(keras.Model):
         return ops.where(frame_mask[..., None], frames, ops.zeros_like(frames))
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, for saving."""
         return {
             "name": self.name,
             "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
@@ -167,6 +180,7 @@ class VideoModel(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "VideoModel":
+        """The object that ``get_config`` describes."""
         config = dict(config)
         if isinstance(config.get("dtype"), dict):
             config["dtype"] = keras.saving.deserialize_keras_object(config["dtype"])
@@ -183,6 +197,7 @@ class ClassColumns(keras.Model):
         self.built = True
 
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> Tensor:
+        """Output of the layer or model, see the class."""
         return ops.take(self.model(inputs, training=training), np.asarray(self.class_ids, np.int32), axis=1)
 
 

@@ -61,8 +61,8 @@ def check_same_run(train_dir: StrPath, run: RunConfig) -> None:
         difference = _first_difference(read_run_config(train_dir), run)
         if difference:
             raise InputError(
-                f"{train_dir} holds another run: {difference}. Give the same settings to resume it, or another train_dir "
-                "to start over"
+                f"{train_dir} holds another run: {difference}. Give the same settings to resume it, or another "
+                "train_dir to start over"
             )
 
 
@@ -88,7 +88,10 @@ def save_checkpoint(train_dir: StrPath, model: keras.Model, state: dict[str, Any
     """
     name = f"checkpoint-{state['step']:08d}.keras"
     _save(os.path.join(train_dir, name), model)
-    state = state | {"checkpoint": name, "random": [np.asarray(variable).tolist() for variable in _random_states(model)]}
+    state = state | {
+        "checkpoint": name,
+        "random": [np.asarray(variable).tolist() for variable in _random_states(model)],
+    }
     write_text(os.path.join(train_dir, "state.json"), json.dumps(state, indent=2) + "\n")
     for stale in glob.glob(os.path.join(glob.escape(os.fspath(train_dir)), "checkpoint-*.keras")):
         if os.path.basename(stale) != name:
@@ -193,7 +196,7 @@ def save_calibration(train_dir: StrPath, calibration: Calibration) -> str:
 
 
 def load_calibration(train_dir: StrPath) -> Calibration | None:
-    """The Calibration of the model that load_model loads; None where there is none, or only that of an earlier model."""
+    """The Calibration of the model that load_model loads; None where there is none for this very model."""
     calibration = read_calibration(_calibration_path(train_dir))
     return calibration if calibration and calibration.model == _digest(model_path(train_dir)) else None
 

@@ -47,6 +47,7 @@ class DbofModel(VideoModel):
         self.head = self.make_head(head, num_mixtures=num_mixtures)
 
     def embed(self, inputs: dict[str, Any], *, training: bool | None = None) -> Tensor:
+        """The vector before the head, (B, E)."""
         frames, frame_mask = self.concatenated(inputs)
         code = self.code(self.input_norm(frames, training=training, mask=frame_mask))
         code = ops.relu6(self.code_norm(code, training=training, mask=frame_mask))
@@ -58,6 +59,7 @@ class DbofModel(VideoModel):
         return keras.layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, dtype=self.dtype_policy, name=name)
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, for saving."""
         return {
             **super().get_config(),
             "cluster_size": self.cluster_size,

@@ -50,7 +50,9 @@ class FrameBertModel(VideoModel):
     ):
         super().__init__(feature_sizes=feature_sizes, num_classes=num_classes, level=level, name=name, dtype=dtype)
         if num_layers < 1 + cross_modal:
-            raise InputError(f"num_layers is {num_layers}; with cross_modal={cross_modal} it is at least {1 + cross_modal}")
+            raise InputError(
+                f"num_layers is {num_layers}; with cross_modal={cross_modal} it is at least {1 + cross_modal}"
+            )
         self.cross_modal = cross_modal
         self.head_name = head
         self.num_mixtures = num_mixtures
@@ -91,7 +93,9 @@ class FrameBertModel(VideoModel):
         features, frame_mask = self.modalities(inputs)
         return self.encode_features(features, frame_mask=frame_mask, training=training), frame_mask
 
-    def encode_features(self, features: dict[str, Tensor], *, frame_mask: Tensor, training: bool | None = None) -> Tensor:
+    def encode_features(
+        self, features: dict[str, Tensor], *, frame_mask: Tensor, training: bool | None = None
+    ) -> Tensor:
         """Contextual frames (B, T, E) of dequantised features, dict of (B, T, size)."""
         features = dict(features)
         for name, encoder in self.modality_encoders.items():
@@ -100,6 +104,7 @@ class FrameBertModel(VideoModel):
         return self.joint_encoder(joined, frame_mask=frame_mask, training=training)
 
     def embed(self, inputs: dict[str, Any], *, training: bool | None = None) -> Tensor:
+        """The vector before the head, (B, E)."""
         frames, frame_mask = self.encode(inputs, training=training)
         return self.pooling(frames, frame_mask=frame_mask)
 
@@ -107,6 +112,7 @@ class FrameBertModel(VideoModel):
         return TransformerEncoder(num_layers, **self.settings, **settings, dtype=self.dtype_policy, name=name)
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, for saving."""
         return {
             **super().get_config(),
             **self.settings,

@@ -63,6 +63,7 @@ class GatedNetVLADModel(VideoModel):
             self.probability_gating = ContextGating(dtype=self.dtype_policy, name="probability_gating")
 
     def embed(self, inputs: dict[str, Any], *, training: bool | None = None) -> Tensor:
+        """The vector before the head, (B, E)."""
         features, frame_mask = self.modalities(inputs)
         descriptors = [
             self.pooling[name](frames, frame_mask=frame_mask, training=training) for name, frames in features.items()
@@ -71,16 +72,19 @@ class GatedNetVLADModel(VideoModel):
         return self.gating(self.hidden(ops.relu6(vector)), training=training)
 
     def for_classes(self, class_ids: Sequence[int]) -> keras.Model:
+        """A model of some classes, see VideoModel."""
         # Gating mixes the probabilities of all classes.
         return ClassColumns(self, class_ids) if self.gate_probabilities else super().for_classes(class_ids)
 
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
+        """Output of the layer or model, see the class."""
         probabilities = self.head(self.embed(inputs, training=training))
         if self.gate_probabilities:
             probabilities = self.probability_gating(probabilities, training=training)
         return ops.cast(probabilities, "float32")
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, for saving."""
         return {
             **super().get_config(),
             "num_clusters": self.num_clusters,

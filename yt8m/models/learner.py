@@ -27,7 +27,16 @@ class Learner(keras.Model):
         (B, R, 2, T, size) and (B, R, 2), the segment and its augmented view.
     """
 
-    def __init__(self, model: VideoModel, *, masked_frames: MaskedFramesConfig | None = None, consistency: ConsistencyConfig | None = None, label_weight: float = 1.0, name: str = "learner", dtype: Any = None):
+    def __init__(
+        self,
+        model: VideoModel,
+        *,
+        masked_frames: MaskedFramesConfig | None = None,
+        consistency: ConsistencyConfig | None = None,
+        label_weight: float = 1.0,
+        name: str = "learner",
+        dtype: Any = None,
+    ):
         super().__init__(name=name, dtype=dtype)
         self.model = model
         self.label_weight = label_weight
@@ -97,11 +106,11 @@ class Learner(keras.Model):
         said = ops.stop_gradient(self.model(view(0), training=False))
         again = self.model(view(1), training=True)
         config = self.consistency
-        return consistency_loss(
-            said, _predictions(again), temperature=config.temperature, confidence=config.confidence
-        )
+        return consistency_loss(said, _predictions(again), temperature=config.temperature, confidence=config.confidence)
 
-    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True) -> Tensor:
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Tensor:
         """Weighted sum of what is learned; y: targets, see yt8m.models.targets."""
         if not training:
             return self.model.compute_loss(x, y, y_pred, sample_weight, training)
@@ -131,6 +140,7 @@ class Learner(keras.Model):
         return targets | {"rated": targets["rated"] * ops.cast(right <= threshold, "float32")}
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, for saving."""
         return {
             "name": self.name,
             "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
@@ -146,6 +156,7 @@ class Learner(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Learner":
+        """The object that ``get_config`` describes."""
         config = dict(config)
         return cls(
             keras.saving.deserialize_keras_object(config["model"], custom_objects=custom_objects),

@@ -17,9 +17,18 @@ class LogisticModel(VideoModel):
 
     levels = ("frame", "video")
 
-    def __init__(self, *, feature_sizes: Mapping[str, int], num_classes: int, level: str = "frame", name: str | None = None, dtype: Any = None):
+    def __init__(
+        self,
+        *,
+        feature_sizes: Mapping[str, int],
+        num_classes: int,
+        level: str = "frame",
+        name: str | None = None,
+        dtype: Any = None,
+    ):
         super().__init__(feature_sizes=feature_sizes, num_classes=num_classes, level=level, name=name, dtype=dtype)
         self.head = self.make_head("logistic", num_mixtures=None)
 
     def embed(self, inputs: dict[str, Any], *, training: bool | None = None) -> Tensor:
+        """The vector before the head, (B, E)."""
         return self.video_vector(inputs)

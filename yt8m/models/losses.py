@@ -26,7 +26,15 @@ def focal(labels: Tensor, probabilities: Tensor, rated: Tensor, *, gamma: float 
     return _rated_sum(labels, probabilities, rated, lambda p: (1 - p) ** gamma, lambda p: p**gamma)
 
 
-def asymmetric(labels: Tensor, probabilities: Tensor, rated: Tensor, *, gamma_positive: float = 0.0, gamma_negative: float = 4.0, margin: float = 0.05) -> Tensor:
+def asymmetric(
+    labels: Tensor,
+    probabilities: Tensor,
+    rated: Tensor,
+    *,
+    gamma_positive: float = 0.0,
+    gamma_negative: float = 4.0,
+    margin: float = 0.05,
+) -> Tensor:
     """Focal loss with a gamma of its own for negatives, and none below a margin (Ridnik et al. 2021, eq. 4-7).
 
     Negatives count with max(p - margin, 0) in place of p; arguments and sums as in rated_binary_crossentropy.

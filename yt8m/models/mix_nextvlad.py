@@ -64,11 +64,14 @@ class MixNeXtVLADModel(VideoModel):
             )
             for m in range(num_branches)
         ]
-        self.branch_heads = [Logistic(num_classes, dtype=self.dtype_policy, name=f"head_{m}") for m in range(num_branches)]
+        self.branch_heads = [
+            Logistic(num_classes, dtype=self.dtype_policy, name=f"head_{m}") for m in range(num_branches)
+        ]
         self.gate = keras.layers.Dense(num_branches, dtype=self.dtype_policy, name="gate")
 
     @property
     def heads(self) -> list[keras.layers.Layer]:
+        """The classification heads, see VideoModel."""
         return self.branch_heads
 
     def gates_and_vectors(self, inputs: dict[str, Any], *, training: bool | None = None) -> tuple[Tensor, list[Tensor]]:
@@ -79,10 +82,12 @@ class MixNeXtVLADModel(VideoModel):
         return gates, [branch(features, frame_mask=frame_mask, training=training) for branch in self.branches]
 
     def embed(self, inputs: dict[str, Any], *, training: bool | None = None) -> Tensor:
+        """The vector before the head, (B, E)."""
         gates, vectors = self.gates_and_vectors(inputs, training=training)
         return ops.concatenate([gates[:, m : m + 1] * vector for m, vector in enumerate(vectors)], axis=-1)
 
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
+        """Output of the layer or model, see the class."""
         gates, vectors = self.gates_and_vectors(inputs, training=training)
         branch_logits = ops.stack([head.logits(vector) for head, vector in zip(self.branch_heads, vectors)], axis=1)
         mixture_logits = ops.sum(gates[..., None] * branch_logits, axis=1)
@@ -92,6 +97,7 @@ class MixNeXtVLADModel(VideoModel):
         return {"predictions": predictions, "mixture_logits": mixture_logits, "branch_logits": branch_logits}
 
     def rated_loss(self, targets: dict[str, Tensor], outputs: Any) -> Tensor:
+        """Loss of the outputs of ``call``, see VideoModel."""
         if not isinstance(outputs, dict):
             return super().rated_loss(targets, outputs)
         loss = super().rated_loss(targets, outputs["predictions"])
@@ -102,6 +108,7 @@ class MixNeXtVLADModel(VideoModel):
         return loss
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, for saving."""
         settings = {name: value for name, value in self.branches[0].settings.items() if name != "feature_names"}
         return {
             **super().get_config(),

@@ -51,12 +51,14 @@ class MoeModel(VideoModel):
         self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
 
     def embed(self, inputs: dict[str, Any], *, training: bool | None = None) -> Tensor:
+        """The vector before the head, (B, E)."""
         vector = self.video_vector(inputs)
         for dense, norm in zip(self.hidden, self.norms):
             vector = self.drop(ops.relu(norm(dense(vector), training=training)), training=training)
         return vector
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, for saving."""
         return {
             **super().get_config(),
             "num_mixtures": self.num_mixtures,

@@ -64,6 +64,7 @@ class NeXtVLADEncoder(Layer):
         self.gating = ContextGating(reduction=gating_reduction, dtype=self.dtype_policy, name="gating")
 
     def build(self, features_shape: Any) -> None:
+        """Makes the weights; called by Keras."""
         joined = 0
         for feature, layer in self.pooling.items():
             layer.build(features_shape[feature])
@@ -73,6 +74,7 @@ class NeXtVLADEncoder(Layer):
         self.gating.build((None, self.settings["hidden_size"]))
 
     def call(self, features: dict[str, Tensor], *, frame_mask: Tensor, training: bool | None = None) -> Tensor:
+        """Output of the layer or model, see the class."""
         descriptors = [
             self.pooling[name](frames, frame_mask=frame_mask, training=training) for name, frames in features.items()
         ]
@@ -80,6 +82,7 @@ class NeXtVLADEncoder(Layer):
         return self.gating(self.hidden_norm(vector, training=training), training=training)
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, for saving."""
         return {**super().get_config(), **self.settings}
 
 
@@ -126,9 +129,11 @@ class NeXtVLADModel(VideoModel):
         self.head = self.make_head(head, num_mixtures=num_mixtures)
 
     def embed(self, inputs: dict[str, Any], *, training: bool | None = None) -> Tensor:
+        """The vector before the head, (B, E)."""
         features, frame_mask = self.modalities(inputs)
         return self.encoder(features, frame_mask=frame_mask, training=training)
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, for saving."""
         settings = {name: value for name, value in self.encoder.settings.items() if name != "feature_names"}
         return {**super().get_config(), **settings, "head": self.head_name, "num_mixtures": self.num_mixtures}

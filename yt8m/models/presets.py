@@ -31,9 +31,7 @@ PRESETS = Registry("preset")
 
 
 def _add(name, *, model, num_frames, sampling, tta, **hyperparameters):
-    preset = Preset(
-        model=model, hyperparameters=hyperparameters, num_frames=num_frames, sampling=sampling, tta=tta
-    )
+    preset = Preset(model=model, hyperparameters=hyperparameters, num_frames=num_frames, sampling=sampling, tta=tta)
     PRESETS.register(name)(preset)
 
 

@@ -81,6 +81,7 @@ class VideoContextModel(VideoModel):
         return inputs | beside | {"num_video_frames": inputs["num_frames"]}
 
     def embed(self, inputs: dict[str, Any], *, training: bool | None = None) -> Tensor:
+        """The vector before the head, (B, E)."""
         beside = {name: inputs[f"video_{name}"] for name in self.feature_sizes}
         video = self.context.embed(beside | {"num_frames": inputs["num_video_frames"]}, training=training)
         return ops.concatenate([self.segment.embed(inputs, training=training), self.project(video)], axis=-1)
@@ -100,4 +101,5 @@ class VideoContextModel(VideoModel):
         return MODELS[name](**shared, **config, dtype=self.dtype_policy, name=part)
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, for saving."""
         return {**super().get_config(), **self.settings, "head": self.head_name}

@@ -9,7 +9,9 @@ from yt8m.types import InputError
 _REPLICATES_AT_ONCE = 50
 
 
-def bootstrap_interval(evaluation: Evaluation, *, num_samples: int = 1000, seed: int = 0, confidence: float = 0.95) -> tuple[float, float]:
+def bootstrap_interval(
+    evaluation: Evaluation, *, num_samples: int = 1000, seed: int = 0, confidence: float = 0.95
+) -> tuple[float, float]:
     """(low, high) of MAP@K: percentiles of its deviations over videos drawn with replacement, around its value.
 
     Deviations from the mean of the draws, because a draw has fewer different videos, and its average precisions are
@@ -18,7 +20,9 @@ def bootstrap_interval(evaluation: Evaluation, *, num_samples: int = 1000, seed:
     return _percentiles(_centred(_replicates(evaluation, num_samples, seed), evaluation.map_at_k), confidence)
 
 
-def paired_difference(evaluation: Evaluation, other: Evaluation, *, num_samples: int = 1000, seed: int = 0, confidence: float = 0.95) -> dict[str, float]:
+def paired_difference(
+    evaluation: Evaluation, other: Evaluation, *, num_samples: int = 1000, seed: int = 0, confidence: float = 0.95
+) -> dict[str, float]:
     """Difference of MAP@K of ``evaluation`` and ``other``, with an interval: the same draws of videos score both.
 
     Both must come from the same labels and classes, or InputError. Returns dict: difference (of map_at_k), low and high

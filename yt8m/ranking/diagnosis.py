@@ -46,7 +46,9 @@ def micro_curve(evaluation: Evaluation) -> tuple[np.ndarray, np.ndarray]:
     return _curve(keys, evaluation.labels.positive[rows], ranks)
 
 
-def calibration(evaluation: Evaluation, *, num_bins: int = 10, scores: np.ndarray | None = None) -> dict[str, Any] | None:
+def calibration(
+    evaluation: Evaluation, *, num_bins: int = 10, scores: np.ndarray | None = None
+) -> dict[str, Any] | None:
     """Calibration of scores as probabilities, over the listed rated pairs; None without probabilities.
 
     scores: (N,) to judge instead of the evaluation's. Returns a JSON-able dict: "num_rated";
@@ -125,7 +127,9 @@ def videos_by_mistakes(evaluation: Evaluation, *, limit: int | None) -> list[tup
     return [(labels.video_ids[video], int(wrong[video]), int(rated[video])) for video in order[:limit]]
 
 
-def video_ratings(evaluation: Evaluation, video_ids: Iterable[str]) -> dict[str, dict[tuple[int, int], tuple[bool, int]]]:
+def video_ratings(
+    evaluation: Evaluation, video_ids: Iterable[str]
+) -> dict[str, dict[tuple[int, int], tuple[bool, int]]]:
     """Dict of video id to dict of (class id, start time) to (positive, mistake), of the pairs that are scored."""
     labels = evaluation.labels
     wanted = {labels.video_ids.index(video_id): video_id for video_id in video_ids}

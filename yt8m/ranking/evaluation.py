@@ -64,7 +64,14 @@ class Evaluation:
         }
 
 
-def evaluate_submission(path: StrPath, labels: RatedLabels, *, top_n: int = MAX_SEGMENTS_PER_CLASS, class_range: tuple[int, int] | None = None, progress: Any = None) -> Evaluation:
+def evaluate_submission(
+    path: StrPath,
+    labels: RatedLabels,
+    *,
+    top_n: int = MAX_SEGMENTS_PER_CLASS,
+    class_range: tuple[int, int] | None = None,
+    progress: Any = None,
+) -> Evaluation:
     """The Evaluation of a submission file.
 
     labels: RatedLabels. top_n: K of MAP@K. class_range: (first, end) scores class ids in [first, end) only.
@@ -90,7 +97,9 @@ def evaluate_submission(path: StrPath, labels: RatedLabels, *, top_n: int = MAX_
     return _evaluation(str(path), labels, ranks, class_ids, top_n=top_n, missing=missing, scores=scores)
 
 
-def evaluate_scores(labels: RatedLabels, scores: np.ndarray, *, top_n: int = MAX_SEGMENTS_PER_CLASS, name: str = "model") -> Evaluation:
+def evaluate_scores(
+    labels: RatedLabels, scores: np.ndarray, *, top_n: int = MAX_SEGMENTS_PER_CLASS, name: str = "model"
+) -> Evaluation:
     """The Evaluation of a model that scored the rated segments and no others.
 
     labels: RatedLabels; scores: (N,) float array, one a rated pair, in their order. Ties go to the smaller segment.
@@ -105,7 +114,13 @@ def evaluate_scores(labels: RatedLabels, scores: np.ndarray, *, top_n: int = MAX
     return _evaluation(name, labels, ranks, class_ids, top_n=top_n, missing=(), scores=scores)
 
 
-def evaluate_lists(lists: Iterable[tuple[int, SegmentList, Any]], labels: RatedLabels, *, top_n: int = MAX_SEGMENTS_PER_CLASS, name: str = "model") -> Evaluation:
+def evaluate_lists(
+    lists: Iterable[tuple[int, SegmentList, Any]],
+    labels: RatedLabels,
+    *,
+    top_n: int = MAX_SEGMENTS_PER_CLASS,
+    name: str = "model",
+) -> Evaluation:
     """The Evaluation of ranked lists in memory: an iterable of (class id, SegmentList, scores), as TopSegments is.
 
     labels, top_n: as of evaluate_submission; each segment is once in a list.
@@ -204,4 +219,3 @@ def merge_per_class(paths: Sequence[StrPath]) -> dict[str, Any]:
         "num_listed": totals["Listed"],
         "num_missing_classes": totals["Missing"],
     }
-

@@ -23,8 +23,8 @@ POOLINGS = ("max", "mean")
 class SegmentFilter:
     """Filter of (segment, class) pairs: which keep their place.
 
-    A video's classes are the ``top_n`` with the best pooled scores of its segments among the classes that are ranked; or
-    those that ``video_predictions`` lists, a file as yt8m.ranking.video_predictions has it, "" for none.
+    A video's classes are the ``top_n`` with the best pooled scores of its segments among the classes that are ranked;
+    or those that ``video_predictions`` lists, a file as yt8m.ranking.video_predictions has it, "" for none.
     """
 
     top_n: int | None = option(
@@ -81,8 +81,8 @@ class SegmentFilter:
     def kept(self, video_ids: Any, starts: np.ndarray, scores: np.ndarray, *, class_ids: Sequence[int]) -> np.ndarray:
         """Which pairs keep their place: (n, C) bool.
 
-        video_ids: n bytes, starts (n,), scores (n, C) of all segments of some videos, one video after another, each from
-        its start 0 on; class_ids: of the columns.
+        video_ids: n bytes, starts (n,), scores (n, C) of all segments of some videos, one video after another, each
+        from its start 0 on; class_ids: of the columns.
         """
         begins = np.flatnonzero(starts == 0)
         counts = np.diff(begins, append=len(starts))
@@ -112,7 +112,9 @@ class SegmentFilter:
         listed = []
         for video_id in map(bytes.decode, video_ids):
             if video_id not in predictions:
-                raise InputError(f"{self.video_predictions} does not have video {video_id}: predict the same files for it")
+                raise InputError(
+                    f"{self.video_predictions} does not have video {video_id}: predict the same files for it"
+                )
             listed.append(np.isin(class_ids, predictions[video_id]))
         return np.array(listed)
 
@@ -127,7 +129,9 @@ def put_behind(scores: np.ndarray, kept: np.ndarray) -> np.ndarray:
     return np.where(kept | np.isneginf(scores), scores, behind).astype(np.float32)
 
 
-def whole_videos(batches: Iterable[tuple[np.ndarray, dict[str, np.ndarray]]]) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+def whole_videos(
+    batches: Iterable[tuple[np.ndarray, dict[str, np.ndarray]]],
+) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
     """Batches of segments of any size as such that no video spans two: generator of (scores, info), info as given.
 
     batches: iterable of (scores (n, C), info) of segments in order, each video from its start 0 on.

@@ -132,7 +132,14 @@ class VideoMetrics:
         }
 
 
-def segment_map(scores: np.ndarray, labels: np.ndarray, rated: np.ndarray, *, class_ids: Sequence[int] | None = None, top_n: int = MAX_SEGMENTS_PER_CLASS) -> dict[str, Any]:
+def segment_map(
+    scores: np.ndarray,
+    labels: np.ndarray,
+    rated: np.ndarray,
+    *,
+    class_ids: Sequence[int] | None = None,
+    top_n: int = MAX_SEGMENTS_PER_CLASS,
+) -> dict[str, Any]:
     """MAP@K of segments: per class, rank all rows, keep ``top_n``, drop the unrated, take the average precision.
 
     scores, labels, rated: (N, C); rated > 0 marks pairs that count. class_ids: (C,) names of the columns, 0..C-1 if

@@ -43,7 +43,9 @@ def find_ranks(segments: SegmentList, texts: Sequence[bytes]) -> np.ndarray:
     return np.array([places.get(text, UNLISTED) for text in texts], np.int64)
 
 
-def average_precisions(ranks: np.ndarray, positive: np.ndarray, groups: np.ndarray, *, weights: np.ndarray | None = None) -> np.ndarray:
+def average_precisions(
+    ranks: np.ndarray, positive: np.ndarray, groups: np.ndarray, *, weights: np.ndarray | None = None
+) -> np.ndarray:
     """Average precision of every group of ranked items.
 
     ranks: (N,) rank of an item in its group's list, from UNLISTED on if not in it, equal ones in the order given;

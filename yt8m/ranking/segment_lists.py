@@ -28,7 +28,9 @@ class SegmentList:
     scores: (N,) float array, or None where there are none.
     """
 
-    def __init__(self, buffer: np.ndarray, starts: np.ndarray, lengths: np.ndarray, *, scores: np.ndarray | None = None):
+    def __init__(
+        self, buffer: np.ndarray, starts: np.ndarray, lengths: np.ndarray, *, scores: np.ndarray | None = None
+    ):
         self.buffer = buffer
         self.starts = starts
         self.lengths = lengths

@@ -60,7 +60,6 @@ class Submission(collections.abc.Mapping):
             self.close()
             raise
 
-
     @property
     def class_ids(self) -> list[int]:
         """Ascending list of the class ids."""
@@ -108,8 +107,10 @@ class Submission(collections.abc.Mapping):
 
     def where(self, class_id: int) -> str:
         """Words that name the place of a class for an error message."""
-        return f"{self.path}, class {class_id}" if self.lines is None else (
-            f"{self.path}, line {self.lines[class_id]} (class {class_id})"
+        return (
+            f"{self.path}, class {class_id}"
+            if self.lines is None
+            else (f"{self.path}, line {self.lines[class_id]} (class {class_id})")
         )
 
     def check(self, class_id: int, segments: SegmentList) -> None:
@@ -120,6 +121,7 @@ class Submission(collections.abc.Mapping):
             raise InputError(f"{self.where(class_id)}: {error}") from None
 
     def close(self) -> None:
+        """Closes what is open."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -279,7 +281,9 @@ def write_submission(path: StrPath, rankings: Mapping[int, Any], *, scores: Mapp
 
 
 def write_lists(path: StrPath, lists: Iterable[tuple[int, Any, Any]]) -> None:
-    """Writes a submission of an iterable of (class id, segments, scores or None), classes ascending, as TopSegments is."""
+    """Writes a submission of an iterable of (class id, segments, scores or None), classes ascending, as TopSegments
+    is.
+    """
     with SubmissionWriter(path) as writer:
         for class_id, segments, scores in lists:
             writer.write(class_id, segments, scores=scores)

@@ -83,7 +83,9 @@ def find_chapters(timeline: Timeline, *, threshold: float) -> list[dict[str, Any
     ]
 
 
-def write_intervals(path: StrPath, timeline: Timeline, *, threshold: float, names: dict[int, str], scores: str) -> list[dict[str, Any]]:
+def write_intervals(
+    path: StrPath, timeline: Timeline, *, threshold: float, names: dict[int, str], scores: str
+) -> list[dict[str, Any]]:
     """Writes find_intervals as JSON, with the names of the classes. scores: words on what the scores are."""
     intervals = find_intervals(timeline, threshold=threshold)
     named = [
@@ -96,7 +98,9 @@ def write_intervals(path: StrPath, timeline: Timeline, *, threshold: float, name
     return intervals
 
 
-def write_chapters(path: StrPath, timeline: Timeline, *, threshold: float, names: dict[int, str]) -> list[dict[str, Any]]:
+def write_chapters(
+    path: StrPath, timeline: Timeline, *, threshold: float, names: dict[int, str]
+) -> list[dict[str, Any]]:
     """Writes find_chapters as WebVTT, the names of the classes as text; returns them."""
     chapters = find_chapters(timeline, threshold=threshold)
     cues = [
@@ -135,7 +139,9 @@ def _cue_text(name):
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def read_timelines(path: StrPath, video_ids: Sequence[str], *, class_ids: Sequence[int], probabilities: bool = False) -> list[Timeline]:
+def read_timelines(
+    path: StrPath, video_ids: Sequence[str], *, class_ids: Sequence[int], probabilities: bool = False
+) -> list[Timeline]:
     """List of Timeline, one for each of ``video_ids``, as the submission at ``path`` ranks their segments.
 
     class_ids: the classes to look at. probabilities: whether the scores in the file are such, and to be shown.

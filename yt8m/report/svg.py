@@ -88,9 +88,7 @@ class Drawing:
         artist.set_gid(f"mark{len(self._titles)}")
         self._titles[artist.get_gid()] = text
 
-    def points(
-        self, xs: Any, ys: Any, texts: Sequence[str], *, colour: str, radius: float, hidden: bool
-    ) -> None:
+    def points(self, xs: Any, ys: Any, texts: Sequence[str], *, colour: str, radius: float, hidden: bool) -> None:
         """Draws circles, each with its text. radius: pixels. hidden: seen only when pointed at, or if the only one."""
         (artist,) = self.axes.plot(xs, ys, linestyle="", marker="o", color=colour)
         artist.set_gid(f"points{len(self._points)}")

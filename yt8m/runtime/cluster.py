@@ -27,7 +27,15 @@ _CONNECT_SECONDS = 10
 _PATIENCE_SECONDS = 600
 
 
-def map_in_order(task: Callable[[Any], Any], items: Iterable[Any], *, address: str, cpus: int | None = None, threads: int = 1, environment: dict[str, str] | None = None) -> Generator[Any, None, None]:
+def map_in_order(
+    task: Callable[[Any], Any],
+    items: Iterable[Any],
+    *,
+    address: str,
+    cpus: int | None = None,
+    threads: int = 1,
+    environment: dict[str, str] | None = None,
+) -> Generator[Any, None, None]:
     """Yields task(item) of every item, in order, whichever worker computes it.
 
     task: picklable, sent once to each worker, of which there is one for every GPU of the cluster; where it has none,

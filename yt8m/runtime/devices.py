@@ -76,13 +76,15 @@ class Placement:
             keras.distribution.set_distribution(distribution)
 
 
-def place(*, num_devices: int | None = None, coordinator: str = "", num_processes: int = 1, process_id: int = 0) -> Placement:
+def place(
+    *, num_devices: int | None = None, coordinator: str = "", num_processes: int = 1, process_id: int = 0
+) -> Placement:
     """Prepares the devices and returns the Placement; to be called before anything is computed.
 
     num_devices: devices of this process that share each batch; None is all accelerators, or one CPU. More than one on a
-    CPU alone are virtual, for trying out. coordinator: host:port of process 0; num_processes, process_id: see Placement.
-    TensorFlow has several devices (MirroredStrategy), JAX also several processes (keras.distribution), torch one device.
-    Raises InputError for what the backend does not have.
+    CPU alone are virtual, for trying out. coordinator: host:port of process 0; num_processes, process_id: see
+    Placement. TensorFlow has several devices (MirroredStrategy), JAX also several processes (keras.distribution),
+    torch one device. Raises InputError for what the backend does not have.
     """
     backend = keras.backend.backend()
     if num_processes > 1 and backend != "jax":

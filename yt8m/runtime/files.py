@@ -49,7 +49,9 @@ def atomic_folder(path: StrPath) -> Iterator[str]:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         if os.path.exists(path) and not os.path.isdir(path):
             raise InputError(f"cannot write {path}: it is a file")
-        with tempfile.TemporaryDirectory(prefix=f".{os.path.basename(path)}.", dir=os.path.dirname(path) or ".") as parent:
+        with tempfile.TemporaryDirectory(
+            prefix=f".{os.path.basename(path)}.", dir=os.path.dirname(path) or "."
+        ) as parent:
             made, former = (os.path.join(parent, name) for name in ("made", "former"))
             os.mkdir(made)
             yield made

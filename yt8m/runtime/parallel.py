@@ -44,7 +44,9 @@ def map_in_order(task: Callable[[Any], Any], items: Sequence[Any], *, workers: i
             pool.shutdown(cancel_futures=True)
 
 
-def map_in_threads(task: Callable[[Any], Any], items: Iterable[Any], *, threads: int, stop: Callable[[], None]) -> Generator[Any, None, None]:
+def map_in_threads(
+    task: Callable[[Any], Any], items: Iterable[Any], *, threads: int, stop: Callable[[], None]
+) -> Generator[Any, None, None]:
     """Yields task(item) of every item, in order; at most ``threads`` items are at work or wait to be taken.
 
     items: iterable, read as its items are handed out. stop: called without arguments when no further results are

@@ -28,7 +28,16 @@ class Progress:
     total: None where unknown; then no time left is shown. shown: False counts in silence.
     """
 
-    def __init__(self, description: str, *, total: int | None = None, unit: str = "it", initial: int = 0, shown: bool = True, stream: IO[str] | None = None):
+    def __init__(
+        self,
+        description: str,
+        *,
+        total: int | None = None,
+        unit: str = "it",
+        initial: int = 0,
+        shown: bool = True,
+        stream: IO[str] | None = None,
+    ):
         self.description = description
         self.total = total
         self.unit = unit
@@ -73,6 +82,7 @@ class Progress:
         self._stream.flush()
 
     def close(self, note: str = "") -> None:
+        """Closes what is open."""
         self._draw(note, end="\n")
 
     def __enter__(self) -> "Progress":

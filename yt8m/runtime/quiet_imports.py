@@ -48,7 +48,7 @@ class _QuietLoader(importlib.abc.Loader):
 
 @contextlib.contextmanager
 def _without_chatter():
-    """Context in which what is written to file descriptor 2 is held back, and written afterwards but for the chatter."""
+    """Context in which output to file descriptor 2 is held back, and written afterwards but for the chatter."""
     sys.stderr.flush()
     with tempfile.TemporaryFile() as held:
         terminal = os.dup(2)

@@ -42,6 +42,7 @@ class Board:
             self._add(_histogram_pb(f"weights/{family}", histogram(arrays)), step)
 
     def close(self) -> None:
+        """Closes what is open."""
         self._writer.close()
 
     def _add(self, summary, step):
@@ -75,8 +76,8 @@ def _histogram_pb(tag, buckets):
 class LossWindow:
     """The mean loss over the steps between two evaluations, which may span epochs and sittings.
 
-    state: a TrainState, whose loss_sum and loss_steps go on with what is counted. Keras gives the mean since a fit began,
-    on the device; it is fetched when the window is counted and not at every step.
+    state: a TrainState, whose loss_sum and loss_steps go on with what is counted. Keras gives the mean since a fit
+    began, on the device; it is fetched when the window is counted and not at every step.
     """
 
     def __init__(self, state: Any):

@@ -61,7 +61,7 @@ class StopAtSignal(_AfterStep):
 
     @contextlib.contextmanager
     def steps(self) -> Iterator[None]:
-        """Context of a fit, which a signal does not break into; raises KeyboardInterrupt at its end if there was one."""
+        """Context of a fit, which a signal does not break into; raises KeyboardInterrupt at its end if one came."""
         self.stepping = True
         yield
         self.stepping = False

@@ -17,13 +17,20 @@ from yt8m.runtime.progress import Progress
 from yt8m.types import InputError, StrPath
 
 
-def finish_run(run: RunConfig, train_dir: StrPath, *, best: float | None, score: Callable[[Any], tuple[str, float]] | None, say: Callable[[str], None]) -> float | None:
+def finish_run(
+    run: RunConfig,
+    train_dir: StrPath,
+    *,
+    best: float | None,
+    score: Callable[[Any], tuple[str, float]] | None,
+    say: Callable[[str], None],
+) -> float | None:
     """Finishes ``run``, a RunConfig, whose training in ``train_dir`` is over; returns the new best score.
 
-    Averaged checkpoints become the best model if they score higher than ``best``. Batch norm of the best model is adapted
-    in any case, because the holdout need not be like the target; its score is told and does not count.
-    score: function of a model that gives (name, value) on the holdout, None where nothing is held out. say: function of
-    a line to print.
+    Averaged checkpoints become the best model if they score higher than ``best``. Batch norm of the best model is
+    adapted in any case, because the holdout need not be like the target; its score is told and does not count. score:
+    function of a model that gives (name, value) on the holdout, None where nothing is held out. say: function of a
+    line to print.
     """
     count = run.train.average_checkpoints
     if count and score and best is not None and (paths := checkpoints.snapshots(train_dir)):
@@ -39,9 +46,7 @@ def finish_run(run: RunConfig, train_dir: StrPath, *, best: float | None, score:
         model, _ = checkpoints.load_model(train_dir)
         windows = "all" if run.train.segment_labels else "video"
         batch_size = run.train.batch_size
-        count = adapt_batch_norm(
-            model, target, run.data, windows=windows, batch_size=batch_size, show_progress=False
-        )
+        count = adapt_batch_norm(model, target, run.data, windows=windows, batch_size=batch_size, show_progress=False)
         checkpoints.save_best(train_dir, model)
         told = "" if score is None else ": holdout {} {:.4f}, before {:.4f}".format(*score(model), best)
         say(f"adapted batch norm to {count:,} examples of {run.adapt_bn}{told}")
@@ -67,7 +72,9 @@ def average_weights(models: Iterable[keras.Model]) -> keras.Model:
     return first
 
 
-def adapt_batch_norm(model: keras.Model, source: Source, config: DataConfig, *, windows: str, batch_size: int, show_progress: bool = True) -> int:
+def adapt_batch_norm(
+    model: keras.Model, source: Source, config: DataConfig, *, windows: str, batch_size: int, show_progress: bool = True
+) -> int:
     """Estimates the moving statistics of batch norm anew on the videos of ``source``, whose labels are not looked at.
 
     model: a VideoModel, changed in place. config: DataConfig. windows: "video" or "all", what the model is applied to.

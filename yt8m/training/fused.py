@@ -12,7 +12,18 @@ def available() -> bool:
     return keras.backend.backend() == "tensorflow"
 
 
-def adam_step(variable: Any, gradient: Tensor, *, momentum: Any, velocity: Any, step: Tensor, learning_rate: Any, beta_1: float, beta_2: float, epsilon: float) -> None:
+def adam_step(
+    variable: Any,
+    gradient: Tensor,
+    *,
+    momentum: Any,
+    velocity: Any,
+    step: Tensor,
+    learning_rate: Any,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+) -> None:
     """One update of ``variable`` by Adam, in place (Kingma & Ba 2015, the form with epsilon outside the correction).
 
     variable, momentum, velocity: variables of one shape; gradient: tensor of it. step: number of the update, from 1.

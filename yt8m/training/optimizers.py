@@ -78,9 +78,7 @@ class Adam(_Moments):
             )
             return
         step, rate = ops.cast(self.iterations + 1, variable.dtype), ops.cast(learning_rate, variable.dtype)
-        power_1, power_2 = (
-            ops.power(ops.cast(beta, variable.dtype), step) for beta in (self.beta_1, self.beta_2)
-        )
+        power_1, power_2 = (ops.power(ops.cast(beta, variable.dtype), step) for beta in (self.beta_1, self.beta_2))
         self.assign_add(momentum, (gradient - momentum) * (1 - self.beta_1))
         self.assign_add(velocity, (ops.square(gradient) - velocity) * (1 - self.beta_2))
         rate = rate * ops.sqrt(1 - power_2) / (1 - power_1)
@@ -93,6 +91,7 @@ class Adam(_Moments):
         return gradient * (self.clip_variable_norm / ops.maximum(norm, self.clip_variable_norm))
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, for saving."""
         return {**super().get_config(), "clip_variable_norm": self.clip_variable_norm}
 
 
@@ -141,6 +140,7 @@ class RectifiedAdam(_Moments):
         self.assign_sub(variable, rate * ops.where(trusted, adaptive, mean))
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, for saving."""
         return {**super().get_config(), "sma_threshold": self.sma_threshold}
 
 
@@ -211,7 +211,14 @@ class Lookahead(_Wrapper):
     inner: the optimizer; sync_period: k (Zhang et al. 2019). Gives the steps of tensorflow-addons' Lookahead.
     """
 
-    def __init__(self, inner: keras.optimizers.Optimizer, *, sync_period: int = 6, slow_step_size: float = 0.5, name: str = "lookahead"):
+    def __init__(
+        self,
+        inner: keras.optimizers.Optimizer,
+        *,
+        sync_period: int = 6,
+        slow_step_size: float = 0.5,
+        name: str = "lookahead",
+    ):
         super().__init__(inner, name=name)
         self.sync_period = sync_period
         self.slow_step_size = slow_step_size
@@ -232,6 +239,7 @@ class Lookahead(_Wrapper):
         self.assign(variable, ops.where(ends, reached, variable))
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, for saving."""
         return {**super().get_config(), "sync_period": self.sync_period, "slow_step_size": self.slow_step_size}
 
 
@@ -260,7 +268,14 @@ class StochasticWeightAveraging(_Averaging):
     inner: the optimizer. Gives the averages of tensorflow-addons' SWA; before the first, the average is the start.
     """
 
-    def __init__(self, inner: keras.optimizers.Optimizer, *, start_averaging: int = 0, average_period: int = 10, name: str = "swa"):
+    def __init__(
+        self,
+        inner: keras.optimizers.Optimizer,
+        *,
+        start_averaging: int = 0,
+        average_period: int = 10,
+        name: str = "swa",
+    ):
         super().__init__(inner, name=name)
         self.start_averaging = start_averaging
         self.average_period = average_period
@@ -275,6 +290,7 @@ class StochasticWeightAveraging(_Averaging):
         self.assign(average, ops.where(due, (average * count + variable) / (count + 1), average))
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, for saving."""
         settings = {"start_averaging": self.start_averaging, "average_period": self.average_period}
         return {**super().get_config(), **settings}
 
@@ -299,6 +315,7 @@ class ExponentialMovingAverage(_Averaging):
         self.assign_add(average, (1 - kept) * (variable - average))
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, for saving."""
         return {**super().get_config(), "momentum": self.momentum}
 
 

@@ -44,15 +44,16 @@ class Choice:
     chosen: dict
 
 
-def choose_segments(path: StrPath, *, thresholds: dict[int, float], class_counts: dict[int, int], most: int | None = None) -> Choice:
+def choose_segments(
+    path: StrPath, *, thresholds: dict[int, float], class_counts: dict[int, int], most: int | None = None
+) -> Choice:
     """Chooses from the submission at ``path``, which must hold scores (parquet): a Choice.
 
     thresholds: dict of class id to the score from which the teacher is sure that a segment has the class.
-    class_counts: dict of class id to the number of rated positives. The sure ones are resampled to that distribution: of
-    a class with more than its share the best are taken, of one with fewer each up to three times. most: segments
-    taken in all, repeats included; None for as many as there are sure ones.
-    A segment keeps the teacher's scores of all classes that list it: soft labels.
-    Raises InputError where the file holds no scores.
+    class_counts: dict of class id to the number of rated positives. The sure ones are resampled to that distribution:
+    of a class with more than its share the best are taken, of one with fewer each up to three times. most: segments
+    taken in all, repeats included; None for as many as there are sure ones. A segment keeps the teacher's scores of
+    all classes that list it: soft labels. Raises InputError where the file holds no scores.
     """
     with Submission(path) as submission:
         if not submission.has_scores:
@@ -89,7 +90,9 @@ def _quotas(sure, class_counts, most):
     return {class_id: round(total * class_counts[class_id] / rated) for class_id in sure}
 
 
-def best_f1_thresholds(class_ids: np.ndarray, positive: np.ndarray, scores: np.ndarray, *, otherwise: float) -> dict[int, float]:
+def best_f1_thresholds(
+    class_ids: np.ndarray, positive: np.ndarray, scores: np.ndarray, *, otherwise: float
+) -> dict[int, float]:
     """Dict of class id to the score at which its F1 is highest on rated pairs.
 
     class_ids, positive (bool), scores: (N,), one entry a rated pair. A class without positives or without negatives
@@ -110,7 +113,9 @@ def best_f1_thresholds(class_ids: np.ndarray, positive: np.ndarray, scores: np.n
     return thresholds
 
 
-def write_pseudo_labels(folder: StrPath, choice: Choice, source: Source, config: DataConfig, *, details: dict[str, Any] | None = None) -> str:
+def write_pseudo_labels(
+    folder: StrPath, choice: Choice, source: Source, config: DataConfig, *, details: dict[str, Any] | None = None
+) -> str:
     """Writes the segments of ``choice`` as records to ``folder``; returns the pattern of the files.
 
     source: the unlabelled Source they are from; config: DataConfig. A record is the frames of one segment and two to
@@ -130,7 +135,8 @@ def write_pseudo_labels(folder: StrPath, choice: Choice, source: Source, config:
     wanted = sum(times for times, _ in choice.segments.values())
     if count < wanted:
         raise InputError(
-            f"the teacher lists {wanted - count} segments that {source.files[0]} and {len(source.files) - 1} more do not have"
+            f"the teacher lists {wanted - count} segments that {source.files[0]} and {len(source.files) - 1} more do "
+            f"not have"
         )
     summary = {"records": count, "sure": choice.sure, "chosen": choice.chosen} | (details or {})
     write_text(os.path.join(folder, "pseudo.json"), json.dumps(summary, indent=2) + "\n")

@@ -78,7 +78,9 @@ def self_train(
     if settings.by_class and teacher.endswith(".parquet"):
         raise InputError("thresholds by class are chosen on the holdout, which takes a teacher that is a run")
     if any(character in train_dir for character in ",*?["):
-        raise InputError(f"{train_dir} has a comma or a wildcard in its name, which the patterns of its files cannot have")
+        raise InputError(
+            f"{train_dir} has a comma or a wildcard in its name, which the patterns of its files cannot have"
+        )
     os.makedirs(train_dir, exist_ok=True)
     counts = _class_counts(source, run.data)
     results = []
@@ -90,9 +92,7 @@ def self_train(
         results.append({"round": 0, "holdout": headline(_score(teacher, holdout, run))[1], "run": teacher})
     for number in range(1, settings.iterations + 1):
         folder = os.path.join(train_dir, f"round-{number}")
-        made = _label(
-            teacher, unlabelled, holdout, run, folder, counts=counts, settings=settings
-        )
+        made = _label(teacher, unlabelled, holdout, run, folder, counts=counts, settings=settings)
         print(f"round {number}: {made['records']} pseudo-labelled segments of {len(made['chosen'])} classes")
         pattern = os.path.join(folder, "pseudo", "pseudo-*.tfrecord")
         student, best = _train(
@@ -129,7 +129,9 @@ def _class_counts(source, config):
     _, class_ids, scores = read_rated_labels(list(source.files), config, keep=source.keep)
     counts = dict(collections.Counter(class_ids[scores >= POSITIVE].tolist()))
     if not counts:
-        raise InputError(f"the training files hold no rated positives: {source.files[0]} and {len(source.files) - 1} more")
+        raise InputError(
+            f"the training files hold no rated positives: {source.files[0]} and {len(source.files) - 1} more"
+        )
     return counts
 
 
@@ -161,7 +163,9 @@ def _label(teacher, unlabelled, holdout, run, folder, *, counts, settings):
 def _predict(teacher, unlabelled, run, path, *, class_ids, views):
     model, _ = checkpoints.load_model(teacher)
     parts = PartsFolder(f"{path}.parts", identity=checkpoints.model_path(teacher))
-    top = predict_segments(model, unlabelled, run.data, class_ids=class_ids, views=views, execution=Execution(folder=parts))
+    top = predict_segments(
+        model, unlabelled, run.data, class_ids=class_ids, views=views, execution=Execution(folder=parts)
+    )
     write_lists(path, top)
     parts.remove()
 

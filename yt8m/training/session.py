@@ -146,9 +146,7 @@ class Session:
         with warnings.catch_warnings():
             # That is how an epoch ends whose length nobody knows beforehand.
             warnings.filterwarnings("ignore", message="Your input ran out of data")
-            self.learner.fit(
-                dataset.skip(state.epoch_step), epochs=1, verbose=0, shuffle=False, callbacks=callbacks
-            )
+            self.learner.fit(dataset.skip(state.epoch_step), epochs=1, verbose=0, shuffle=False, callbacks=callbacks)
         self.data.check_not_empty(state.step - before + state.epoch_step)
         if self.can_go_on():
             state.steps_per_epoch = state.epoch_step

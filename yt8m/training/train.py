@@ -39,8 +39,8 @@ from yt8m.types import InputError
 class Resources:
     """Means of training, which do not change its result.
 
-    cache_dir: folder of packed rated segments to read instead of the records, see yt8m.data.cache, "" for none; a run may
-    be resumed with another one or without. histograms: whether TensorBoard gets histograms of the weights at each
+    cache_dir: folder of packed rated segments to read instead of the records, see yt8m.data.cache, "" for none; a run
+    may be resumed with another one or without. histograms: whether TensorBoard gets histograms of the weights at each
     evaluation, or epoch where nothing is held out. placement: the devices to train on, see yt8m.runtime.devices.place.
     """
 

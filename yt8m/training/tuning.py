@@ -69,7 +69,9 @@ def declare(space: dict[str, Any]) -> keras_tuner.HyperParameters:
         elif isinstance(values, dict) and {"min", "max"} <= set(values) <= {"min", "max", "log"}:
             _declare_range(hyperparameters, name, values)
         else:
-            raise InputError(f"the space has {values!r} for {name}; give a list of choices, or min, max and perhaps log")
+            raise InputError(
+                f"the space has {values!r} for {name}; give a list of choices, or min, max and perhaps log"
+            )
     return hyperparameters
 
 
@@ -96,11 +98,10 @@ def tune(
 ) -> list[dict[str, Any]]:
     """Trains a run for each proposal and returns the list of finished trials, best first.
 
-    run: the RunConfig that proposals change. source, holdout: see yt8m.training.train.train; the holdout's headline score is
-    what is maximised. tune_dir: folder for the search, a run a trial and the results; a search that is there is resumed.
-    algorithm: "bayesian", of ``max_trials`` runs, or "hyperband", which spends run.train.num_epochs on the best of many
-    short runs. resources: as in train.
-    Returns a list of dict: trial, score, settings, folder.
+    run: the RunConfig that proposals change. source, holdout: see yt8m.training.train.train; the holdout's headline
+    score is what is maximised. tune_dir: folder for the search, a run a trial and the results; a search that is there
+    is resumed. algorithm: "bayesian", of ``max_trials`` runs, or "hyperband", which spends run.train.num_epochs on the
+    best of many short runs. resources: as in train. Returns a list of dict: trial, score, settings, folder.
     """
     if holdout is None:
         raise InputError("tuning needs a holdout: give --holdout_files, --holdout_fraction or --eval_data_pattern")

@@ -23,7 +23,7 @@ class Interval:
 
 
 class ClassIds:
-    """Reads a class from text: digits are its id, everything else its name, as ``names`` (dict of id to name) has it."""
+    """Reads a class from text: digits are its id, everything else its name, as in ``names``, a dict of id to name."""
 
     def __init__(self, names: dict[int, str] | None = None):
         self._names = names
@@ -83,7 +83,13 @@ def read_intervals(path: StrPath, classes: ClassIds) -> dict[str, list[Interval]
     return intervals
 
 
-def rate_segments(intervals: Iterable[Interval], num_frames: int, *, min_overlap: float = SEGMENT_SECONDS / 2, rest_classes: Iterable[int] = ()) -> tuple[tuple[int, int, float], ...]:
+def rate_segments(
+    intervals: Iterable[Interval],
+    num_frames: int,
+    *,
+    min_overlap: float = SEGMENT_SECONDS / 2,
+    rest_classes: Iterable[int] = (),
+) -> tuple[tuple[int, int, float], ...]:
     """Ratings of the segments 0-5, 5-10, ... of a video of ``num_frames`` seconds: sorted (start, class id, score)s.
 
     A segment has the score of an interval that overlaps it by ``min_overlap`` seconds or more; parts of several with
@@ -93,7 +99,9 @@ def rate_segments(intervals: Iterable[Interval], num_frames: int, *, min_overlap
     overlaps = {}
     for (class_id, score), spans in _by_class_and_score(intervals).items():
         for start, end in _merged(spans):
-            for first in range(int(start // SEGMENT_SECONDS) * SEGMENT_SECONDS, min(math.ceil(end), num_frames), SEGMENT_SECONDS):
+            for first in range(
+                int(start // SEGMENT_SECONDS) * SEGMENT_SECONDS, min(math.ceil(end), num_frames), SEGMENT_SECONDS
+            ):
                 overlap = min(end, first + SEGMENT_SECONDS) - max(start, first)
                 key = (first, class_id, score)
                 overlaps[key] = overlaps.get(key, 0.0) + overlap

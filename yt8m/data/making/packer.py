@@ -33,7 +33,15 @@ class Packer:
     the shards and what was counted in each; ``projections`` has the Projection of each feature that has one.
     """
 
-    def __init__(self, videos: RawVideos, output_dir: StrPath, settings: PackSettings, *, labels: dict[str, tuple[int, ...]] | None = None, intervals: dict[str, list[Interval]] | None = None):
+    def __init__(
+        self,
+        videos: RawVideos,
+        output_dir: StrPath,
+        settings: PackSettings,
+        *,
+        labels: dict[str, tuple[int, ...]] | None = None,
+        intervals: dict[str, list[Interval]] | None = None,
+    ):
         self.videos, self.output_dir, self.settings = videos, output_dir, settings
         self._labels, self._intervals = labels, intervals
         self._rest = sorted({item.class_id for items in (intervals or {}).values() for item in items})
@@ -76,15 +84,21 @@ class Packer:
         """Of all that decides about the records."""
         stats = [(*entry, *_size_and_time(entry[-1])) for entry in self.videos.files()]
         used = [_size_and_time(path) for path in self.settings.use.values()]
-        intervals = self._intervals and {key: list(map(dataclasses.astuple, self._intervals[key])) for key in self._intervals}
+        intervals = self._intervals and {
+            key: list(map(dataclasses.astuple, self._intervals[key])) for key in self._intervals
+        }
         known = [dataclasses.asdict(self.settings), stats, used, self._labels, intervals]
         return hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     def _resume(self):
         path = os.path.join(self.output_dir, LOG)
         if not os.path.exists(path):
-            if any(name.startswith(self.settings.prefix) and ".tfrecord" in name for name in os.listdir(self.output_dir)):
-                raise InputError(f"{self.output_dir} holds records named {self.settings.prefix}* already: name another folder")
+            if any(
+                name.startswith(self.settings.prefix) and ".tfrecord" in name for name in os.listdir(self.output_dir)
+            ):
+                raise InputError(
+                    f"{self.output_dir} holds records named {self.settings.prefix}* already: name another folder"
+                )
             return
         try:
             with open(path, encoding="utf-8") as file:

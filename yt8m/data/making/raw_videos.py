@@ -43,7 +43,9 @@ class RawVideos:
         paths = _paths_by_id(pattern)
         first = next(iter(paths.values()))
         if first.endswith(".npy"):
-            raise InputError(f"{first} holds one array without a name: say whose frames they are, as in --features=rgb:{pattern}")
+            raise InputError(
+                f"{first} holds one array without a name: say whose frames they are, as in --features=rgb:{pattern}"
+            )
         return cls({name: paths for name in names or _array_names(first)})
 
     def files(self) -> list[tuple[str, str, str]]:

@@ -13,8 +13,9 @@ RESAMPLINGS = ("mean", "nearest")
 class PackSettings:
     """Everything but the videos and their labels that determines the bytes of the records.
 
-    rates: dict of feature to its frames a second, 1 where absent. fit: dict of feature to the dimensions that PCA leaves,
-    or STANDARDIZE. use: dict of feature to the path of a projection. Raises InputError where a value is out of range.
+    rates: dict of feature to its frames a second, 1 where absent. fit: dict of feature to the dimensions that PCA
+    leaves, or STANDARDIZE. use: dict of feature to the path of a projection. Raises InputError where a value is out of
+    range.
     """
 
     prefix: str = option("part", "Prefix of the records' file names, as train in train0000.tfrecord.")

@@ -86,7 +86,9 @@ def _visible(record, split):
 
 
 class _World:
-    """Appearance and sound of classes. Frames are noise plus a point of a subspace with a decaying spectrum, as PCA has."""
+    """Appearance and sound of classes. Frames are noise plus a point of a subspace with a decaying spectrum, as PCA
+    has.
+    """
 
     def __init__(self, rng):
         self.basis, self.action, self.scene = {}, {}, {}

@@ -39,7 +39,7 @@ class IdIndex:
         return sum(int(_isin(part, hashes).sum()) for parts in self._files.values() for _, part in parts)
 
     def places(self, hashes: Any, files: Iterable[str] | None = None) -> dict[int, list[tuple[str, int]]]:
-        """Dict of hash to list of (file, index of the record), in the order of reading, for each of a few ``hashes``."""
+        """Dict of each of a few ``hashes`` to a list of (file, index of the record), in the order of reading."""
         hashes = np.sort(np.asarray(hashes, np.uint64))
         found = {int(value): [] for value in hashes}
         for file in self._files if files is None else files:

@@ -27,6 +27,7 @@ class RecordBlock:
 
     @property
     def size(self) -> int:
+        """Bytes of the records in the file, before compression."""
         if self.serialized is None:
             return 0
         return int(tf.reduce_sum(tf.strings.length(self.serialized))) + 16 * len(self.serialized)

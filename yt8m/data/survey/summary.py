@@ -14,7 +14,9 @@ _BINS = 8
 _LISTED = 8
 
 
-def summarize(survey: Survey, *, names: dict[int, str] | None = None, segment_classes: set[int] | None = None) -> dict[str, Any]:
+def summarize(
+    survey: Survey, *, names: dict[int, str] | None = None, segment_classes: set[int] | None = None
+) -> dict[str, Any]:
     """Dict, as JSON has it, of what ``survey``, a Survey, found.
 
     names: dict of class id to name; segment_classes: ids that segments are rated for; None where unknown. Classes that

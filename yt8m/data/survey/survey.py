@@ -161,7 +161,9 @@ def frame_parser(config: DataConfig) -> Callable[[Tensor], dict[str, np.ndarray]
 
 
 def video_parser(config: DataConfig) -> Callable[[Tensor], dict[str, np.ndarray]]:
-    """Parser of Examples, as frame_parser is of SequenceExamples: without "lengths" and ratings, with "finite" (B,) bool, of the features."""
+    """Parser of Examples, as frame_parser is of SequenceExamples: without "lengths" and ratings, with "finite" (B,)
+    bool, of the features.
+    """
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def parse(serialized):

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 import sys
 import typing
@@ -185,7 +186,8 @@ def _define_help(values, program, document):
                 print(f"{document}\nflags:\n{self.describe()}")
                 sys.exit(0)
 
-    flags.DEFINE_flag(HelpFlag("help", "show this help", values.main_module_help), values, module_name=program)
+    describe = functools.partial(values.module_help, program)
+    flags.DEFINE_flag(HelpFlag("help", "show this help", describe), values, module_name=program)
     flags.DEFINE_flag(HelpFlag("helpfull", "show absl's own flags too", values.get_help), values, module_name=program)
 
 

@@ -51,7 +51,7 @@ class PlacementOptions(BackendOptions):
     )
     num_processes: int = option(1, "Processes in step, one a host; with --backend=jax.", unit="processes", low=1)
     process_id: int = option(0, "Number of this process, from 0; process 0 writes the run.", low=0)
-    coordinator: str = option("", "host:port of process 0, where there are several processes.")
+    coordinator: str = option("", "Address, host:port, of process 0, where there are several processes.")
 
     def place(self) -> Any:
         """The Placement; to be called before anything is computed."""

@@ -1,0 +1,29 @@
+"""TensorFlow's start-up lines stay off the terminal, and nothing else does."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.helpers import ROOT
+from yt8m.runtime import quiet_imports
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+
+
+def test_no_chatter_at_the_import_of_tensorflow():
+    code = "from yt8m.runtime.quiet_imports import quieten_tensorflow\nquieten_tensorflow()\n"
+    done = run(code + "import tensorflow as tf, sys\nprint(int(tf.constant(1) + 1))\nprint('kept', file=sys.stderr)\n")
+    assert (done.stdout, done.stderr) == ("2\n", "kept\n")
+
+
+def test_other_lines_come_through(capfd):
+    import os
+
+    with pytest.raises(RuntimeError), quiet_imports._without_chatter():
+        os.write(2, b"I0 oneDNN custom operations are on.\na real error\n")
+        print("from Python", file=sys.stderr)
+        raise RuntimeError
+    assert sorted(capfd.readouterr().err.splitlines()) == ["a real error", "from Python"]

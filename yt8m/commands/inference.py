@@ -23,6 +23,7 @@ import dataclasses
 import os
 import shutil
 import sys
+from typing import Any
 
 from yt8m.commands import command_line
 from yt8m.commands.groups import (
@@ -113,33 +114,60 @@ def main(options: InferenceOptions) -> None:
     segments = run.train.segment_labels if options.segment_labels is None else options.segment_labels
     if not segments and options.output_file and output.endswith(".parquet"):
         raise InputError("--format=parquet is for segments: predictions of whole videos are CSV")
-    views = options.views(run) if segments else ()
     folder = _folder(options, output)
-    # With Ray this process may have nothing to run a model on.
-    model = options.train_dir if options.ray else load_model(options.train_dir)[0]
-    settings = {"batch_size": options.batch_size, "execution": Execution(folder=folder, ray=options.ray)}
+    job = _Job(
+        # With Ray this process may have nothing to run a model on.
+        model=options.train_dir if options.ray else load_model(options.train_dir)[0],
+        source=source,
+        config=config,
+        segments=segments,
+        views=options.views(run) if segments else (),
+        execution=Execution(folder=folder, ray=options.ray),
+    )
     if options.embeddings:
-        written = _embed(options, model, source, config, segments=segments, views=views, **settings)
+        written = _embed(options, job)
     elif segments:
-        written = _rank_segments(options, model, source, config, views=views, **settings)
+        written = _rank_segments(options, job)
     else:
-        written = _tag_videos(options, model, source, config, **settings)
+        written = _tag_videos(options, job)
     folder.remove()
     print(f"wrote {output}: {written}")
 
 
-def _rank_segments(options, model, source, config, **settings):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Job:
+    """What is predicted: a model, or the folder of its run, on videos, and how the work is done."""
+
+    model: Any
+    source: Any
+    config: DataConfig
+    segments: bool
+    views: tuple[int | str, ...]
+    execution: Any
+
+
+def _rank_segments(options, job):
     from yt8m.inference.prediction import predict_segments
     from yt8m.ranking.evaluation import evaluate_lists
     from yt8m.ranking.submission import write_lists
 
-    class_ids = options.class_ids(config.num_classes)
-    settings |= {"class_ids": class_ids, "top_n": options.segment_max_pred, "top_k": options.top_k}
+    class_ids = options.class_ids(job.config.num_classes)
     segment_filter = _segment_filter(options)
     labels = options.rated_labels(options.labels, "all") if options.labels else None
     # The ranking without the filter is made only to compare with.
     filters = [segment_filter, None] if segment_filter and labels else [segment_filter]
-    tops = predict_segments(model, source, config, filters=filters, **settings)
+    tops = predict_segments(
+        job.model,
+        job.source,
+        job.config,
+        class_ids=class_ids,
+        views=job.views,
+        batch_size=options.batch_size,
+        top_n=options.segment_max_pred,
+        top_k=options.top_k,
+        filters=filters,
+        execution=job.execution,
+    )
     # What a filter has put behind has a score below 0.
     write_lists(options.output_file, ((class_id, listed, scores.clip(min=0)) for class_id, listed, scores in tops[0]))
     if labels:
@@ -163,22 +191,37 @@ def _segment_filter(options):
     return wanted if wanted.active else None
 
 
-def _tag_videos(options, model, source, config, **settings):
+def _tag_videos(options, job):
     from yt8m.inference.prediction import predict_videos
     from yt8m.ranking.video_predictions import write_video_predictions
 
     _refuse_segment_options(options, "whole videos")
-
-    predictions = predict_videos(model, source, config, top_k=options.top_k or 20, **settings)
+    predictions = predict_videos(
+        job.model,
+        job.source,
+        job.config,
+        top_k=options.top_k or 20,
+        batch_size=options.batch_size,
+        execution=job.execution,
+    )
     return f"{write_video_predictions(options.output_file, predictions)} videos"
 
 
-def _embed(options, model, source, config, *, segments, **settings):
+def _embed(options, job):
     from yt8m.inference.embeddings import predict_embeddings
     from yt8m.similarity.embedding_files import EmbeddingWriter
 
-    with EmbeddingWriter(options.embeddings, segments=segments) as writer:
-        for rows in predict_embeddings(model, source, config, segments=segments, **settings):
+    rows_of_parts = predict_embeddings(
+        job.model,
+        job.source,
+        job.config,
+        segments=job.segments,
+        views=job.views,
+        batch_size=options.batch_size,
+        execution=job.execution,
+    )
+    with EmbeddingWriter(options.embeddings, segments=job.segments) as writer:
+        for rows in rows_of_parts:
             writer.write(rows)
     return f"{writer.num_rows:,} rows of {writer.size}"
 

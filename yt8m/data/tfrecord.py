@@ -72,7 +72,7 @@ class FrameRecord:
             feature = example.feature_lists.feature_list[name].feature
             for frame in np.asarray(frames, np.uint8):
                 feature.add().bytes_list.value.append(frame.tobytes())
-        return example.SerializeToString()
+        return example.SerializeToString(deterministic=True)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,7 @@ class VideoRecord:
             feature["labels"].int64_list.value.extend(self.labels)
         for name, values in self.features.items():
             feature[name].float_list.value.extend(np.asarray(values, np.float32).tolist())
-        return example.SerializeToString()
+        return example.SerializeToString(deterministic=True)
 
 
 def write_records(path: StrPath, records: Iterable[Any], *, id_key: str = "id") -> int:

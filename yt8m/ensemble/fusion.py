@@ -49,7 +49,11 @@ class Fusion:
         "reciprocal_rank", "Fusion method; the means need parquet files, which hold scores.", choices=METHODS
     )
     w0: float = option(
-        1.0, "Constant w0 of weight * w0 / (rank from 0 + w0).", above=0, high=1e9, defaults_to="1, eq. 20; --search finds it"
+        1.0,
+        "Constant w0 of weight * w0 / (rank from 0 + w0).",
+        above=0,
+        high=1e9,
+        defaults_to="1, eq. 20; --search finds it",
     )
     top_n: int = option(
         MAX_SEGMENTS_PER_CLASS, "Most segments to list for a class, K of MAP@K.", unit="segments", low=1

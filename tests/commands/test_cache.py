@@ -2,14 +2,12 @@
 
 import json
 import shutil
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 
-from tests.helpers import ROOT
+from tests.helpers.commands import call
 from yt8m.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from yt8m.data import tfrecord
 from yt8m.data.labels import read_rated_labels
@@ -20,22 +18,16 @@ from yt8m.training.training_data import TrainingData
 from yt8m.types import InputError
 
 
-def command(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "yt8m.commands.cache", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
-    )
-
-
 def test_the_command(demo_data, tmp_path):
     pattern = f"--input_data_pattern={demo_data}/validate/*.tfrecord"
-    good = command(pattern, f"--cache_dir={tmp_path}", "--num_classes=30")
+    good = call("cache", pattern, f"--cache_dir={tmp_path}", "--num_classes=30")
     assert good.returncode == 0 and "packing rated segments: 8/8" in good.stderr, good.stderr
     labels = read_rated_labels(tfrecord.list_files(f"{demo_data}/validate/*.tfrecord"), DataConfig(num_classes=30))
     assert good.stdout == f"{len(set(labels[0]))} rated segments of 8 file(s) are packed in {tmp_path}\n"
     assert len(list(tmp_path.iterdir())) == 8
-    bad = command(pattern, f"--cache_dir={tmp_path}", "--num_classes=3")
+    bad = call("cache", pattern, f"--cache_dir={tmp_path}", "--num_classes=3")
     assert bad.returncode == 2 and "segment_labels holds class" in bad.stderr.splitlines()[-1]
-    assert len(command("--help").stdout.splitlines()) > 8
+    assert len(call("cache", "--help").stdout.splitlines()) > 8
 
 
 @pytest.fixture
@@ -84,9 +76,5 @@ def test_a_run_is_the_same_with_a_cache_without_and_with_one_from_half_way(train
 def test_a_cache_is_for_rated_segments(train, tmp_path):
     with pytest.raises(InputError, match="cache_dir is for training with segment_labels"):
         train("a", cache_dir=str(tmp_path / "cache"), settings={"segment_labels": False})
-    result = subprocess.run(
-        [sys.executable, ROOT / "train.py", "--train_data_pattern=x", "--train_dir=y", "--cache_dir=z"],
-        capture_output=True,
-        text=True,
-    )
+    result = call("train", "--train_data_pattern=x", "--train_dir=y", "--cache_dir=z")
     assert result.returncode == 2 and "--cache_dir holds rated segments" in result.stderr

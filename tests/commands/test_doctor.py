@@ -2,15 +2,14 @@
 
 import gzip
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.helpers import ROOT, shared_path
+from tests.helpers import shared_path
 from tests.helpers.bad_records import BAD, damage, drop_a_score, edited, write_raw
+from tests.helpers.commands import call
 from tests.helpers.records import CONFIG, make_video
 from yt8m.config import DataConfig
 from yt8m.data.survey.duplicates import note_leaks, note_repeats, note_split_leaks
@@ -204,22 +203,16 @@ def test_video_level(tmp_path):
     assert facts["classes"][2]["videos"] == 2 and "frames" not in facts
 
 
-def command(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "yt8m.commands.doctor", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
-    )
-
-
 def test_the_command(write, tmp_path):
     good, bad = write("a.tfrecord", make_video("a")), write("b.tfrecord", make_video("b", rgb_size=5))
     (tmp_path / "0.tfrecord").touch()
-    result = command(good, f"--json={tmp_path}/facts.json")
+    result = call("doctor", good, f"--json={tmp_path}/facts.json")
     assert result.returncode == 0 and result.stdout.startswith("usable: no errors, 0 warnings\n"), result.stderr
     assert json.loads((tmp_path / "facts.json").read_text())["classes"]["1"]["videos"] == 1
-    result = command(f"{tmp_path}/*.tfrecord")
+    result = call("doctor", f"{tmp_path}/*.tfrecord")
     assert result.returncode == 2 and f"{bad}, record 0: frame 0 of rgb has 5 bytes, not 6" in result.stdout
     assert f"{tmp_path}/0.tfrecord is empty" in result.stdout and "Traceback" not in result.stderr
-    result = command()
+    result = call("doctor")
     assert result.returncode == 2 and "no files are named" in result.stderr
 
 

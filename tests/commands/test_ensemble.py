@@ -9,14 +9,13 @@ import pytest
 
 from benchmarks import plain
 from tests.helpers import ROOT
+from tests.helpers.commands import call
 from tests.helpers.submissions import write_case
 
 
 def run(folder, *arguments, status=0):
     """(standard output, standard error) of ensemble.py; a status other than expected fails."""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "ensemble.py"), *map(str, arguments)], cwd=folder, capture_output=True, text=True
-    )
+    done = call("ensemble", *arguments, folder=folder)
     assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout, done.stderr

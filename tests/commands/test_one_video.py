@@ -2,13 +2,11 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-from tests.helpers import ROOT
+from tests.helpers import commands
 from yt8m.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from yt8m.data.tfrecord import FrameRecord, dequantize, write_records
 from yt8m.models.base import build_model
@@ -58,16 +56,14 @@ def folder(tmp_path_factory):
     return folder, expected
 
 
-def script(name, folder, *arguments):
-    command = [sys.executable, str(ROOT / f"{name}.py"), f"--train_dir={folder}/run", *arguments]
-    environment = os.environ | {"COLUMNS": "60", "PYTHONIOENCODING": "utf-8"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=200, env=environment, encoding="utf-8")
+@pytest.fixture(autouse=True)
+def width(monkeypatch):
+    """A terminal of 60 columns."""
+    monkeypatch.setenv("COLUMNS", "60")
 
 
-def passed(*arguments):
-    result = script(*arguments)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+def passed(name, folder, *arguments):
+    return commands.passed(name, f"--train_dir={folder}/run", *arguments).stdout
 
 
 def show(folder, *arguments):
@@ -120,5 +116,5 @@ def test_one_video_then_calibrated(folder):
     ],
 )
 def test_refuses(folder, flags, sentence):
-    result = script("inference", folder[0], f"--input_data_pattern={folder[0]}/one.tfrecord", *flags)
-    assert result.returncode == 2 and sentence in result.stderr and "Traceback" not in result.stderr
+    common = (f"--train_dir={folder[0]}/run", f"--input_data_pattern={folder[0]}/one.tfrecord")
+    assert sentence in commands.refused("inference", *common, *flags)

@@ -1,19 +1,10 @@
 """yt8m-pack as it is typed."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
-from tests.helpers import ROOT
+from tests.helpers.commands import call
 from yt8m.data.tfrecord import list_files, probe
-
-
-def command(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "yt8m.commands.pack", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
-    )
 
 
 @pytest.fixture
@@ -28,8 +19,8 @@ def arrays(tmp_path):
 
 
 def test_records_come_out(arrays):
-    result = command(
-        f"--input_data_pattern={arrays}/in/*.npz", f"--output_dir={arrays}/out", f"--labels_csv={arrays}/labels.csv",
+    result = call(
+        "pack", f"--input_data_pattern={arrays}/in/*.npz", f"--output_dir={arrays}/out", f"--labels_csv={arrays}/labels.csv",
         f"--vocabulary={arrays}/names.csv", "--pca=clip:3", "--prefix=train",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
@@ -41,7 +32,7 @@ def test_records_come_out(arrays):
 
 
 def test_much_that_is_cut_is_said(arrays):
-    result = command(f"--features=clip:{arrays}/in/*.npz", f"--output_dir={arrays}/out")
+    result = call("pack", f"--features=clip:{arrays}/in/*.npz", f"--output_dir={arrays}/out")
     assert result.returncode == 0 and "of the values of clip were outside [-2, 2]" in result.stderr
     assert "--standardize=clip or --pca scales them" in result.stderr
 
@@ -56,5 +47,5 @@ def test_much_that_is_cut_is_said(arrays):
     ],
 )
 def test_flags_that_make_no_sense(arrays, flag, sentence):
-    result = command(f"--input_data_pattern={arrays}/in/*.npz", f"--output_dir={arrays}/out", flag)
+    result = call("pack", f"--input_data_pattern={arrays}/in/*.npz", f"--output_dir={arrays}/out", flag)
     assert result.returncode == 2 and result.stderr.splitlines()[-1].endswith(sentence)

@@ -1,8 +1,11 @@
 """The scripts as a user types them: the job end to end, and what they say to bad input."""
 
+import ast
 import collections
+import importlib.util
 import json
 import os
+import pathlib
 import subprocess
 import sys
 import time
@@ -10,6 +13,8 @@ import time
 import pytest
 
 from tests.helpers import ROOT
+from tests.helpers.commands import call, passed, refused
+from tests.helpers.documents import console_scripts
 from yt8m.config import DataConfig
 from yt8m.data.labels import read_rated_labels
 from yt8m.data.splits import split_files
@@ -21,25 +26,12 @@ from yt8m.ranking.submission import write_submission
 SCRIPTS = ("train", "eval", "inference", "ensemble", "export", "tune", "selftrain")
 
 
-def script(name, *arguments):
-    return subprocess.run(
-        [sys.executable, str(ROOT / f"{name}.py"), *map(str, arguments)], capture_output=True, text=True, timeout=300
-    )
-
-
-def passed(name, *arguments):
-    result = script(name, *arguments)
-    assert result.returncode == 0, result.stderr
-    return result
-
-
-def refused(name, *arguments):
-    """The one sentence that a script refuses its input with."""
-    result = script(name, *arguments)
-    assert result.returncode == 2, result.stderr
-    *_, sentence = result.stderr.strip().splitlines()
-    assert sentence.startswith(f"{name}.py: error: ") and "Traceback" not in result.stderr
-    return sentence
+def described(text):
+    """(what --help says of the command, what it says of its flags), without the name of the program."""
+    command, _, listed = text.partition("\nflags:\n")
+    program, _, listed = listed.lstrip().partition("\n")
+    assert program.endswith(":")
+    return command.strip(), listed
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -57,43 +49,38 @@ def test_help_is_quick_and_whole(name):
     flags = [line for line in result.stdout.splitlines() if line.startswith("  --")]
     assert len(flags) > 5
     assert all(line.partition(":")[2].strip() for line in flags)
+    assert described(result.stdout) == described(call(name, "--help").stdout)
 
 
-@pytest.fixture(scope="module")
-def finetuned(demo_data, tmp_path_factory):
-    """Folder of a run: pre-trained, then fine-tuned from that."""
-    root = tmp_path_factory.mktemp("runs")
-    num_classes = json.loads((demo_data / "manifest.json").read_text())["num_classes"]
-    passed(
-        "train",
-        "--model=gated_netvlad",
-        '--model_config={"num_clusters": 2, "hidden_size": 16, "num_mixtures": 1}',
-        f"--train_data_pattern={demo_data}/train/*.tfrecord",
-        f"--num_classes={num_classes}",
-        "--num_frames=10",
-        "--num_epochs=1",
-        f"--train_dir={root}/pretrained",
-    )
-    passed(
-        "train",
-        f"--init_from={root}/pretrained",
-        "--segment_labels",
-        f"--train_data_pattern={demo_data}/validate/*.tfrecord",
-        "--holdout_files=1",
-        "--num_epochs=1",
-        "--batch_size=16",
-        f"--train_dir={root}/finetuned",
-    )
-    return root / "finetuned"
+@pytest.mark.parametrize("installed, module", console_scripts().items())
+def test_installed_commands_tell_of_the_same_command(installed, module):
+    program = pathlib.Path(sys.executable).with_name(installed)
+    if not program.exists():
+        pytest.skip(f"{installed} is not installed: make setup")
+    result = subprocess.run([program, "--help"], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    command, listed = described(result.stdout)
+    assert command == ast.get_docstring(ast.parse(pathlib.Path(importlib.util.find_spec(module).origin).read_text()))
+    assert (command, listed) == described(call(module.rpartition(".")[2], "--help").stdout)
 
 
-def test_the_job_end_to_end(finetuned, demo_data, tmp_path):
+def test_a_process_ends_with_the_status_of_its_command(tmp_path):
+    (tmp_path / "bad.csv").write_text("Class,Segments\n1,a:3\n")
+    for name, argument, status in (("train", "--batch_sise=2", 2), ("ensemble", f"--check {tmp_path}/bad.csv", 1)):
+        process = subprocess.run([sys.executable, ROOT / f"{name}.py", *argument.split()], capture_output=True, text=True)
+        inside = call(name, *argument.split())
+        assert process.returncode == inside.returncode == status
+        assert (process.stdout, process.stderr) == (inside.stdout, inside.stderr)
+    assert inside.stdout.endswith("1 files, 1 errors\n")
+
+
+def test_the_job_end_to_end(finetuned_run, demo_data, tmp_path):
     features = ("--feature_names=rgb,audio", "--feature_sizes=1024,128")
     table = f"--per_class_csv={tmp_path}/classes.csv"
-    scored = json.loads(passed("eval", f"--train_dir={finetuned}", table, *features).stdout)
+    scored = json.loads(passed("eval", f"--train_dir={finetuned_run}", table, *features).stdout)
     assert 0 < scored["map_at_k"] <= 1 and (tmp_path / "classes.csv").exists()
     common = (
-        f"--train_dir={finetuned}",
+        f"--train_dir={finetuned_run}",
         f"--input_data_pattern={demo_data}/test/*.tfrecord",
         f"--segment_label_ids_file={demo_data}/segment_label_ids.csv",
     )
@@ -117,10 +104,10 @@ def test_the_job_end_to_end(finetuned, demo_data, tmp_path):
 
 
 @pytest.mark.slow
-def test_views_and_filters_at_inference(finetuned, demo_data, tmp_path):
+def test_views_and_filters_at_inference(finetuned_run, demo_data, tmp_path):
     """What is printed is MAP@K of the file, and of that without filters."""
     common = (
-        f"--train_dir={finetuned}",
+        f"--train_dir={finetuned_run}",
         f"--input_data_pattern={demo_data}/test/*.tfrecord",
         f"--segment_label_ids_file={demo_data}/segment_label_ids.csv",
         "--tta_views=dilute,enlarge",
@@ -150,6 +137,8 @@ def test_a_model_of_the_whole_video_is_trained_and_ranks(demo_data, tmp_path):
     common = (f"--train_dir={tmp_path}/run", f"--input_data_pattern={demo_data}/test/*.tfrecord", "--tta=-1,1")
     passed("inference", *common, f"--output_file={tmp_path}/a.csv")
     assert len((tmp_path / "a.csv").read_text().splitlines()) == 31
+
+
 def test_a_submission_is_scored_on_the_side_of_the_split_that_it_ranks(demo_data, tmp_path):
     files = list_files(f"{demo_data}/validate/*.tfrecord")
     config = DataConfig(num_classes=30)
@@ -173,9 +162,9 @@ def test_a_submission_is_scored_on_the_side_of_the_split_that_it_ranks(demo_data
     assert "--split=holdout is for --labels that are TFRecord files" in said
 
 
-def test_reports_hold_what_eval_prints(finetuned, demo_data, tmp_path):
+def test_reports_hold_what_eval_prints(finetuned_run, demo_data, tmp_path):
     report = tmp_path / "r.html"
-    common = (f"--train_dir={finetuned}", f"--report={report}")
+    common = (f"--train_dir={finetuned_run}", f"--report={report}")
     printed = json.loads(passed("eval", *common, f"--vocabulary={demo_data}/vocabulary.csv").stdout)
     page = report.read_text()
     assert json.loads(page.partition('id="results">')[2].partition("</script>")[0]) == printed
@@ -202,9 +191,9 @@ def test_reports_hold_what_eval_prints(finetuned, demo_data, tmp_path):
         (("--input_data_pattern=/nowhere/*",), "/nowhere/*"),
     ],
 )
-def test_inference_refuses(finetuned, demo_data, tmp_path, flags, sentence):
+def test_inference_refuses(finetuned_run, demo_data, tmp_path, flags, sentence):
     common = {
-        "--train_dir": finetuned,
+        "--train_dir": finetuned_run,
         "--input_data_pattern": f"{demo_data}/test/*.tfrecord",
         "--output_file": tmp_path / "out.csv",
     }
@@ -214,22 +203,22 @@ def test_inference_refuses(finetuned, demo_data, tmp_path, flags, sentence):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_truncated_record_is_named_or_skipped(finetuned, demo_data, tmp_path):
+def test_a_truncated_record_is_named_or_skipped(finetuned_run, demo_data, tmp_path):
     whole = list_files(f"{demo_data}/test/*.tfrecord")[0]
     cut = tmp_path / "cut.tfrecord"
     with open(whole, "rb") as file:
         cut.write_bytes(file.read()[:-100])
-    common = (f"--train_dir={finetuned}", f"--input_data_pattern={cut}", f"--output_file={tmp_path}/out.csv")
+    common = (f"--train_dir={finetuned_run}", f"--input_data_pattern={cut}", f"--output_file={tmp_path}/out.csv")
     said = refused("inference", *common)
     assert str(cut) in said and "record" in said and not (tmp_path / "out.csv").exists()
     skipped = passed("inference", *common, "--skip_corrupt")
     assert "1 corrupt" in skipped.stderr and (tmp_path / "out.csv").exists()
 
 
-def test_broken_checkpoints_are_named(finetuned, tmp_path):
+def test_broken_checkpoints_are_named(finetuned_run, tmp_path):
     said = refused("eval", f"--train_dir={tmp_path}")
     assert "not the folder of a training run" in said
-    (tmp_path / "config.json").write_bytes((finetuned / "config.json").read_bytes())
+    (tmp_path / "config.json").write_bytes((finetuned_run / "config.json").read_bytes())
     (tmp_path / "best.keras").write_bytes(b"not a model")
     assert "best.keras cannot be loaded" in refused("eval", f"--train_dir={tmp_path}")
 
@@ -256,11 +245,11 @@ def test_train_refuses(demo_data, tmp_path, flags, sentence):
     assert sentence in said
 
 
-def test_an_unwritable_output_is_found_before_the_work(finetuned, demo_data, tmp_path):
+def test_an_unwritable_output_is_found_before_the_work(finetuned_run, demo_data, tmp_path):
     (tmp_path / "file").write_text("")
     said = refused(
         "inference",
-        f"--train_dir={finetuned}",
+        f"--train_dir={finetuned_run}",
         f"--input_data_pattern={demo_data}/test/*.tfrecord",
         f"--output_file={tmp_path}/file/out.csv",
     )

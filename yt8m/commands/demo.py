@@ -15,6 +15,7 @@ from yt8m.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from yt8m.options import option
 from yt8m.runtime.files import atomic_path, write_text
 
+SIZE = "small"
 HOLDOUT_FILES = 2
 PRETRAIN_EPOCHS = 15
 FINETUNE_EPOCHS = 8
@@ -72,7 +73,7 @@ def main(options: DemoOptions) -> None:
 
     started = time.monotonic()
     root = options.output_dir
-    manifest = write_demo(os.path.join(root, "data"), seed=options.seed)
+    manifest = write_demo(os.path.join(root, "data"), seed=options.seed, size=SIZE)
     print(
         f"wrote {manifest['train']['videos']} videos to train on, {manifest['validate']['videos']} with rated segments"
     )

@@ -1,0 +1,78 @@
+"""yt8m-demo, the first command of README, on a world and with models that are tiny."""
+
+import json
+
+import pytest
+
+from benchmarks import plain
+from tests.helpers.commands import passed
+from yt8m.models.checkpoints import read_metrics
+from yt8m.ranking.evaluation import evaluate_submission
+from yt8m.ranking.rated_labels import RatedLabels
+
+EPOCHS = {"PRETRAIN_EPOCHS": 1, "FINETUNE_EPOCHS": 2}
+OTHERS = {"SIZE": "tiny", "SEARCH_STEPS": 6, "BOOTSTRAP_DRAWS": 50, "REPORT_VIDEOS": 2}
+
+
+def shrink(demo):
+    for name, value in (EPOCHS | OTHERS).items():
+        assert hasattr(demo, name)
+        setattr(demo, name, value)
+    moe = demo.Entry("moe", 5, "sequence", (0, 1), {"num_mixtures": 1})
+    demo.ENTRIES = {"A": demo.ENTRIES["Logistic"], "B": moe}
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """(folder of a demo, what it printed)."""
+    pytest.importorskip("matplotlib", reason="Matplotlib is not installed (extra [report])")
+    folder = tmp_path_factory.mktemp("demo")
+    return folder, passed("demo", f"--output_dir={folder}", adjust=shrink).stdout
+
+
+def test_the_table_holds_the_scores_of_the_files(demo):
+    folder, printed = demo
+    results = json.loads((folder / "results.json").read_text())
+    labels = RatedLabels.from_csv(folder / "data" / "test_labels.csv")
+
+    def score(name):
+        return evaluate_submission(folder / "submissions" / f"{name}.csv", labels).map_at_k
+
+    table = (folder / "results.txt").read_text()
+    for name, shifts in (("A", [-1, 1]), ("B", [0, 1])):
+        scores = {"pretrained": score(f"{name}.pretrained"), "finetuned": score(name), "tta": score(f"{name}.tta")}
+        assert results["models"][name] == scores | {"shifts": shifts, "seconds": results["models"][name]["seconds"]}
+        assert min(scores.values()) > 0 and f"{scores['tta']:.4f} [{shifts[0]:2},{shifts[1]:2}]" in table
+        for stage, epochs in (("pretrained", "PRETRAIN_EPOCHS"), ("finetuned", "FINETUNE_EPOCHS")):
+            assert (folder / stage / name / "best.keras").exists()
+            assert len(read_metrics(folder / stage / name)) == (EPOCHS[epochs] if stage == "finetuned" else 0)
+    ensemble = results["ensemble"]
+    searched, best = score("ensemble.searched"), max("AB", key=lambda name: results["models"][name]["tta"])
+    assert ensemble["equal"] == {"map_at_k": score("ensemble.equal"), "weights": [1, 1], "w0": 1}
+    assert ensemble["searched"]["map_at_k"] == searched and ensemble["against"] == best
+    assert ensemble["difference"]["difference"] == pytest.approx(searched - score(f"{best}.tta"), abs=1e-12)
+    assert ensemble["difference"]["low"] <= ensemble["difference"]["high"]
+    weights = json.loads((folder / "weights.json").read_text())
+    assert (weights["weights"], weights["w0"]) == (ensemble["searched"]["weights"], ensemble["searched"]["w0"])
+    assert table in printed and f"{searched:.4f}  (w0 = {weights['w0']:.3g})" in table
+
+
+def test_the_ensembles_are_fused_of_the_models(demo):
+    folder, _ = demo
+    searched = json.loads((folder / "results.json").read_text())["ensemble"]["searched"]
+    parts = [folder / "submissions" / f"{name}.tta.csv" for name in "AB"]
+    for kind, weights, w0 in (("equal", (1.0, 1.0), 1.0), ("searched", searched["weights"], searched["w0"])):
+        plain.fuse(parts, folder / "slow.csv", weights=weights, w0=w0)
+        assert (folder / "slow.csv").read_bytes() == (folder / "submissions" / f"ensemble.{kind}.csv").read_bytes()
+
+
+def test_eval_prints_what_the_report_says(demo):
+    folder, printed = demo
+    common = (f"--labels={folder}/data/test_labels.csv", "--bootstrap=50")
+    scored = json.loads(passed("eval", f"--submission={folder}/submissions/ensemble.searched.csv", *common).stdout)
+    page = (folder / "report.html").read_text()
+    assert json.loads(page.partition('id="results">')[2].partition("</script>")[0]) == scored
+    assert page.count('class="video"') == OTHERS["REPORT_VIDEOS"]
+    picture = (folder / "demo.png").read_bytes()
+    assert picture.startswith(b"\x89PNG\r\n") and len(picture) > 10_000
+    assert all(f"{folder}/{name}" in printed for name in ("demo.png", "report.html"))

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from tests.helpers import ROOT
+from tests.helpers import ROOT, commands
 from yt8m.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from yt8m.data.tfrecord import FrameRecord, write_records
 from yt8m.models.base import build_model
@@ -49,11 +49,12 @@ def start(job, name, *arguments):
     return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True), output
 
 
-def passed(process):
-    """Standard error of a process that ends well."""
-    _, errors = process.communicate(timeout=200)
-    assert process.returncode == 0, errors
-    return errors
+def finished(job, name, *arguments):
+    """(standard error, bytes written) of a run that ends well."""
+    folder, common = job
+    errors = commands.passed("inference", *common, f"--output_file={folder / name}", *arguments).stderr
+    assert not os.path.exists(f"{folder / name}.parts")
+    return errors, (folder / name).read_bytes()
 
 
 def wait_for_a_part(process, output):
@@ -67,10 +68,7 @@ def wait_for_a_part(process, output):
 @pytest.fixture(scope="module")
 def whole(job):
     """The bytes that an uninterrupted run writes."""
-    process, output = start(job, "whole.csv")
-    passed(process)
-    assert not os.path.exists(f"{output}.parts")
-    return output.read_bytes()
+    return finished(job, "whole.csv")[1]
 
 
 def test_a_killed_run_goes_on_to_the_same_bytes(job, whole):
@@ -81,9 +79,9 @@ def test_a_killed_run_goes_on_to_the_same_bytes(job, whole):
     assert not output.exists()
     done = len(list(parts.glob("part-*.npz")))
     assert 0 < done < FILES
-    errors = passed(start(job, "killed.csv")[0])
+    errors, written = finished(job, "killed.csv")
     assert f"{done} of {FILES} parts are done: going on" in errors
-    assert output.read_bytes() == whole
+    assert written == whole
     assert not parts.exists()
 
 
@@ -109,7 +107,8 @@ def test_a_cluster_that_loses_a_machine_writes_the_same_bytes(job, whole):
         machines.remove_node(lost, allow_graceful=False)
         done = len(list(parts.glob("part-*.npz")))
         assert done < FILES
-        passed(process)
+        _, errors = process.communicate(timeout=200)
+        assert process.returncode == 0, errors
         assert output.read_bytes() == whole
         assert not parts.exists()
     finally:
@@ -117,8 +116,7 @@ def test_a_cluster_that_loses_a_machine_writes_the_same_bytes(job, whole):
 
 
 def test_no_cluster_is_one_sentence(job):
-    process, output = start(job, "none.csv", "--ray=127.0.0.1:1")
-    errors = process.communicate(timeout=60)[1]
-    assert process.returncode == 2
-    assert "inference.py: error: --ray=127.0.0.1:1 is no running Ray cluster: start one by `ray start" in errors
-    assert "Traceback" not in errors and not os.path.exists(f"{output}.parts")
+    folder, common = job
+    said = commands.refused("inference", *common, f"--output_file={folder}/none.csv", "--ray=127.0.0.1:1")
+    assert said.startswith("inference.py: error: --ray=127.0.0.1:1 is no running Ray cluster: start one by `ray start")
+    assert not os.path.exists(folder / "none.csv.parts")

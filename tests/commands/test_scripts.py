@@ -59,8 +59,9 @@ def test_installed_commands_tell_of_the_same_command(installed, module):
         pytest.skip(f"{installed} is not installed: make setup")
     result = subprocess.run([program, "--help"], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+    source = pathlib.Path(importlib.util.find_spec(module).origin)
     command, listed = described(result.stdout)
-    assert command == ast.get_docstring(ast.parse(pathlib.Path(importlib.util.find_spec(module).origin).read_text()))
+    assert command == ast.get_docstring(ast.parse(source.read_text()), clean=False).strip()
     assert (command, listed) == described(call(module.rpartition(".")[2], "--help").stdout)
 
 

@@ -1,4 +1,4 @@
-"""Training on several devices and in several processes, each run a command of its own."""
+"""Training on several devices and in several processes, each run but the plain one a process of its own."""
 
 import importlib.util
 import json
@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.helpers import ROOT
+from tests.helpers import ROOT, commands
 from yt8m.models import MODELS
 from yt8m.models.learner import Learner
 from yt8m.runtime.devices import place
@@ -21,12 +21,18 @@ needs_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="
 MODEL = {"num_layers": 1, "num_heads": 2, "hidden_size": 8, "feed_forward_size": 16, "num_mixtures": 1, "dropout": 0.0}
 
 
-def start(demo_data, folder, *options, environment=()):
-    command = [sys.executable, str(ROOT / "train.py"), "--model=frame_bert", f"--model_config={json.dumps(MODEL)}"]
-    command += ["--segment_labels", f"--train_data_pattern={demo_data}/validate/*.tfrecord", "--num_classes=30"]
-    command += ["--holdout_files=1", "--batch_size=16", "--max_steps=6", "--evaluate_steps=3", f"--train_dir={folder}"]
-    environment = os.environ | {"JAX_PLATFORMS": "cpu"} | dict(environment)
-    return subprocess.Popen([*command, *options], env=environment, stderr=subprocess.PIPE, text=True)
+def settings(demo_data, folder):
+    return (
+        "--model=frame_bert", f"--model_config={json.dumps(MODEL)}", "--segment_labels", "--num_classes=30",
+        f"--train_data_pattern={demo_data}/validate/*.tfrecord", "--holdout_files=1", "--batch_size=16", "--max_steps=6",
+        "--evaluate_steps=3", f"--train_dir={folder}",
+    )  # fmt: skip
+
+
+def start(demo_data, folder, *options):
+    command = [sys.executable, str(ROOT / "train.py"), *settings(demo_data, folder), *options]
+    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
 
 def finish(*processes):
@@ -57,7 +63,7 @@ def assert_same_training(one, other, *, atol):
 def single(demo_data, tmp_path_factory):
     """A run on one device with TensorFlow."""
     folder = tmp_path_factory.mktemp("single")
-    finish(start(demo_data, folder))
+    commands.passed("train", *settings(demo_data, folder))
     return folder
 
 

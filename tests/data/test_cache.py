@@ -1,9 +1,11 @@
 """Segments from the cache against the same segments from the records."""
 
 import concurrent.futures
+import functools
 import json
 import os
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from yt8m.data.cache import open_cache
 from yt8m.data.cache_file import read_cache_file
 from yt8m.data.pipeline import make_dataset
 from yt8m.data.splits import IdSplit
+from yt8m.data.tfrecord import write_records
 from yt8m.types import InputError
 
 
@@ -25,18 +28,43 @@ def ratings(video, frames):
     return tuple((int(start), int(random.integers(10)), float(random.integers(3)) / 2) for start in starts)
 
 
-@pytest.fixture
-def files(write):
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory):
     """Files of which blocks end in different places: of 70, 3, 33 and 64 records, with uneven lengths and labels."""
-    paths = []
+    folder, paths = tmp_path_factory.mktemp("records"), []
     for number, count in enumerate((70, 3, 33, 64)):
         videos = []
         for video in range(100 * number, 100 * number + count):
             frames = 5 + video % 19
             labels = tuple({video % 10, video % 7})
             videos.append(make_video(f"v{video}", frames=frames, labels=labels, segments=ratings(video, frames)))
-        paths.append(write(f"{number}.tfrecord", *videos))
+        paths.append(str(folder / f"{number}.tfrecord"))
+        write_records(paths[-1], videos)
     return paths
+
+
+@pytest.fixture
+def files(unchanged, tmp_path):
+    """A copy of those for a test to change."""
+    return [shutil.copy(path, tmp_path) for path in unchanged]
+
+
+@pytest.fixture(scope="module")
+def cached(unchanged, tmp_path_factory):
+    """Function that gives (folder, cache) of those with changes of CONFIG, none of which may change either."""
+
+    @functools.cache
+    def make(*changes):
+        folder = tmp_path_factory.mktemp("cache")
+        return folder, open_cache(folder, unchanged, CONFIG.replace(**dict(changes)))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def expected(unchanged):
+    """The batches of an epoch of training, read from the records."""
+    return batches(unchanged, training=True)
 
 
 def batches(files, config=CONFIG, **options):
@@ -67,16 +95,16 @@ OPTIONS = {
 
 @pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize("changes", [{}, {"unrated": "video_negative"}, {"skip_corrupt": True, "max_frames": 11}])
-def test_the_same_batches_in_the_same_order(files, tmp_path, monkeypatch, name, changes):
+def test_the_same_batches_in_the_same_order(unchanged, cached, monkeypatch, name, changes):
     # Several pools, so that their borders are seen.
     monkeypatch.setattr("yt8m.data.pipeline._SHUFFLE_EXAMPLES", (50, 50))
-    config = CONFIG.replace(**changes)
-    cache = open_cache(tmp_path / "cache", files, config)
-    assert_same(batches(files, config, cache=cache, **OPTIONS[name]), batches(files, config, **OPTIONS[name]))
+    config, options = CONFIG.replace(**changes), OPTIONS[name]
+    _, cache = cached(*changes.items())
+    assert_same(batches(unchanged, config, cache=cache, **options), batches(unchanged, config, **options))
 
 
-def test_one_cache_serves_parts_of_its_files_and_all_policies(files, tmp_path):
-    cache = open_cache(tmp_path, files, CONFIG)
+def test_one_cache_serves_parts_of_its_files_and_all_policies(unchanged, cached):
+    files, (_, cache) = unchanged, cached()
     config = CONFIG.replace(unrated="negative")
     for part in (files[2:], files[::-2]):
         assert_same(batches(part, config, cache=cache, training=True), batches(part, config, training=True))
@@ -109,14 +137,14 @@ def test_only_what_is_stale_is_packed_anew(files, tmp_path, write, capfd):
     assert len(stamps(folder)) == 8
 
 
-def test_two_may_pack_at_once(files, tmp_path):
+def test_two_may_pack_at_once(unchanged, expected, tmp_path):
     """They write the same files under names of their own first, and leave no other behind."""
     folder = tmp_path / "cache"
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        caches = list(pool.map(lambda _: open_cache(folder, files, CONFIG), range(2)))
+        caches = list(pool.map(lambda _: open_cache(folder, unchanged, CONFIG), range(2)))
     assert len(list(folder.iterdir())) == 4
-    for cache in (*caches, open_cache(folder, files, CONFIG)):
-        assert_same(batches(files, cache=cache, training=True), batches(files, training=True))
+    for cache in (*caches, open_cache(folder, unchanged, CONFIG)):
+        assert_same(batches(unchanged, cache=cache, training=True), expected)
 
 
 def cut(path):
@@ -146,15 +174,16 @@ def add_frames(path):
 
 
 @pytest.mark.parametrize("damage", [cut, cut_to_nothing, change_the_index, change_the_count, add_frames])
-def test_a_damaged_file_is_packed_anew(files, tmp_path, damage):
+def test_a_damaged_file_is_packed_anew(unchanged, cached, expected, tmp_path, damage):
     folder = tmp_path / "cache"
-    open_cache(folder, files, CONFIG)
+    shutil.copytree(cached()[0], folder)
     broken = sorted(folder.iterdir())[2]
     whole = broken.read_bytes()
     damage(broken)
     assert broken.read_bytes() != whole
-    cache = open_cache(folder, files, CONFIG)
-    assert_same(batches(files, cache=cache, training=True), batches(files, training=True))
+    cache = open_cache(folder, unchanged, CONFIG)
+    assert broken.read_bytes() == whole
+    assert_same(batches(unchanged, cache=cache, training=True), expected)
 
 
 def test_a_bad_record_is_named_and_leaves_nothing_half_written(files, tmp_path, write):

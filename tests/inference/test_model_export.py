@@ -44,7 +44,7 @@ def expected(model, shifts=(0,)):
     return np.mean([np.asarray(model(inputs(model, shift)))[:, list(CLASS_IDS)] for shift in shifts], axis=0)
 
 
-@pytest.fixture(params=MODELS)
+@pytest.fixture(scope="module", params=MODELS)
 def model(request):
     model = small_model(request.param)
     for variable in model.trainable_variables:

@@ -153,10 +153,16 @@ def test_video_predictions_and_their_file(model, source, tmp_path):
 def parts(videos, tmp_path, monkeypatch):
     """Source of a file a video, each of them a part with a batch of two or more."""
     monkeypatch.setattr(prediction, "_BATCHES_PER_PART", 1)
-    files = [str(tmp_path / f"{place}.tfrecord") for place in range(6)]
-    for place, (path, (name, frames)) in enumerate(zip(files, [*videos.items(), ("last", videos["ragged"][::-1])])):
-        write_records(path, [FrameRecord(video_id=name, features={"rgb": frames}, labels=(place % 4,))])
+    files = []
+    for place, (name, frames) in enumerate(in_parts(videos).items()):
+        files.append(str(tmp_path / f"{place}.tfrecord"))
+        write_records(files[-1], [FrameRecord(video_id=name, features={"rgb": frames}, labels=(place % 4,))])
     return Source(tuple(files))
+
+
+def in_parts(videos):
+    """Those of the videos that the parts hold: each part takes as long to start as many videos to score."""
+    return {name: videos[name] for name in ("even", "ragged", "a:b")} | {"last": videos["ragged"][::-1]}
 
 
 def listed(top):
@@ -194,7 +200,7 @@ def test_finished_parts_are_not_done_again(model, parts, tmp_path, monkeypatch, 
     monkeypatch.setattr(prediction, "_PARTS_AT_A_TIME", 1)
     folder = PartsFolder(tmp_path / "parts", identity=0)
     with monkeypatch.context() as patched, pytest.raises(InputError, match="stopped"):
-        counted(patched, most=4)
+        counted(patched, most=3)
         predicted(model, parts, folder=folder)
     finished = sorted(folder.finished)
     assert finished and finished == list(range(len(finished)))
@@ -210,7 +216,7 @@ def test_finished_parts_are_not_done_again(model, parts, tmp_path, monkeypatch, 
 
 
 def test_parts_of_another_job_are_not_used(model, parts, tmp_path, capsys):
-    few = Source(parts.files[:2])
+    few = Source(parts.files[:1])
     folder = PartsFolder(tmp_path / "parts", identity=0)
     segments_of(model, few, folder=folder)
     for change in ({"views": (0,)}, {"top_k": 1}):
@@ -230,7 +236,7 @@ def test_filters_rank_behind_whatever_the_batches_and_parts(model, parts, videos
         again = predict_segments(model, parts, CONFIG, **options)
         assert [listed(top) for top in again] == [listed(top) for top in tops]
     assert predicted[2] == predicted[64]
-    scores = slow_scores(model, videos | {"last": videos["ragged"][::-1]}, (0,))
+    scores = slow_scores(model, in_parts(videos), (0,))
     of_video = {}
     for segment, row in scores.items():
         of_video.setdefault(segment.rpartition(":")[0], {})[segment] = row

@@ -6,28 +6,35 @@ import pytest
 
 from benchmarks import plain
 from tests.helpers.commands import passed
+from yt8m.commands import demo as command
 from yt8m.models.checkpoints import read_metrics
 from yt8m.ranking.evaluation import evaluate_submission
 from yt8m.ranking.rated_labels import RatedLabels
 
-EPOCHS = {"PRETRAIN_EPOCHS": 1, "FINETUNE_EPOCHS": 2}
-OTHERS = {"SIZE": "tiny", "SEARCH_STEPS": 6, "BOOTSTRAP_DRAWS": 50, "REPORT_VIDEOS": 2}
-
-
-def shrink(demo):
-    for name, value in (EPOCHS | OTHERS).items():
-        assert hasattr(demo, name)
-        setattr(demo, name, value)
-    moe = demo.Entry("moe", 5, "sequence", (0, 1), {"num_mixtures": 1})
-    demo.ENTRIES = {"A": demo.ENTRIES["Logistic"], "B": moe}
+FINETUNE_EPOCHS, REPORT_VIDEOS = 2, 2
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     """(folder of a demo, what it printed)."""
     pytest.importorskip("matplotlib", reason="Matplotlib is not installed (extra [report])")
+    constants = {
+        "SIZE": "tiny",
+        "PRETRAIN_EPOCHS": 1,
+        "FINETUNE_EPOCHS": FINETUNE_EPOCHS,
+        "SEARCH_STEPS": 6,
+        "BOOTSTRAP_DRAWS": 50,
+        "REPORT_VIDEOS": REPORT_VIDEOS,
+        "ENTRIES": {
+            "A": command.Entry("logistic", 15, "random", (-1, 1), {}, learning_rate=3e-3),
+            "B": command.Entry("moe", 5, "sequence", (0, 1), {"num_mixtures": 1}),
+        },
+    }
     folder = tmp_path_factory.mktemp("demo")
-    return folder, passed("demo", f"--output_dir={folder}", adjust=shrink).stdout
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in constants.items():
+            patch.setattr(command, name, value)
+        return folder, passed("demo", f"--output_dir={folder}").stdout
 
 
 def test_the_table_holds_the_scores_of_the_files(demo):
@@ -43,9 +50,8 @@ def test_the_table_holds_the_scores_of_the_files(demo):
         scores = {"pretrained": score(f"{name}.pretrained"), "finetuned": score(name), "tta": score(f"{name}.tta")}
         assert results["models"][name] == scores | {"shifts": shifts, "seconds": results["models"][name]["seconds"]}
         assert min(scores.values()) > 0 and f"{scores['tta']:.4f} [{shifts[0]:2},{shifts[1]:2}]" in table
-        for stage, epochs in (("pretrained", "PRETRAIN_EPOCHS"), ("finetuned", "FINETUNE_EPOCHS")):
-            assert (folder / stage / name / "best.keras").exists()
-            assert len(read_metrics(folder / stage / name)) == (EPOCHS[epochs] if stage == "finetuned" else 0)
+        assert all((folder / stage / name / "best.keras").exists() for stage in ("pretrained", "finetuned"))
+        assert len(read_metrics(folder / "finetuned" / name)) == FINETUNE_EPOCHS
     ensemble = results["ensemble"]
     searched, best = score("ensemble.searched"), max("AB", key=lambda name: results["models"][name]["tta"])
     assert ensemble["equal"] == {"map_at_k": score("ensemble.equal"), "weights": [1, 1], "w0": 1}
@@ -72,7 +78,7 @@ def test_eval_prints_what_the_report_says(demo):
     scored = json.loads(passed("eval", f"--submission={folder}/submissions/ensemble.searched.csv", *common).stdout)
     page = (folder / "report.html").read_text()
     assert json.loads(page.partition('id="results">')[2].partition("</script>")[0]) == scored
-    assert page.count('class="video"') == OTHERS["REPORT_VIDEOS"]
+    assert page.count('class="video"') == REPORT_VIDEOS
     picture = (folder / "demo.png").read_bytes()
     assert picture.startswith(b"\x89PNG\r\n") and len(picture) > 10_000
     assert all(f"{folder}/{name}" in printed for name in ("demo.png", "report.html"))

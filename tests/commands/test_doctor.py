@@ -38,7 +38,12 @@ def test_counts_of_a_clean_set(write):
     assert (facts["files"], facts["records"], facts["bad_records"]) == (2, 40, 0)
     assert facts["frames"]["histogram"] == {frames: 1 for frames in range(12, 52)}
     assert (facts["frames"]["total"], facts["frames"]["median"]) == (sum(range(12, 52)), 31)
-    assert (facts["ratings"], facts["positive_ratings"], facts["rated_segments"], facts["rated_videos"]) == (80, 40, 80, 40)
+    assert (facts["ratings"], facts["positive_ratings"], facts["rated_segments"], facts["rated_videos"]) == (
+        80,
+        40,
+        80,
+        40,
+    )
     assert facts["classes"][1] == {"name": None, "videos": 40, "ratings": 40, "positive_ratings": 40}
     assert facts["classes"][2] == {"name": None, "videos": 13, "ratings": 40, "positive_ratings": 0}
     assert facts["classes_never_seen"] == [3, 4, 5, 6, 7, 8, 9]
@@ -123,7 +128,9 @@ def test_warnings_and_notes(tmp_path):
             ("segments that are not 5 s long, read as if they were", 1),
         ],
     }
-    assert facts["warnings"][0]["examples"] == [f"{path}, record 0, video uneven: 12 frames of rgb and 10 frames of audio"]
+    assert facts["warnings"][0]["examples"] == [
+        f"{path}, record 0, video uneven: 12 frames of rgb and 10 frames of audio"
+    ]
     assert facts["warnings"][1]["examples"] == [f"{path}, record 2, video behind, start 300"]
     assert facts["id_keys"] == {"video_id": 1} and facts["frames"]["histogram"] == {10: 1, 12: 2, 310: 1}
 
@@ -162,7 +169,9 @@ def test_repeated_ids(write):
 
 
 def test_hashes_that_only_look_alike_are_not_called_repeated(write, monkeypatch):
-    monkeypatch.setattr("yt8m.data.survey.id_index._hash", lambda video_id: 7 if video_id in (b"a", b"b") else len(video_id))
+    monkeypatch.setattr(
+        "yt8m.data.survey.id_index._hash", lambda video_id: 7 if video_id in (b"a", b"b") else len(video_id)
+    )
     assert facts_of([write("a.tfrecord", make_video("a"), make_video("b"))])["warnings"] == []
 
 
@@ -196,7 +205,9 @@ def test_video_level(tmp_path):
     config = CONFIG.replace(feature_names=("mean_rgb",), feature_sizes=(6,), level="video")
     values = [np.zeros(6), np.zeros(5), np.full(6, np.nan)]
     path = str(tmp_path / "a.tfrecord")
-    write_records(path, [VideoRecord(video_id=str(n), features={"mean_rgb": v}, labels=(2,)) for n, v in enumerate(values)])
+    write_records(
+        path, [VideoRecord(video_id=str(n), features={"mean_rgb": v}, labels=(2,)) for n, v in enumerate(values)]
+    )
     facts = facts_of([path], config)
     assert facts["errors"][0]["examples"] == [f"{path}, record 1: mean_rgb has 5 floats, not 6"]
     assert found(facts)["warnings"] == [("videos with values that are not finite", 1)]

@@ -68,7 +68,9 @@ def passed(name, folder, *arguments):
 
 def show(folder, *arguments):
     outputs = (f"--intervals={folder}/i.json", f"--chapters={folder}/c.vtt", f"--vocabulary={folder}/names.csv")
-    text = passed("inference", folder, f"--input_data_pattern={folder}/one.tfrecord", "--timeline", *outputs, *arguments)
+    text = passed(
+        "inference", folder, f"--input_data_pattern={folder}/one.tfrecord", "--timeline", *outputs, *arguments
+    )
     return text, json.loads((folder / "i.json").read_text())
 
 

@@ -68,7 +68,9 @@ def test_installed_commands_tell_of_the_same_command(installed, module):
 def test_a_process_ends_with_the_status_of_its_command(tmp_path):
     (tmp_path / "bad.csv").write_text("Class,Segments\n1,a:3\n")
     for name, argument, status in (("train", "--batch_sise=2", 2), ("ensemble", f"--check {tmp_path}/bad.csv", 1)):
-        process = subprocess.run([sys.executable, ROOT / f"{name}.py", *argument.split()], capture_output=True, text=True)
+        process = subprocess.run(
+            [sys.executable, ROOT / f"{name}.py", *argument.split()], capture_output=True, text=True
+        )
         inside = call(name, *argument.split())
         assert process.returncode == inside.returncode == status
         assert (process.stdout, process.stderr) == (inside.stdout, inside.stderr)
@@ -185,7 +187,10 @@ def test_reports_hold_what_eval_prints(finetuned_run, demo_data, tmp_path):
         (("--tta=1,-2,3",), "--tta=1,-2,3 is not a range of shifts"),
         (("--tta=-1,1", "--shift=0"), "--shift and --tta contradict"),
         (("--format=parquet",), "--format=parquet contradicts --output_file"),
-        (("--feature_names=rgb", "--model=gated_netvlad"), "--feature_names=rgb contradicts the run, which was trained"),
+        (
+            ("--feature_names=rgb", "--model=gated_netvlad"),
+            "--feature_names=rgb contradicts the run, which was trained",
+        ),
         (("--split=holdout",), "--split=holdout needs --holdout_files"),
         (("--tta_views=mirror",), "--tta_views=mirror: give some of dilute, enlarge"),
         (("--video_predictions=a.csv",), "--video_predictions needs --video_filter_top_n"),
@@ -240,9 +245,7 @@ def test_broken_checkpoints_are_named(finetuned_run, tmp_path):
     ],
 )
 def test_train_refuses(demo_data, tmp_path, flags, sentence):
-    said = refused(
-        "train", f"--train_data_pattern={demo_data}/train/*.tfrecord", f"--train_dir={tmp_path}/run", *flags
-    )
+    said = refused("train", f"--train_data_pattern={demo_data}/train/*.tfrecord", f"--train_dir={tmp_path}/run", *flags)
     assert sentence in said
 
 

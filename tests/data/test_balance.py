@@ -28,7 +28,15 @@ def test_factors_by_hand(files):
 
 def read(files, factors, seed=3, **options):
     dataset = make_dataset(
-        files, CONFIG, windows="rated", batch_size=8, training=True, seed=seed, factors=factors, with_info=True, **options
+        files,
+        CONFIG,
+        windows="rated",
+        batch_size=8,
+        training=True,
+        seed=seed,
+        factors=factors,
+        with_info=True,
+        **options,
     )
     return [
         (video_id.decode(), int(start))

@@ -57,7 +57,14 @@ def test_saved_model_ranks_the_segments_of_a_video(model, tmp_path):
     path = default_path(str(tmp_path), "savedmodel")
     names = {3: "three", 5: "five <&>"}
     export(
-        model, path, form="savedmodel", config=data_config(model.name), class_ids=CLASS_IDS, class_names=names, top_k=2, views=shifts
+        model,
+        path,
+        form="savedmodel",
+        config=data_config(model.name),
+        class_ids=CLASS_IDS,
+        class_names=names,
+        top_k=2,
+        views=shifts,
     )
     ranked = tf.saved_model.load(path).signatures["serving_default"](**{k: tf.constant(v) for k, v in video().items()})
     scores = expected(model, shifts)
@@ -107,7 +114,10 @@ def test_what_cannot_be_exported_is_named(tmp_path, monkeypatch):
 
 
 def test_frames_near_a_segment_are_those_beside_it(tmp_path):
-    model, config = small_model("video_context", {"segment_model": "moe", "context_model": "moe"}), data_config("video_context", video_radius=4)
+    model, config = (
+        small_model("video_context", {"segment_model": "moe", "context_model": "moe"}),
+        data_config("video_context", video_radius=4),
+    )
     export(model, str(tmp_path / "x"), form="savedmodel", config=config, class_ids=CLASS_IDS, top_k=3)
     ranked = tf.saved_model.load(str(tmp_path / "x")).signatures["serving_default"](
         **{name: tf.constant(frames) for name, frames in video().items()}

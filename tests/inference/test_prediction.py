@@ -40,7 +40,9 @@ def source(videos, tmp_path_factory):
             video_id=name,
             features={"rgb": frames},
             labels=(i % 4,),
-            segments=tuple((start, c, float((start + c + i) % 2)) for start in range(0, len(frames), 5) for c in (1, 3)),
+            segments=tuple(
+                (start, c, float((start + c + i) % 2)) for start in range(0, len(frames), 5) for c in (1, 3)
+            ),
         )
         for i, (name, frames) in enumerate(videos.items())
     ]
@@ -84,7 +86,9 @@ def test_segments_equal_a_window_at_a_time(model, videos, source, views, batch_s
 def test_a_model_of_five_frames_takes_no_longer_view(source):
     bert = {"num_layers": 1, "num_heads": 2, "feed_forward_size": 8, "pooling": "concat"}
     model = build_model(ModelConfig(name="frame_bert", hyperparameters=bert), CONFIG)
-    with pytest.raises(InputError, match="^this frame_bert takes segments of 5 frames, and the view enlarge has 9: leave"):
+    with pytest.raises(
+        InputError, match="^this frame_bert takes segments of 5 frames, and the view enlarge has 9: leave"
+    ):
         predict_segments(model, source, CONFIG, class_ids=CLASS_IDS, views=(0, "enlarge"))
     predict_segments(model, source, CONFIG, class_ids=CLASS_IDS, views=(0, "dilute"))
 
@@ -224,7 +228,9 @@ def test_parts_of_another_job_are_not_used(model, parts, tmp_path, capsys):
         assert "holds parts of another job: starting anew" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("wanted", [SegmentFilter(top_n=1), SegmentFilter(skip_first=1, skip_last=1)], ids=["top", "ends"])
+@pytest.mark.parametrize(
+    "wanted", [SegmentFilter(top_n=1), SegmentFilter(skip_first=1, skip_last=1)], ids=["top", "ends"]
+)
 def test_filters_rank_behind_whatever_the_batches_and_parts(model, parts, videos, tmp_path, wanted):
     """Beside the ranking without a filter, and again from finished parts; each list has what is kept first."""
     predicted = {}

@@ -39,7 +39,9 @@ def targets(batch=6, seed=0):
     return {"labels": labels, "rated": np.ones_like(labels)}
 
 
-@pytest.fixture(scope="module", params=VARIANTS, ids=lambda variant: "-".join([variant[0], *map(str, variant[1].values())]))
+@pytest.fixture(
+    scope="module", params=VARIANTS, ids=lambda variant: "-".join([variant[0], *map(str, variant[1].values())])
+)
 def built(request):
     """(model, its variables as they were built)."""
     model = small_model(*request.param)
@@ -227,8 +229,16 @@ def test_frame_level_models_refuse_video_level_features():
         ("dbof", {"head": "svm"}, "valid: moe, logistic"),
         ("nextvlad", {"groups": 5}, "no multiple of groups"),
         ("video_context", {"segment_model": "video_context"}, "reads a whole video itself"),
-        ("video_context", {"segment_config": {"layers": 2}}, "segment_config: model frame_bert has no hyperparameter layers"),
-        ("video_context", {"segment_model": "moe", "context_config": {"num_heads": 4, "pooling": "concat"}}, "pooling concat"),
+        (
+            "video_context",
+            {"segment_config": {"layers": 2}},
+            "segment_config: model frame_bert has no hyperparameter layers",
+        ),
+        (
+            "video_context",
+            {"segment_model": "moe", "context_config": {"num_heads": 4, "pooling": "concat"}},
+            "pooling concat",
+        ),
     ],
 )
 def test_bad_models_are_named(name, hyperparameters, message):

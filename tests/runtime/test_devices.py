@@ -83,7 +83,11 @@ def test_two_mirrored_devices_train_as_one(demo_data, single, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=needs_jax)])
 def test_consistency_on_two_devices_is_that_on_one(demo_data, single, tmp_path, backend):
-    options = (f"--backend={backend}", f"--init_from={single}", f"--unlabelled_data_pattern={demo_data}/train/*.tfrecord")
+    options = (
+        f"--backend={backend}",
+        f"--init_from={single}",
+        f"--unlabelled_data_pattern={demo_data}/train/*.tfrecord",
+    )
     options += ("--uda_weight=0.5", "--uda_confidence=0.5", "--mixup=0.2")
     finish(start(demo_data, tmp_path / "one", *options))
     finish(start(demo_data, tmp_path / "two", *options, "--num_devices=2"))

@@ -48,7 +48,8 @@ def train(demo_data, tmp_path):
             holdout_files=2,
         )
         folder = tmp_path / name
-        train_module.train(run, source=source, holdout=holdout, train_dir=str(folder), **options)
+        resources = train_module.Resources(**options)
+        train_module.train(run, source=source, holdout=holdout, train_dir=str(folder), resources=resources)
         state = json.loads((folder / "state.json").read_text())
         model = keras.saving.load_model(folder / state["checkpoint"])
         return [np.asarray(weight) for weight in model.weights], checkpoints.read_metrics(folder)

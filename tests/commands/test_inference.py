@@ -80,7 +80,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(job, whole):
     done = len(list(parts.glob("part-*.npz")))
     assert 0 < done < FILES
     errors, written = finished(job, "killed.csv")
-    assert f"{done} of {FILES} parts are done: going on" in errors
+    assert f"{done} of {FILES} parts are done: resuming" in errors
     assert written == whole
     assert not parts.exists()
 
@@ -91,7 +91,7 @@ def test_an_interrupted_run_keeps_its_parts(job):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors.splitlines()[-1] == "inference.py: interrupted. The same command goes on where it stopped."
+    assert errors.splitlines()[-1] == "inference.py: interrupted. The same command resumes from the parts that are done."
     assert 0 < len(list(parts.glob("part-*.npz"))) < FILES and not output.exists()
 
 

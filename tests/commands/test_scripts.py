@@ -238,7 +238,7 @@ def test_broken_checkpoints_are_named(finetuned_run, tmp_path):
         (("--model=moe", '--model_config={"mixtures": 2}'), "no hyperparameter mixtures; known: num_mixtures"),
         (("--model=moe", "--feature_names=rgb,audio", "--feature_sizes=1000,128"), "rgb"),
         (("--model=moe", "--num_classes=3"), "outside [0, 3)"),
-        (("--model=moe", "--batch_size=0"), "batch_size is 0"),
+        (("--model=moe", "--batch_size=0"), "--batch_size=0: it must be at least 1"),
         (("--model=moe", "--learning_rate=1"), "learning_rate"),
         (("--model=moe", "--augment_shift=1"), "are views of segments: set segment_labels"),
         ((), "no model is named"),

@@ -91,7 +91,9 @@ def test_an_interrupted_run_keeps_its_parts(job):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors.splitlines()[-1] == "inference.py: interrupted. The same command resumes from the parts that are done."
+    assert (
+        errors.splitlines()[-1] == "inference.py: interrupted. The same command resumes from the parts that are done."
+    )
     assert 0 < len(list(parts.glob("part-*.npz"))) < FILES and not output.exists()
 
 

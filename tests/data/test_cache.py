@@ -1,6 +1,7 @@
 """Segments from the cache against the same segments from the records."""
 
 import concurrent.futures
+import contextlib
 import functools
 import json
 import os
@@ -17,7 +18,7 @@ from yt8m.data.cache_file import read_cache_file
 from yt8m.data.pipeline import make_dataset
 from yt8m.data.splits import IdSplit
 from yt8m.data.tfrecord import write_records
-from yt8m.types import InputError
+from yt8m.types import DataWarning, InputError
 
 
 def ratings(video, frames):
@@ -173,7 +174,15 @@ def add_frames(path):
     pathlib.Path(path).write_bytes(bytes(50) + data)
 
 
-@pytest.mark.parametrize("damage", [cut, cut_to_nothing, change_the_index, change_the_count, add_frames])
+DAMAGE = {
+    cut: "its end is missing",
+    cut_to_nothing: "its end is missing",
+    change_the_index: "its index is damaged",
+    add_frames: "its frames are not as many as its segments",
+}
+
+
+@pytest.mark.parametrize("damage", [*DAMAGE, change_the_count])
 def test_a_damaged_file_is_packed_anew(unchanged, cached, expected, tmp_path, damage):
     folder = tmp_path / "cache"
     shutil.copytree(cached()[0], folder)
@@ -181,7 +190,8 @@ def test_a_damaged_file_is_packed_anew(unchanged, cached, expected, tmp_path, da
     whole = broken.read_bytes()
     damage(broken)
     assert broken.read_bytes() != whole
-    cache = open_cache(folder, unchanged, CONFIG)
+    with pytest.warns(DataWarning, match=DAMAGE[damage]) if damage in DAMAGE else contextlib.nullcontext():
+        cache = open_cache(folder, unchanged, CONFIG)
     assert broken.read_bytes() == whole
     assert_same(batches(unchanged, cache=cache, training=True), expected)
 
@@ -192,10 +202,13 @@ def test_a_bad_record_is_named_and_leaves_nothing_half_written(files, tmp_path, 
     with pytest.raises(InputError, match="bad.tfrecord, record 40: labels holds class 77"):
         open_cache(tmp_path / "cache", [files[1], bad, files[2]], config)
     assert [name.partition("-")[0] for name in stamps(tmp_path / "cache")] == ["1.tfrecord"]
-    for config, segments in ((config.replace(skip_corrupt=True), 80), (CONFIG, 82)):
-        cache = open_cache(tmp_path / "cache", [bad], config)
-        assert len(cache) == segments
-        assert_same(batches([bad], config, cache=cache), batches([bad], config))
+    skipping = config.replace(skip_corrupt=True)
+    told = pytest.warns(DataWarning, match="skipped 1 corrupt record; the first: .*, record 40: labels holds class 77")
+    for other, segments, context in ((skipping, 80, told), (CONFIG, 82, contextlib.nullcontext())):
+        with context:
+            cache = open_cache(tmp_path / "cache", [bad], other)
+            assert len(cache) == segments
+            assert_same(batches([bad], other, cache=cache), batches([bad], other))
 
 
 def test_video_labels_are_judged_where_they_are_read(files, tmp_path):
@@ -212,8 +225,9 @@ def test_files_without_ratings_or_good_records(tmp_path, write):
     unrated = write("a.tfrecord", make_video("a", segments=None))
     bad = write("b.tfrecord", make_video("b", rgb_size=5))
     config = CONFIG.replace(skip_corrupt=True)
-    for _ in range(2):
-        cache = open_cache(tmp_path / "cache", [unrated, bad], config)
+    for told in (pytest.warns(DataWarning, match="b.tfrecord, record 0: frame 0 of rgb"), contextlib.nullcontext()):
+        with told:
+            cache = open_cache(tmp_path / "cache", [unrated, bad], config)
         assert len(cache) == 0
         assert list(make_dataset([unrated, bad], config, windows="rated", batch_size=2, cache=cache)) == []
 
@@ -237,5 +251,5 @@ def test_nothing_is_pickled(files, tmp_path):
 
 def test_a_folder_that_cannot_be_written(files, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot write"):
+    with pytest.raises(InputError, match="cannot write"), pytest.warns(DataWarning, match="Not a directory"):
         open_cache(tmp_path / "file", files[:1], CONFIG)

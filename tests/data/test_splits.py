@@ -4,7 +4,7 @@ import pytest
 
 from tests.helpers.records import make_video
 from yt8m.data.splits import IdSplit, check_disjoint, split_files, split_sources
-from yt8m.types import InputError
+from yt8m.types import DataWarning, InputError
 
 FILES = [f"train{index:04d}.tfrecord" for index in range(20)]
 
@@ -65,7 +65,7 @@ def test_check_disjoint_with_a_corrupt_record(write):
     other = write("b.tfrecord", make_video("c"))
     with pytest.raises(InputError, match="a.tfrecord, record 1: id is missing"):
         check_disjoint([path], [other])
-    with pytest.raises(InputError, match="video c is in"):
+    with pytest.raises(InputError, match="video c is in"), pytest.warns(DataWarning, match="skipped 1 corrupt record"):
         check_disjoint([path], [other], skip_corrupt=True)
 
 

@@ -155,9 +155,9 @@ def test_rank_overlap_by_hand(tmp_path):
         ({"weights": (1, -1)}, "weights must be finite and at least 0"),
         ({"weights": (1, float("nan"))}, "weights must be finite"),
         ({"weights": (0, 0)}, "all weights are 0"),
-        ({"weights": (1,), "w0": 0}, "w0 must be over 0"),
-        ({"weights": (1,), "method": "median"}, "method 'median' is none of reciprocal_rank, borda"),
-        ({"weights": (1,), "top_n": 0}, "top_n must be 1 or more"),
+        ({"weights": (1,), "w0": 0}, "w0 is 0; it must be above 0"),
+        ({"weights": (1,), "method": "median"}, "method is 'median'; valid: reciprocal_rank, borda"),
+        ({"weights": (1,), "top_n": 0}, "top_n is 0; it must be at least 1"),
     ],
 )
 def test_bad_fusions(options, sentence):

@@ -6,8 +6,9 @@ import pytest
 from yt8m.config import DataConfig, ModelConfig
 from yt8m.data.splits import Source
 from yt8m.data.tfrecord import FrameRecord, write_records
-from yt8m.inference import prediction
+from yt8m.inference import jobs
 from yt8m.inference.embeddings import predict_embeddings
+from yt8m.inference.jobs import Execution
 from yt8m.inference.prediction import Scorer
 from yt8m.models.base import build_model
 from yt8m.runtime.parts import PartsFolder
@@ -31,7 +32,7 @@ def videos():
 @pytest.fixture
 def source(videos, tmp_path, monkeypatch):
     """A file a video, each of them a part."""
-    monkeypatch.setattr(prediction, "_BATCHES_PER_PART", 1)
+    monkeypatch.setattr(jobs, "_BATCHES_PER_PART", 1)
     files = [str(tmp_path / f"{place}.tfrecord") for place in range(len(videos))]
     for path, (name, frames) in zip(files, videos.items()):
         write_records(path, [FrameRecord(video_id=name, features={"rgb": frames})])
@@ -82,10 +83,12 @@ def test_videos_are_embedded_as_the_model_does(model, videos, source):
 
 def test_a_stopped_job_goes_on_to_the_same_vectors(model, source, tmp_path, monkeypatch):
     def run(folder=None):
-        return collected(predict_embeddings(model, source, CONFIG, segments=True, batch_size=2, folder=folder))
+        return collected(
+            predict_embeddings(model, source, CONFIG, segments=True, batch_size=2, execution=Execution(folder=folder))
+        )
 
     expected = run()
-    monkeypatch.setattr(prediction, "_PARTS_AT_A_TIME", 1)
+    monkeypatch.setattr(jobs, "_PARTS_AT_A_TIME", 1)
     score, batches = Scorer.__call__, []
 
     def failing(self, features):

@@ -1,5 +1,6 @@
 import json
 
+import keras
 import numpy as np
 import pytest
 
@@ -7,7 +8,8 @@ from tests.helpers.twins import window_twin
 from yt8m.config import DataConfig, ModelConfig
 from yt8m.data.splits import Source
 from yt8m.data.tfrecord import FrameRecord, write_records
-from yt8m.inference import prediction
+from yt8m.inference import jobs
+from yt8m.inference.jobs import Execution
 from yt8m.inference.model_evaluation import evaluate_model
 from yt8m.inference.prediction import Scorer, predict_segments, predict_videos
 from yt8m.models import MODELS
@@ -52,6 +54,8 @@ def source(videos, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model():
+    # Some videos' best class is one of CLASS_IDS, and some videos' the other.
+    keras.utils.set_random_seed(2)
     return build_model(ModelConfig(name="moe", hyperparameters={"num_mixtures": 2}), CONFIG)
 
 
@@ -156,7 +160,7 @@ def test_video_predictions_and_their_file(model, source, tmp_path):
 @pytest.fixture
 def parts(videos, tmp_path, monkeypatch):
     """Source of a file a video, each of them a part with a batch of two or more."""
-    monkeypatch.setattr(prediction, "_BATCHES_PER_PART", 1)
+    monkeypatch.setattr(jobs, "_BATCHES_PER_PART", 1)
     files = []
     for place, (name, frames) in enumerate(in_parts(videos).items()):
         files.append(str(tmp_path / f"{place}.tfrecord"))
@@ -201,31 +205,32 @@ def counted(monkeypatch, *, most=None):
 @pytest.mark.parametrize("predicted", [segments_of, videos_of])
 def test_finished_parts_are_not_done_again(model, parts, tmp_path, monkeypatch, capsys, predicted):
     expected = predicted(model, parts)
-    monkeypatch.setattr(prediction, "_PARTS_AT_A_TIME", 1)
+    monkeypatch.setattr(jobs, "_PARTS_AT_A_TIME", 1)
     folder = PartsFolder(tmp_path / "parts", identity=0)
     with monkeypatch.context() as patched, pytest.raises(InputError, match="stopped"):
         counted(patched, most=3)
-        predicted(model, parts, folder=folder)
+        predicted(model, parts, execution=Execution(folder=folder))
     finished = sorted(folder.finished)
     assert finished and finished == list(range(len(finished)))
     everything = counted(monkeypatch)
     assert predicted(model, parts) == expected
     whole = sum(everything)
     everything.clear()
-    assert predicted(model, parts, folder=PartsFolder(tmp_path / "parts", identity=0)) == expected
+    again = PartsFolder(tmp_path / "parts", identity=0)
+    assert predicted(model, parts, execution=Execution(folder=again)) == expected
     skipped = sum(int(folder.load(number)["num_examples"]) for number in finished)
     assert sum(everything) == whole - skipped < whole
     total = len(list(folder.path.glob("part-*.npz")))
-    assert f"{len(finished)} of {total} parts are done: going on" in capsys.readouterr().err
+    assert f"{len(finished)} of {total} parts are done: resuming" in capsys.readouterr().err
 
 
 def test_parts_of_another_job_are_not_used(model, parts, tmp_path, capsys):
     few = Source(parts.files[:1])
-    folder = PartsFolder(tmp_path / "parts", identity=0)
-    segments_of(model, few, folder=folder)
+    execution = Execution(folder=PartsFolder(tmp_path / "parts", identity=0))
+    segments_of(model, few, execution=execution)
     for change in ({"views": (0,)}, {"top_k": 1}):
-        assert segments_of(model, few, folder=folder, **change) == segments_of(model, few, **change)
-        assert "holds parts of another job: starting anew" in capsys.readouterr().err
+        assert segments_of(model, few, execution=execution, **change) == segments_of(model, few, **change)
+        assert "holds parts of another job: starting over" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -235,8 +240,8 @@ def test_filters_rank_behind_whatever_the_batches_and_parts(model, parts, videos
     """Beside the ranking without a filter, and again from finished parts; each list has what is kept first."""
     predicted = {}
     for batch_size in (2, 64):
-        folder = PartsFolder(tmp_path / "parts", identity=0)
-        options = {"class_ids": CLASS_IDS, "batch_size": batch_size, "filters": [wanted, None], "folder": folder}
+        options = {"class_ids": CLASS_IDS, "batch_size": batch_size, "filters": [wanted, None]}
+        options["execution"] = Execution(folder=PartsFolder(tmp_path / "parts", identity=0))
         tops = predict_segments(model, parts, CONFIG, **options)
         predicted[batch_size] = [[row[:2] for row in listed(top)] for top in tops]
         again = predict_segments(model, parts, CONFIG, **options)
@@ -260,7 +265,7 @@ def test_filters_rank_behind_whatever_the_batches_and_parts(model, parts, videos
 def test_a_job_that_fails_at_once_leaves_no_folder(model, parts, tmp_path, monkeypatch):
     counted(monkeypatch, most=0)
     with pytest.raises(InputError, match="stopped"):
-        segments_of(model, parts, folder=PartsFolder(tmp_path / "parts", identity=0))
+        segments_of(model, parts, execution=Execution(folder=PartsFolder(tmp_path / "parts", identity=0)))
     assert not (tmp_path / "parts").exists()
 
 
@@ -275,10 +280,10 @@ def test_parts_share_one_shape_and_one_trace(parts, monkeypatch):
     model = Traced(feature_sizes=CONFIG.features, num_classes=4, num_mixtures=2)
     model.build()
     calls.clear()
-    monkeypatch.setattr(prediction, "_BATCHES_PER_PART", 1000)
+    monkeypatch.setattr(jobs, "_BATCHES_PER_PART", 1000)
     whole = segments_of(model, parts, batch_size=64)
     once = len(calls)
-    monkeypatch.setattr(prediction, "_BATCHES_PER_PART", 1)
+    monkeypatch.setattr(jobs, "_BATCHES_PER_PART", 1)
     calls.clear()
     assert [row[1] for row in segments_of(model, parts, batch_size=3)] == [row[1] for row in whole]
     assert len(calls) == once

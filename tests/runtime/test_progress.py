@@ -6,7 +6,7 @@ import json
 import pytest
 
 from yt8m.runtime import progress
-from yt8m.runtime.progress import Progress
+from yt8m.runtime.progress import Progress, progress_style
 
 
 class Terminal(io.StringIO):
@@ -86,17 +86,12 @@ def test_skipped_work_is_counted_and_not_timed(clock):
     assert line.count == 150 and line.rate == 5
 
 
-@pytest.fixture
-def style():
-    """Function that sets the style until the test ends."""
-    yield progress.set_style
-    progress.set_style("text")
-
-
-def test_json_logs_are_an_object_a_line(clock, style):
-    style("json")
+def test_json_logs_are_an_object_a_line(clock):
     stream = Terminal()
-    with Progress("training", total=40, unit="steps", initial=10, stream=stream) as bar:
+    with (
+        progress_style("json"),
+        Progress("training", total=40, unit="steps", initial=10, stream=stream) as bar,
+    ):
         clock[0] = 30.0
         bar.update(15, note=lambda: "loss 1")
         bar.message("step 25: <done>")
@@ -108,10 +103,9 @@ def test_json_logs_are_an_object_a_line(clock, style):
     assert message == {"event": "message", "job": "training", "text": "step 25: <done>"}
 
 
-def test_quiet_says_nothing(clock, style):
-    style("quiet")
+def test_quiet_says_nothing(clock):
     stream = Terminal()
-    with Progress("training", stream=stream) as bar:
+    with progress_style("quiet"), Progress("training", stream=stream) as bar:
         clock[0] = 100.0
         bar.update()
         bar.message("best so far")

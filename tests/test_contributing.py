@@ -38,7 +38,9 @@ def test_a_model_is_added_as_written(tmp_path, demo_data):
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         return done.stdout
 
-    passed("-m", "pytest", "-n0", "tests/test_architecture.py", "tests/models", "tests/layers", "-k", "mean_mlp or arch")
+    passed(
+        "-m", "pytest", "-n0", "tests/test_architecture.py", "tests/models", "tests/layers", "-k", "mean_mlp or arch"
+    )
     assert "| mean_mlp | 2,571,542 | 3 M |" in passed("-m", "benchmarks.model_size", "--models=mean_mlp")
     passed(
         "train.py", "--model=mean_mlp", f"--train_data_pattern={demo_data}/validate/*.tfrecord", "--segment_labels",

@@ -24,7 +24,10 @@ def typed(document):
                 if installed:
                     assert installed.startswith(".venv/bin/"), f"{document}: {line}"
                 module = module or console_scripts().get((installed or "").removeprefix(".venv/bin/")) or script
-                yield from ((module, flag) for flag in re.findall(r"(?<=\s)--(\w+)", re.sub(r"'[^']*'|\"[^\"]*\"", "", arguments)))
+                yield from (
+                    (module, flag)
+                    for flag in re.findall(r"(?<=\s)--(\w+)", re.sub(r"'[^']*'|\"[^\"]*\"", "", arguments))
+                )
 
 
 @functools.cache
@@ -63,7 +66,9 @@ def test_the_page_of_options_is_that_of_the_code():
 @pytest.mark.slow
 def test_the_notebook_runs(folder):
     cells = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "notebook.md").read_text(), re.MULTILINE | re.DOTALL)
-    done = subprocess.run([sys.executable, "-c", "".join(cells)], cwd=folder, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(
+        [sys.executable, "-c", "".join(cells)], cwd=folder, capture_output=True, text=True, timeout=600
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     scores = dict(re.findall(r"^(plain|shifted|fused) ([\d.]+)$", done.stdout, re.MULTILINE))
     assert len(scores) == 3 and min(map(float, scores.values())) > 0.6, done.stdout

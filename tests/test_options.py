@@ -79,7 +79,9 @@ def parsed(*arguments):
 
 
 def test_a_command_line_gives_its_own_options_and_those_of_configs():
-    options, files = parsed("--name=a", "x.csv", "--heat=0.25", "--racks=3,0", "--fan", "--parts=p", "--parts=q", "y.csv")
+    options, files = parsed(
+        "--name=a", "x.csv", "--heat=0.25", "--racks=3,0", "--fan", "--parts=p", "--parts=q", "y.csv"
+    )
     assert (options.name, options.parts, options.quiet, files) == ("a", ("p", "q"), False, ["x.csv", "y.csv"])
     assert options.of(Oven) == {"heat": 0.25, "racks": (3, 0), "fan": True} and options.of(TrainConfig) == {}
     assert Oven(**options.of(Oven)) == Oven(heat=0.25, racks=(3, 0), fan=True)

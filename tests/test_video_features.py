@@ -53,7 +53,9 @@ def test_weights_from_a_file_are_those_that_are_used(tmp_path):
     model.save_weights(path)
     frames = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), np.uint8)
     scaled = keras.applications.mobilenet_v2.preprocess_input(frames.astype(np.float32))
-    np.testing.assert_allclose(backbone("MobileNetV2", path)(frames), model.predict(scaled, verbose=0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        backbone("MobileNetV2", path)(frames), model.predict(scaled, verbose=0), rtol=1e-4, atol=1e-6
+    )
     other = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(3)])
     other.save_weights(path)
     with pytest.raises(InputError) as error:

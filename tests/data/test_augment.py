@@ -63,7 +63,9 @@ def test_each_view_is_drawn_and_is_that_of_inference(files, border, windows):
 
 
 def elements(files, config=CONFIG, *, augment=ALL, windows="rated", batch_size=5, skip=0, **options):
-    dataset = make_dataset(files, config, windows=windows, batch_size=batch_size, training=True, augment=augment, **options)
+    dataset = make_dataset(
+        files, config, windows=windows, batch_size=batch_size, training=True, augment=augment, **options
+    )
     return [tf.nest.map_structure(lambda values: values.numpy(), element) for element in dataset.skip(skip)]
 
 
@@ -108,7 +110,8 @@ def test_without_augmentation_the_order_and_the_frames_are_as_ever(files):
 def segments(count=2000, margin=2, seed=0):
     random = np.random.default_rng(seed)
     features = {
-        name: random.integers(1, 127, (count, 5 + 2 * margin, size)).astype(np.uint8) for name, size in (("a", 2), ("b", 3))
+        name: random.integers(1, 127, (count, 5 + 2 * margin, size)).astype(np.uint8)
+        for name, size in (("a", 2), ("b", 3))
     }
     lengths = random.integers(1, 6, count).astype(np.int32)
     for row, length in enumerate(lengths):
@@ -157,7 +160,10 @@ def test_one_modality_is_dropped_and_never_all():
 
 
 def test_mixup_by_hand():
-    features = {"a": tf.constant([[[10], [20]], [[110], [0]], [[50], [60]]], tf.uint8), "num_frames": tf.constant([2, 1, 2])}
+    features = {
+        "a": tf.constant([[[10], [20]], [[110], [0]], [[50], [60]]], tf.uint8),
+        "num_frames": tf.constant([2, 1, 2]),
+    }
     targets = {
         "classes": tf.constant([[1, 0], [2, 3], [0, 0]]),
         "scores": tf.constant([[1, 0], [1, 0.5], [0, 0]]),
@@ -167,7 +173,9 @@ def test_mixup_by_hand():
     share = both["share"].numpy()[:, 0]
     assert ((0 <= share) & (share <= 1)).all() and share.std() > 0
     pairs = ((10, 50), (110, 10), (50, 110))
-    assert mixed["a"][:, 0, 0].numpy().tolist() == [round(l * a + (1 - l) * b) for l, (a, b) in zip(share, pairs)]
+    assert mixed["a"][:, 0, 0].numpy().tolist() == [
+        round(part * a + (1 - part) * b) for part, (a, b) in zip(share, pairs)
+    ]
     assert mixed["num_frames"].numpy().tolist() == [2, 1, 1] and mixed["a"][1:, 1].numpy().tolist() == [[0], [0]]
     np.testing.assert_array_equal(both["partner"]["classes"], [[0, 0], [1, 0], [2, 3]])
     draws = mix_batch({}, {"unrated": tf.zeros([20_000, 1])}, alpha=0.4, seed=(3, 4))[1]["share"].numpy()
@@ -191,7 +199,9 @@ def test_mixed_features_and_loss_are_those_of_both_examples(files):
     probabilities = np.random.default_rng(0).random(labels.shape)
     entropy = -(labels * np.log(probabilities + 1e-6) + (1 - labels) * np.log(1 - probabilities + 1e-6)) * rated
     other = np.roll(labels, 1, axis=0), np.roll(rated, 1, axis=0)
-    of_partner = -(other[0] * np.log(probabilities + 1e-6) + (1 - other[0]) * np.log(1 - probabilities + 1e-6)) * other[1]
+    of_partner = (
+        -(other[0] * np.log(probabilities + 1e-6) + (1 - other[0]) * np.log(1 - probabilities + 1e-6)) * other[1]
+    )
     found = dense_targets(both, num_classes=10)
     loss = rated_binary_crossentropy(found["labels"], probabilities.astype(np.float32), found["rated"])
     assert float(loss) == pytest.approx(np.sum(share * entropy + (1 - share) * of_partner) / len(labels), rel=1e-5)

@@ -21,7 +21,9 @@ def dataset(*batches):
     def elements():
         yield from batches
 
-    signature = tf.nest.map_structure(lambda v: tf.TensorSpec([None, *v.shape[1:-1], None] if v.ndim > 1 else [None], v.dtype), batches[0])
+    signature = tf.nest.map_structure(
+        lambda v: tf.TensorSpec([None, *v.shape[1:-1], None] if v.ndim > 1 else [None], v.dtype), batches[0]
+    )
     return tf.data.Dataset.from_generator(elements, output_signature=signature)
 
 
@@ -54,7 +56,9 @@ def test_targets_within_targets_are_joined_too():
 def test_unlabelled_segments_are_dealt_to_examples():
     views = np.arange(12, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 5, 2), np.uint8)
     other = tf.data.Dataset.from_tensors(({"rgb": views, "num_frames": np.full((12, 2), 5, np.int32)}, {}))
-    attached = list(attach_unlabelled(dataset(batch(0, 4), batch(4, 3)), other, ratio=3, batch_size=4).as_numpy_iterator())
+    attached = list(
+        attach_unlabelled(dataset(batch(0, 4), batch(4, 3)), other, ratio=3, batch_size=4).as_numpy_iterator()
+    )
     rgb = attached[0][0]["unlabelled"]["rgb"]
     assert rgb.shape == (4, 3, 2, 5, 2)
     np.testing.assert_array_equal(rgb[:, :, 1, 0, 0], np.arange(12).reshape(4, 3))

@@ -29,7 +29,15 @@ def test_named_views_by_hand():
     indices, counts = window_frames(np.int32([10, 5, 0]), np.int32([30, 8, 30]), views=("dilute", "enlarge"))
     assert counts.numpy().tolist() == [[5, 9], [3, 7], [5, 9]]
     assert indices[:, 0, :5].numpy().tolist()[0] == [8, 10, 12, 14, 16]
-    assert indices[1, 0, :3].numpy().tolist() == [4, 6, 7] and indices[1, 1, :7].numpy().tolist() == [3, 4, 5, 6, 7, 7, 7]
+    assert indices[1, 0, :3].numpy().tolist() == [4, 6, 7] and indices[1, 1, :7].numpy().tolist() == [
+        3,
+        4,
+        5,
+        6,
+        7,
+        7,
+        7,
+    ]
     assert indices[2, 1].numpy().tolist() == [0, 0, 0, 1, 2, 3, 4, 5, 6]
     with pytest.raises(InputError, match="no view 'diluted' of a segment; valid: dilute, enlarge or a shift"):
         as_view("diluted")

@@ -1,6 +1,5 @@
 """The objective of the weight search equals full fusion and scoring, with the cut at K and without."""
 
-
 import numpy as np
 import pytest
 

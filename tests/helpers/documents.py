@@ -22,7 +22,11 @@ def console_scripts():
     settings = configparser.ConfigParser()
     settings.read(ROOT / "setup.cfg")
     lines = settings["options.entry_points"]["console_scripts"].split("\n")
-    return {name.strip(): entry.strip().removesuffix(":run") for name, _, entry in (line.partition("=") for line in lines) if entry}
+    return {
+        name.strip(): entry.strip().removesuffix(":run")
+        for name, _, entry in (line.partition("=") for line in lines)
+        if entry
+    }
 
 
 def run_document(document, folder, *, timeout):

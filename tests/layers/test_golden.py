@@ -76,9 +76,7 @@ def test_transformer(depth):
                 np.concatenate([part(f"attention/self/{p}/bias") for p in parts]),
             ]
         )
-        layer.attention_output.set_weights(
-            [part("attention/output/dense/kernel"), part("attention/output/dense/bias")]
-        )
+        layer.attention_output.set_weights([part("attention/output/dense/kernel"), part("attention/output/dense/bias")])
         layer.intermediate.set_weights([part("intermediate/dense/kernel"), part("intermediate/dense/bias")])
         layer.output_dense.set_weights([part("output/dense/kernel"), part("output/dense/bias")])
         layer.attention_norm.set_weights(

@@ -144,7 +144,7 @@ def test_config_round_trip(layer, frames, frame_mask):
     twin = type(layer).from_config(layer.get_config())
     assert twin.get_config() == layer.get_config()
     pools = not isinstance(layer, (ContextGating, MixtureOfExperts, Logistic))
-    call = (lambda l: l(frames, frame_mask=frame_mask)) if pools else (lambda l: l(frames[:, 0]))
+    call = (lambda item: item(frames, frame_mask=frame_mask)) if pools else (lambda item: item(frames[:, 0]))
     output = call(layer)
     call(twin)
     twin.set_weights(layer.get_weights())

@@ -76,7 +76,12 @@ def test_loss_and_quality_by_hand(method, frames):
     candidates = [(v, f) for v in range(3) for f in order[v, : min(lengths[v], 64)]]
     losses, found = [], []
     for at in hidden:
-        logits = np.array([truth[c] @ guesses[at] / np.linalg.norm(truth[c]) / np.linalg.norm(guesses[at]) for c in candidates]) / 0.2
+        logits = (
+            np.array(
+                [truth[c] @ guesses[at] / np.linalg.norm(truth[c]) / np.linalg.norm(guesses[at]) for c in candidates]
+            )
+            / 0.2
+        )
         right = candidates.index(at)
         losses.append(np.log(np.exp(logits).sum()) - logits[right])
         found.append(np.argmax(logits) == right)

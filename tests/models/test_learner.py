@@ -69,7 +69,9 @@ def test_the_loss_is_the_weighted_sum():
     ]
     consistency = float(consistency_loss(model(views[0]), model(views[1]), temperature=0.7, confidence=0.6))
     assert consistency > 0.001
-    np.testing.assert_allclose(loss, 0.25 * label_loss + 0.5 * float(outputs["masked_frames"]) + 2 * consistency, rtol=1e-4)
+    np.testing.assert_allclose(
+        loss, 0.25 * label_loss + 0.5 * float(outputs["masked_frames"]) + 2 * consistency, rtol=1e-4
+    )
     results = {metric.name: float(metric.result()) for metric in learner.parts.values()}
     np.testing.assert_allclose(results["label_loss"], label_loss, rtol=1e-5)
     np.testing.assert_allclose(results["consistency_loss"], consistency, rtol=1e-4)

@@ -29,5 +29,7 @@ def test_losses_by_hand(loss, positive, negative):
 
 def test_smoothing_moves_labels_towards_a_half():
     smooth = make_loss("focal", label_smoothing=0.2)
-    assert float(smooth(LABELS, GIVEN, RATED)) == pytest.approx(float(focal(0.8 * LABELS + 0.1, GIVEN, RATED)), rel=1e-6)
+    assert float(smooth(LABELS, GIVEN, RATED)) == pytest.approx(
+        float(focal(0.8 * LABELS + 0.1, GIVEN, RATED)), rel=1e-6
+    )
     assert make_loss("cross_entropy") is rated_binary_crossentropy

@@ -55,9 +55,7 @@ def test_the_loss_of_sparse_targets_is_that_of_dense_ones(policy, name):
     random = np.random.default_rng(0)
     features = {key: random.integers(0, 256, (3, 5, size), np.uint8) for key, size in data.features.items()}
     outputs = model(features | {"num_frames": np.array([5, 3, 1], np.int32)}, training=True)
-    losses = [
-        float(model.compute_loss(y=y, y_pred=outputs)) for y in (targets, {"labels": LABELS, "rated": rated})
-    ]
+    losses = [float(model.compute_loss(y=y, y_pred=outputs)) for y in (targets, {"labels": LABELS, "rated": rated})]
     assert losses[0] == pytest.approx(losses[1], rel=1e-6) and losses[0] > 0.1
 
 

@@ -19,7 +19,10 @@ def cases():
     yield "radam.weight_decay", tfa.optimizers.RectifiedAdam(0.05, weight_decay=0.1)
     yield "radam.betas", tfa.optimizers.RectifiedAdam(0.01, beta_1=0.8, beta_2=0.99, epsilon=1e-3)
     yield "lookahead.sgd", tfa.optimizers.Lookahead(legacy.SGD(0.1), sync_period=6, slow_step_size=0.5)
-    yield "lookahead.radam", tfa.optimizers.Lookahead(tfa.optimizers.RectifiedAdam(0.05), sync_period=4, slow_step_size=0.3)
+    yield (
+        "lookahead.radam",
+        tfa.optimizers.Lookahead(tfa.optimizers.RectifiedAdam(0.05), sync_period=4, slow_step_size=0.3),
+    )
     yield "swa.sgd", tfa.optimizers.SWA(legacy.SGD(0.1), start_averaging=5, average_period=3)
     yield "swa.adam", tfa.optimizers.SWA(legacy.Adam(0.05), start_averaging=0, average_period=10)
 

@@ -68,7 +68,9 @@ def test_curves_are_those_of_scikit_learn():
     pairs = [(f"v:{5 * place}", 1, int(random.random() < score), score) for place, score in enumerate(scores)]
     evaluation = evaluate(pairs)
     recall, precision = diagnosis.micro_curve(evaluation)
-    expected_precision, expected_recall, _ = metrics.precision_recall_curve(evaluation.labels.positive, evaluation.scores)
+    expected_precision, expected_recall, _ = metrics.precision_recall_curve(
+        evaluation.labels.positive, evaluation.scores
+    )
     np.testing.assert_allclose(recall, expected_recall[-2::-1])
     np.testing.assert_allclose(precision, expected_precision[-2::-1])
 
@@ -84,6 +86,10 @@ def test_calibration_by_hand():
     found = diagnosis.calibration(evaluate(PAIRS), num_bins=2)
     low, high = found["bins"]
     assert (low["count"], low["mean_score"], low["share_positive"]) == (3, pytest.approx(0.3), pytest.approx(1 / 3))
-    assert (high["count"], high["mean_score"], high["share_positive"]) == (3, pytest.approx(2.3 / 3), pytest.approx(2 / 3))
+    assert (high["count"], high["mean_score"], high["share_positive"]) == (
+        3,
+        pytest.approx(2.3 / 3),
+        pytest.approx(2 / 3),
+    )
     assert found["expected_calibration_error"] == pytest.approx((0.1 / 3 + 0.1) / 2)
     assert diagnosis.calibration(evaluate([("a:0", 1, 1, 1.5), ("a:5", 1, 0, 0.5)])) is None

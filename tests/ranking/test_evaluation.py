@@ -111,8 +111,11 @@ def test_interval_covers_the_truth(tmp_path):
     generator = np.random.default_rng(0)
     segments = [f"v{i}:0" for i in range(4000)]
     write_submission(tmp_path / "s.csv", {1: segments, 2: segments[::-1]})
-    world = [(s, c, int(generator.random() < (1 - i / 4000 if c == 1 else 0.3)))
-             for i, s in enumerate(segments) for c in (1, 2)]
+    world = [
+        (s, c, int(generator.random() < (1 - i / 4000 if c == 1 else 0.3)))
+        for i, s in enumerate(segments)
+        for c in (1, 2)
+    ]
     truth = evaluate_submission(tmp_path / "s.csv", RatedLabels(*zip(*world))).map_at_k
     inside = 0
     for seed in range(40):

@@ -58,7 +58,9 @@ def test_predictions_of_videos(segments, tmp_path):
     listed = [set(classes[:2]) for name, classes in best.items() for _ in range(VIDEOS[name])]
     np.testing.assert_array_equal(kept, [[label in classes for label in CLASS_IDS] for classes in listed])
     with pytest.raises(InputError, match="videos.csv does not have video x: predict the same files"):
-        SegmentFilter(top_n=1, video_predictions=str(path)).kept([b"x"], np.zeros(1), np.zeros((1, 4)), class_ids=CLASS_IDS)
+        SegmentFilter(top_n=1, video_predictions=str(path)).kept(
+            [b"x"], np.zeros(1), np.zeros((1, 4)), class_ids=CLASS_IDS
+        )
 
 
 def test_what_is_filtered_goes_behind_in_its_own_order():

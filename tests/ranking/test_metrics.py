@@ -101,7 +101,11 @@ def test_full_and_cut_map_agree_where_nothing_is_cut():
 
 def test_nothing_added():
     assert metrics.VideoMetrics(5).result() == {
-        "gap_at_20": 0.0, "hit_at_one": 0.0, "perr": 0.0, "map": 0.0, "num_videos": 0
+        "gap_at_20": 0.0,
+        "hit_at_one": 0.0,
+        "perr": 0.0,
+        "map": 0.0,
+        "num_videos": 0,
     }
 
 

@@ -54,7 +54,10 @@ def test_parquet_form(tmp_path):
     write_submission(tmp_path / "s.parquet", RANKINGS, scores=SCORES)
     file = parquet.ParquetFile(tmp_path / "s.parquet")
     assert {field.name: str(field.type) for field in file.schema_arrow} == {
-        "Class": "int32", "Segment": "string", "Score": "float", "Rank": "int32"
+        "Class": "int32",
+        "Segment": "string",
+        "Score": "float",
+        "Rank": "int32",
     }
     assert file.num_row_groups == 2
     assert file.read()["Rank"].to_pylist() == [1, 2, 3, 1, 2, 3]
@@ -64,9 +67,14 @@ def test_parquet_of_other_writers(tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     import pyarrow
 
-    table = pyarrow.table({
-        "Rank": [2, 1, 1, 3], "Class": [5, 5, 1, 5], "Segment": ["b:0", "a:0", "q:0", "c:0"], "Score": [0.5, 1, 1, 0.1]
-    })
+    table = pyarrow.table(
+        {
+            "Rank": [2, 1, 1, 3],
+            "Class": [5, 5, 1, 5],
+            "Segment": ["b:0", "a:0", "q:0", "c:0"],
+            "Score": [0.5, 1, 1, 0.1],
+        }
+    )
     parquet.write_table(table, tmp_path / "s.parquet", row_group_size=3)
     with Submission(tmp_path / "s.parquet") as submission:
         assert submission[5].texts() == ["a:0", "b:0", "c:0"]
@@ -76,8 +84,15 @@ def test_parquet_of_other_writers(tmp_path):
         Submission(tmp_path / "t.parquet")
 
 
-@pytest.mark.parametrize("text", [b"7,b:0 a:5\n2,c:0\n", b"\xef\xbb\xbfClass,Segments\r\n7,b:0 a:5\r\n\r\n2, c:0 \r\n",
-                                  b"class,segments\n2,c:0\n7,b:0  a:5", b"\xef\xbb\xbf7,b:0 a:5\n2,c:0\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"7,b:0 a:5\n2,c:0\n",
+        b"\xef\xbb\xbfClass,Segments\r\n7,b:0 a:5\r\n\r\n2, c:0 \r\n",
+        b"class,segments\n2,c:0\n7,b:0  a:5",
+        b"\xef\xbb\xbf7,b:0 a:5\n2,c:0\n",
+    ],
+)
 def test_tolerated_forms(tmp_path, text):
     (tmp_path / "s.csv").write_bytes(text)
     with Submission(tmp_path / "s.csv") as submission:
@@ -215,8 +230,10 @@ def test_writer_refuses(tmp_path):
 def test_order_and_grouping_equal_python():
     generator = random.Random(0)
     for letters, length in [("ab", 2), ("a\u00e9\U0001f600:0", 7), ("ab", 70)]:
-        texts = [f"{''.join(generator.choices(letters, k=generator.randint(1, length)))}:{generator.randrange(120)}"
-                 for _ in range(500)]
+        texts = [
+            f"{''.join(generator.choices(letters, k=generator.randint(1, length)))}:{generator.randrange(120)}"
+            for _ in range(500)
+        ]
         segments = SegmentList.from_segments(texts)
         assert segments.texts() == texts
         assert list(segments) == [Segment.parse(text) for text in texts]

@@ -84,7 +84,9 @@ def test_a_submission_as_timelines(tmp_path):
     first, second = read_timelines(tmp_path / "s.csv", ["a", "none"], class_ids=[1, 2, 3])
     assert first.starts.tolist() == [0, 10] and first.end == 15
     assert first.ranks.tolist() == [[3, 1], [UNLISTED, 0], [UNLISTED, UNLISTED]]
-    np.testing.assert_allclose(first.scores, [[1 - np.log(4) / np.log(5), 1 - np.log(2) / np.log(5)], [0, 1], [0, 0]], atol=1e-6)
+    np.testing.assert_allclose(
+        first.scores, [[1 - np.log(4) / np.log(5), 1 - np.log(2) / np.log(5)], [0, 1], [0, 0]], atol=1e-6
+    )
     assert len(second.starts) == 0
 
 
@@ -96,7 +98,9 @@ def test_scores_of_a_submission_as_timelines(tmp_path):
 
 
 def test_the_drawing(timeline):
-    text = draw_timeline(timeline, names={7: "Cat\x1b[2J"}, kind="uncalibrated", threshold=0.5, width=60, stream=io.StringIO())
+    text = draw_timeline(
+        timeline, names={7: "Cat\x1b[2J"}, kind="uncalibrated", threshold=0.5, width=60, stream=io.StringIO()
+    )
     # A StringIO has no encoding, so that ASCII is all that is sure to be read; 4 characters a segment.
     assert text.splitlines() == [
         "v:1  0:23, 4 segments, scores uncalibrated",
@@ -120,7 +124,11 @@ def test_colours_are_for_terminals(timeline):
 def test_the_drawing_fits(num_segments, width):
     scores = np.random.default_rng(0).random((3, num_segments), np.float32)
     timeline = Timeline(
-        video_id="v" * 300, starts=5 * np.arange(num_segments), end=5 * num_segments, class_ids=np.arange(3), scores=scores
+        video_id="v" * 300,
+        starts=5 * np.arange(num_segments),
+        end=5 * num_segments,
+        class_ids=np.arange(3),
+        scores=scores,
     )
     names = {0: "A very long name of a class that goes on and on", 1: "日本語の長い名前" * 4}
     text = draw_timeline(timeline, names=names, kind="x", threshold=0.5, width=width, stream=io.StringIO())

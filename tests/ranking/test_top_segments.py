@@ -79,4 +79,7 @@ def test_memory_does_not_grow_with_the_number_of_segments(monkeypatch):
 
 
 def test_nothing_seen_lists_nothing():
-    assert [(class_id, segments.texts()) for class_id, segments, _ in TopSegments((3, 1), top_n=5)] == [(1, []), (3, [])]
+    assert [(class_id, segments.texts()) for class_id, segments, _ in TopSegments((3, 1), top_n=5)] == [
+        (1, []),
+        (3, []),
+    ]

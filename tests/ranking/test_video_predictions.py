@@ -9,7 +9,10 @@ ROWS = [("a", (3, 1, 2), (0.5, 0.25, 0.125)), ("b,c", (7, 8, 9), (0.25, 0.25, 0.
 def test_written_and_read(tmp_path):
     assert write_video_predictions(tmp_path / "v.csv", ROWS) == 2
     text = (tmp_path / "v.csv").read_text()
-    assert text == "VideoId,LabelConfidencePairs\na,3 0.500000 1 0.250000 2 0.125000\nb,c,7 0.250000 8 0.250000 9 0.000000\n"
+    assert (
+        text
+        == "VideoId,LabelConfidencePairs\na,3 0.500000 1 0.250000 2 0.125000\nb,c,7 0.250000 8 0.250000 9 0.000000\n"
+    )
     assert read_video_predictions(tmp_path / "v.csv", top_n=2) == {"a": (3, 1), "b,c": (7, 8)}
     (tmp_path / "v.csv").write_text(text.replace("2 0.125", "2 0.750"))
     assert read_video_predictions(tmp_path / "v.csv", top_n=2)["a"] == (2, 3)

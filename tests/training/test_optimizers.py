@@ -1,4 +1,3 @@
-
 import keras
 import numpy as np
 import pytest
@@ -108,7 +107,12 @@ def test_moving_average_is_that_of_the_definition():
 @pytest.mark.parametrize("averaging", ["none", "ema", "swa"])
 def test_every_combination_trains_and_is_saved(optimizer, averaging, tmp_path):
     config = TrainConfig(
-        optimizer=optimizer, averaging=averaging, lookahead=True, base_learning_rate=0.01, swa_period=2, weight_decay=0.01
+        optimizer=optimizer,
+        averaging=averaging,
+        lookahead=True,
+        base_learning_rate=0.01,
+        swa_period=2,
+        weight_decay=0.01,
     )
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     model.compile(optimizer=make_optimizer(config), loss="mse")
@@ -122,4 +126,6 @@ def test_every_combination_trains_and_is_saved(optimizer, averaging, tmp_path):
     restored = [np.asarray(variable) for variable in again.optimizer.variables]
     for one, other in zip(kept, restored, strict=True):
         np.testing.assert_array_equal(one, other)
-    np.testing.assert_allclose(again.train_on_batch(features, targets), model.train_on_batch(features, targets), rtol=1e-5)
+    np.testing.assert_allclose(
+        again.train_on_batch(features, targets), model.train_on_batch(features, targets), rtol=1e-5
+    )

@@ -82,7 +82,7 @@ def test_records_give_the_frames_and_soft_labels_of_their_segments(tmp_path):
         "note": 1,
     }
     dataset = make_dataset(list_files(pattern), CONFIG, windows="rated", batch_size=8, with_info=True)
-    (features, targets, info), = dataset.as_numpy_iterator()
+    ((features, targets, info),) = dataset.as_numpy_iterator()
     assert info["id"].tolist() == [b"a", b"a", b"a", b"c"]
     # Frame t of a video is filled with t + 1.
     wanted = [[1, 2, 3, 4, 5], [21, 22, 23, 0, 0], [21, 22, 23, 0, 0], [6, 7, 8, 9, 10]]
@@ -94,7 +94,10 @@ def test_records_give_the_frames_and_soft_labels_of_their_segments(tmp_path):
 def test_segments_that_are_not_there_are_an_error(tmp_path):
     source = str(tmp_path / "unlabelled.tfrecord")
     write_records(source, [make_video("a", frames=12)])
-    for segment, message in ((Segment("z", 0), "lists 1 segments that"), (Segment("a", 15), "lists a:15, and that video has 12")):
+    for segment, message in (
+        (Segment("z", 0), "lists 1 segments that"),
+        (Segment("a", 15), "lists a:15, and that video has 12"),
+    ):
         choice = Choice({segment: (1, {1: 0.9})}, sure={1: 1}, chosen={1: 1})
         with pytest.raises(InputError, match=message):
             write_pseudo_labels(str(tmp_path / "pseudo"), choice, Source((source,)), CONFIG)

@@ -38,7 +38,15 @@ def make_run(demo_data):
     pattern = str(demo_data / "validate" / "*.tfrecord")
 
     def run(
-        folder, *, model=("frame_bert", BERT), init_from="", part_pattern=pattern, data=(), patterns=(), options=(), **settings
+        folder,
+        *,
+        model=("frame_bert", BERT),
+        init_from="",
+        part_pattern=pattern,
+        data=(),
+        patterns=(),
+        options=(),
+        **settings,
     ):
         defaults = {"segment_labels": True, "batch_size": 16, "base_learning_rate": 0.01, "num_epochs": 2}
         source, holdout = split_sources(train_data_pattern=part_pattern, holdout_fraction=0.3)
@@ -187,7 +195,9 @@ def test_the_mean_of_checkpoints_and_adapted_batch_norm_end_a_run(make_run, tmp_
     mean = float(re.search(r"mean of 2 checkpoints: holdout map_at_k ([0-9.]+)", said)[1])
     evaluated = max(entry["map_at_k"] for entry in checkpoints.read_metrics(tmp_path))
     assert state.best == pytest.approx(max(mean, evaluated), abs=1e-4)
-    assert re.search(rf"adapted batch norm to [0-9,]+ examples of .*: holdout map_at_k [0-9.]+, before {state.best:.4f}", said)
+    assert re.search(
+        rf"adapted batch norm to [0-9,]+ examples of .*: holdout map_at_k [0-9.]+, before {state.best:.4f}", said
+    )
     paths = checkpoints.snapshots(tmp_path)
     assert len(paths) == 2
     model, _ = checkpoints.load_model(str(tmp_path))
@@ -198,7 +208,9 @@ def test_the_mean_of_checkpoints_and_adapted_batch_norm_end_a_run(make_run, tmp_
         for variable, value, is_moving in zip(model.variables, averaged, moving):
             assert is_moving or np.allclose(variable, value, rtol=1e-5, atol=1e-6)
     assert any(
-        not np.allclose(variable, value) for variable, value, is_moving in zip(model.variables, averaged, moving) if is_moving
+        not np.allclose(variable, value)
+        for variable, value, is_moving in zip(model.variables, averaged, moving)
+        if is_moving
     )
 
 
@@ -281,7 +293,10 @@ def test_a_refused_run_does_not_stand_in_the_way(make_run, tmp_path):
 
 @pytest.mark.parametrize(
     "changes, message",
-    [({"batch_size": 8}, "train.batch_size is 16 there and 8 here"), ({"model": ("moe", {})}, "model.name is 'logistic'")],
+    [
+        ({"batch_size": 8}, "train.batch_size is 16 there and 8 here"),
+        ({"model": ("moe", {})}, "model.name is 'logistic'"),
+    ],
 )
 def test_another_run_in_the_same_folder_is_refused(make_run, tmp_path, changes, message):
     make_run(tmp_path, model=("logistic", {}), num_epochs=1)
@@ -322,7 +337,9 @@ def test_nothing_is_traced_after_the_first_epoch(make_run, tmp_path, monkeypatch
 
 
 def test_learning_rate_falls_in_steps_of_examples():
-    config = TrainConfig(base_learning_rate=0.1, learning_rate_decay=0.9, learning_rate_decay_examples=640, batch_size=64)
+    config = TrainConfig(
+        base_learning_rate=0.1, learning_rate_decay=0.9, learning_rate_decay_examples=640, batch_size=64
+    )
     schedule = make_optimizer(config)._learning_rate
     rates = [float(schedule(step)) for step in (0, 9, 10, 19, 20)]
     np.testing.assert_allclose(rates, [0.1, 0.1, 0.09, 0.09, 0.081], rtol=1e-6)

@@ -42,7 +42,9 @@ def test_a_search_goes_on_where_it_stopped(search, tmp_path):
     assert {trial: again[trial] for trial in first} == first
     for result in results:
         assert result["score"] == max(entry["map_at_k"] for entry in read_metrics(result["folder"]))
-        assert read_run_config(result["folder"]).train.base_learning_rate == result["settings"]["train.base_learning_rate"]
+        assert (
+            read_run_config(result["folder"]).train.base_learning_rate == result["settings"]["train.base_learning_rate"]
+        )
     write_results(results, str(tmp_path))
     rows = list(csv.DictReader((tmp_path / "trials.csv").open()))
     assert [float(row["score"]) for row in rows] == [pytest.approx(r["score"], abs=1e-5) for r in results]
@@ -63,7 +65,9 @@ def test_default_spaces_name_what_exists(name):
 
 
 def test_a_proposal_changes_what_it_names():
-    run = RunConfig(data=DataConfig(), model=ModelConfig(name="moe", hyperparameters={"dropout": 0.1}), train=TrainConfig())
+    run = RunConfig(
+        data=DataConfig(), model=ModelConfig(name="moe", hyperparameters={"dropout": 0.1}), train=TrainConfig()
+    )
     changed = proposed(run, {"model.num_mixtures": 3, "train.base_learning_rate": 0.01, "tuner/epochs": 4})
     assert changed.model.hyperparameters == {"dropout": 0.1, "num_mixtures": 3}
     assert (changed.train.base_learning_rate, changed.train.num_epochs) == (0.01, 4)

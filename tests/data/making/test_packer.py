@@ -21,7 +21,9 @@ RNG = np.random.default_rng(0)
 def make_files(folder, count=6, size=4, dtype=np.float32):
     """Folder with ``count`` videos v0, v1, ... of 6 + n frames in a.npz each; their frames."""
     frames = {f"v{n}": RNG.normal(0, 0.7, (6 + n, size)) for n in range(count)}
-    frames = {name: (values * 30 + 128 if dtype == np.uint8 else values).astype(dtype) for name, values in frames.items()}
+    frames = {
+        name: (values * 30 + 128 if dtype == np.uint8 else values).astype(dtype) for name, values in frames.items()
+    }
     os.makedirs(folder, exist_ok=True)
     for name, values in frames.items():
         np.savez(f"{folder}/{name}.npz", clip=values)
@@ -41,7 +43,11 @@ def packed(folder):
                 for name, feature in example.feature_lists.feature_list.items()
             }
             ratings = list(zip(starts, classes, context["segment_scores"].float_list.value))
-            found[context["id"].bytes_list.value[0].decode()] = (list(context["labels"].int64_list.value), ratings, frames)
+            found[context["id"].bytes_list.value[0].decode()] = (
+                list(context["labels"].int64_list.value),
+                ratings,
+                frames,
+            )
     return found
 
 
@@ -278,5 +284,7 @@ def test_real_records_survive_unpacking_and_packing(tmp_path):
         expected[name] = (ratings, b"".join(frames))
         intervals[name] = [Interval(start, start + 5, class_id, score) for start, class_id, score in ratings]
     pack(tmp_path / "out", RawVideos.of_videos(f"{tmp_path}/in/*.npz"), intervals=intervals)
-    found = {name: (ratings, frames["audio"].tobytes()) for name, (_, ratings, frames) in packed(tmp_path / "out").items()}
+    found = {
+        name: (ratings, frames["audio"].tobytes()) for name, (_, ratings, frames) in packed(tmp_path / "out").items()
+    }
     assert found == expected and len(found) == 60

@@ -56,7 +56,8 @@ def test_manifest_counts(folder):
     assert manifest["validate"]["files"] == len(files(folder, "validate")) == 8
     assert manifest["validate"]["ratings"] == len(read_rated_labels(files(folder, "validate"), CONFIG)[0])
     lengths = [
-        n for features, _ in make_dataset(files(folder, "train"), CONFIG, windows="video", batch_size=8)
+        n
+        for features, _ in make_dataset(files(folder, "train"), CONFIG, windows="video", batch_size=8)
         for n in features["num_frames"].numpy()
     ]
     assert sum(lengths) == manifest["train"]["frames"] and min(lengths) >= 20 and max(lengths) <= 60

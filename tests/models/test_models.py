@@ -223,7 +223,11 @@ def test_frame_level_models_refuse_video_level_features():
     [
         ("frame_bart", {}, "did you mean frame_bert"),
         ("frame_bert", {"layers": 3}, "no hyperparameter layers; known: num_layers"),
-        ("frame_bert", {"num_heads": 5}, "num_heads is 5, which does not divide"),
+        (
+            "frame_bert",
+            {"num_heads": 5},
+            "^num_heads is 5, which does not divide the encoder's size 32; heads that do: 1, 2, 4, 8, 16, 32, or set",
+        ),
         ("frame_bert", {"pooling": "max"}, "pooling is 'max'; valid: first, mean"),
         ("frame_bert", {"num_layers": 1, "cross_modal": True}, "at least 2"),
         ("dbof", {"head": "svm"}, "valid: moe, logistic"),

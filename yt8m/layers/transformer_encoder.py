@@ -42,9 +42,10 @@ class TransformerLayer(Layer):
         """Makes the weights; called by Keras."""
         size = frames_shape[-1]
         if size % self.num_heads:
+            fitting = [heads for heads in range(1, 33) if size % heads == 0]
             raise InputError(
-                f"num_heads is {self.num_heads}, which does not divide the encoder's size {size}; "
-                "choose a divisor or set hidden_size"
+                f"num_heads is {self.num_heads}, which does not divide the encoder's size {size}; heads that do: "
+                f"{', '.join(map(str, fitting))}, or set hidden_size"
             )
         self.query_key_value = self._dense(3 * size, "query_key_value")
         self.attention_output = self._dense(size, "attention_output")

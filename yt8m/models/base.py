@@ -244,11 +244,21 @@ def build_model(model_config: ModelConfig, data_config: DataConfig, *, dtype: st
         )
         model.build()
     except (TypeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"model {model_config.name} with {model_config.hyperparameters}: {reason}") from error
+        reason = _reason(error)
+        if reason is None:
+            text = str(error).strip().splitlines()[0]
+            raise InputError(f"model {model_config.name} with {model_config.hyperparameters}: {text}") from error
+        raise reason from None
     return model
+
+
+def _reason(error: BaseException | None) -> InputError | None:
+    """The InputError that an error of Keras's was made of, or is; None where there is none."""
+    found = None
+    while error is not None:
+        found = error if isinstance(error, InputError) else found
+        error = error.__cause__ or error.__context__
+    return found
 
 
 def build_preset(name: str, data: DataConfig | None = None, *, dtype: str | None = None) -> VideoModel:

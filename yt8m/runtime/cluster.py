@@ -102,6 +102,10 @@ class _Actor:
         os.environ.pop("OMP_NUM_THREADS", None)
         os.environ.update(environment)
         sys.path.append(package)
+        # Only here can the package be imported; what a worker writes reaches the caller's terminal.
+        from yt8m.runtime.quiet_imports import quieten_tensorflow
+
+        quieten_tensorflow()
         with contextlib.suppress(OSError):
             os.chdir(folder)
         self._task = pickle.loads(task)

@@ -220,7 +220,7 @@ def _read(path, header):
             return None
         if packed.header["records"] != len(packed.index["segment_ends"]):
             return None
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         warnings.warn(f"{path} is packed anew: {error}", DataWarning, stacklevel=2)

@@ -106,6 +106,19 @@ def test_the_job_end_to_end(finetuned_run, demo_data, tmp_path):
     assert header == "VideoId,LabelConfidencePairs" and len(first.split(",")[1].split()) == 6
 
 
+def test_it_is_said_whether_segments_or_videos_were_written(finetuned_run, demo_data, tmp_path):
+    common = (f"--input_data_pattern={demo_data}/test/*.tfrecord", f"--output_file={tmp_path}/a.csv")
+    said = passed("inference", f"--train_dir={finetuned_run}", *common).stdout
+    assert "ranked segments, as the model was trained on these: --nosegment_labels tags" in said
+    assert (tmp_path / "a.csv").read_text().startswith("Class,Segments\n")
+    pretrained = finetuned_run.parent / "pretrained"
+    said = passed("inference", f"--train_dir={pretrained}", *common).stdout
+    assert "tagged whole videos, as the model was trained on these: --segment_labels ranks" in said
+    assert (tmp_path / "a.csv").read_text().startswith("VideoId,")
+    said = passed("inference", f"--train_dir={pretrained}", "--segment_labels", *common).stdout
+    assert said.strip() == f"wrote {tmp_path}/a.csv: 30 classes"
+
+
 @pytest.mark.slow
 def test_views_and_filters_at_inference(finetuned_run, demo_data, tmp_path):
     """What is printed is MAP@K of the file, and of that without filters."""

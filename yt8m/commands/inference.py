@@ -41,6 +41,11 @@ from yt8m.ranking.filters import SegmentFilter
 from yt8m.runtime.files import check_writable
 from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError
 
+_OTHER_FORM = {
+    True: "ranked segments, as the model was trained on these: --nosegment_labels tags whole videos",
+    False: "tagged whole videos, as the model was trained on these: --segment_labels ranks segments",
+}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InferenceOptions(ViewOptions, ClassOptions, RunCheckOptions, SplitOptions, RayOptions, BackendOptions):
@@ -132,6 +137,9 @@ def main(options: InferenceOptions) -> None:
         written = _tag_videos(options, job)
     folder.remove()
     print(f"wrote {output}: {written}")
+    if options.segment_labels is None and options.output_file:
+        # Which of the two was written follows from the training, and may not be what was meant.
+        print(_OTHER_FORM[segments])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -71,7 +71,7 @@ def _rated_sum(labels, probabilities, rated, weigh_positive, weigh_negative, *, 
 
 
 def distillation(teacher_logits: Tensor, student_logits: Tensor, *, temperature: float) -> Tensor:
-    """T^2 KL(softmax(teacher / T) || softmax(student / T)), averaged over the batch (the paper's eq. 18).
+    """T^2 KL(softmax(teacher / T) || softmax(student / T)), averaged over the batch (the paper's eq. 17).
 
     Logits (B, C). The teacher gets no gradient: it is taught by labels alone. T^2 keeps the gradient's size
     independent of T (Hinton et al. 2015).

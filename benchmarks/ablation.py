@@ -1,7 +1,8 @@
 """What each way of learning more from the data gains: score against the plain run's, over several seeds.
 
-    python -m benchmarks.ablation [--data=demo] [--seeds=5] [--modes=base,mixup] [--workers=2]
-    python -m benchmarks.ablation --data=desed --desed='desed_segments/*.tfrecord' --audioset='audioset/*.tfrecord'
+    .venv/bin/python -m benchmarks.ablation [--data=demo] [--seeds=5] [--modes=base,mixup] [--workers=2]
+    .venv/bin/python -m benchmarks.ablation --data=desed --desed='desed_segments/*.tfrecord' \\
+        --audioset='audioset/*.tfrecord'
 
 A seed decides initial weights, order and which videos are held out; every mode is trained with every seed. The best
 epoch is chosen on the holdout, and the score is MAP@K on videos that nothing was chosen by: the demo's test set, or

@@ -1,6 +1,6 @@
 """How fast yt8m-doctor examines files, beside iterating over their raw records and reading them for training.
 
-    python -m benchmarks.doctor [--videos=600 --frames=300 --files=4 --passes=2]
+    .venv/bin/python -m benchmarks.doctor [--videos=600 --frames=300 --files=4 --passes=2]
 
 Prints records per second of each, in turn within the same run, best of --repeats, and by how much the process grew
 between examining the files once and examining them --passes times on end.

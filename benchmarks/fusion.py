@@ -1,6 +1,6 @@
 """Fusion of ranked submission files against a plain dict loop, byte for byte and in rows a second.
 
-  python -m benchmarks.fusion --files=9 --classes=4 --rows=100000
+  .venv/bin/python -m benchmarks.fusion --files=9 --classes=4 --rows=100000
 
 Rows are segments read. Both sides run on the same files, in turns, on one core; the best of each is compared. With
 --growth, the same is fused with 10 times the rows. --full fuses without the plain loop, to see memory and time at size.

@@ -1,8 +1,8 @@
 """What inference.py costs beside its model, and what its memory depends on.
 
-  python -m benchmarks.inference                       # --tta=-2,1 against four runs of a shift, and against the model
-  python -m benchmarks.inference --measure=merging     # share of top-K merging in a run over 1000 classes
-  python -m benchmarks.inference --measure=memory      # peak memory with 100 and 10,000 videos
+  .venv/bin/python -m benchmarks.inference    # --tta=-2,1 against four runs of a shift, and against the model
+  .venv/bin/python -m benchmarks.inference --measure=merging     # share of top-K merging in a run over 1000 classes
+  .venv/bin/python -m benchmarks.inference --measure=memory      # peak memory with 100 and 10,000 videos
 
 On random videos; --tta and memory with whole processes of inference.py, in turns, of which the best counts.
 """

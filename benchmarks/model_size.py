@@ -1,6 +1,6 @@
 """Parameters and multiply-adds of the models and presets, for rgb and audio and 3862 classes.
 
-    python -m benchmarks.model_size
+    .venv/bin/python -m benchmarks.model_size
 
 Prints a Markdown table, whose numbers the pages of docs/models have. Multiply-adds are those of the matrix products,
 for one example: a segment of 5 frames with all classes, with the 1000 that are ranked, and a video of 300 frames.

@@ -1,6 +1,6 @@
 """Training and inference speed of the presets, beside the machine's matrix product and a plain Keras version.
 
-    python -m benchmarks.model_speed [--presets=BERTMean_L2h12,MixNeXtVLAD_iter60] [--dtypes=float32,bfloat16]
+    .venv/bin/python -m benchmarks.model_speed [--presets=BERTMean_L2h12,MixNeXtVLAD_iter60] [--dtypes=float32,bfloat16]
 
 Every case is a process of its own, in which a step and a 4096 x 4096 float32 matrix product take turns. Prints a
 Markdown table: examples a second; the share of the product's rate that the model's own matrix products reach; the

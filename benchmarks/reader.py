@@ -1,6 +1,6 @@
 """How fast make_dataset reads, beside the fastest and the plainest way to read the same files.
 
-    python -m benchmarks.reader [--input_data_pattern=...] [--videos=600 --frames=300]
+    .venv/bin/python -m benchmarks.reader [--input_data_pattern=...] [--videos=600 --frames=300]
 
 Prints records per second of: iterating over the raw records; make_dataset, from records and from packed segments; and
 parsing record by record and decoding all frames to float, all in turn within the same run, best of --repeats.

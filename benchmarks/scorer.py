@@ -1,6 +1,6 @@
 """MAP@K of a submission file against the plain loop, in rows a second.
 
-  python -m benchmarks.scorer --classes=20 --rows=100000
+  .venv/bin/python -m benchmarks.scorer --classes=20 --rows=100000
 
 Both sides read the same file and labels, in turns, on one core; the best of each is compared.
 """

@@ -1,7 +1,7 @@
 """One evaluation of the weight search's objective against full fusion and scoring, equal and in milliseconds.
 
-  python -m benchmarks.weight_search --files=9 --classes=10 --rows=100000   exactness, with lists on disk
-  python -m benchmarks.weight_search --ranks_only                           time at 1000 classes x 20,000 pairs
+  .venv/bin/python -m benchmarks.weight_search --files=9 --classes=10 --rows=100000   exactness, with lists on disk
+  .venv/bin/python -m benchmarks.weight_search --ranks_only    time at 1000 classes x 20,000 pairs
 
 The first writes lists whose unions are longer than K, so that the cut matters, and compares on random weights.
 """

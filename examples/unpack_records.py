@@ -1,6 +1,6 @@
 """Unpacks TFRecords into what yt8m-pack takes: an .npz of uint8 frames a video, and CSVs of labels and intervals.
 
-python -m examples.unpack_records --input_data_pattern='validate/*.tfrecord' --output_dir=unpacked
+.venv/bin/python -m examples.unpack_records --input_data_pattern='validate/*.tfrecord' --output_dir=unpacked
 """
 
 import csv

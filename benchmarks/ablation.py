@@ -23,6 +23,8 @@ import time
 import numpy as np
 from absl import app, flags
 
+from yt8m.runtime.progress import progress_style
+
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("data", "demo", ("demo", "desed"), "Which data: synthetic, or real sound.")
 flags.DEFINE_string("desed", "", "Rated segments for --data=desed.")
@@ -186,20 +188,18 @@ def _start(places, name, seed):
     return os.path.join(places["folder"], "pretrained", f"{_plain(name)}-{seed}")
 
 
-def _quietly():
+def _on_one_core():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf
-
-    from yt8m.runtime import progress
 
     # May have been set by an earlier task of this process.
     if tf.config.threading.get_intra_op_parallelism_threads() != 1:
         tf.config.threading.set_intra_op_parallelism_threads(1)
-    progress.set_style("quiet")
 
 
+@progress_style("quiet")
 def _pretrain(places, start, seed):
-    _quietly()
+    _on_one_core()
     import keras
 
     from yt8m.data.splits import Source
@@ -262,13 +262,14 @@ class _Part:
         return ("holdout" if self.second.in_holdout(video_id) else "test") in self.parts
 
 
+@progress_style("quiet")
 def _run(places, name, seed):
-    _quietly()
+    _on_one_core()
     import keras
 
     from yt8m.data.splits import Source, split_sources
     from yt8m.data.tfrecord import list_files
-    from yt8m.training.selftraining import self_train
+    from yt8m.training.selftraining import SelfTraining, self_train
     from yt8m.training.train import train
 
     keras.backend.clear_session()
@@ -300,9 +301,13 @@ def _run(places, name, seed):
     began = time.process_time()
     if mode.rounds:
         self_train(
-            run, source=source, holdout=holdout, unlabelled=Source(tuple(list_files(unlabelled))), train_dir=folder,
-            iterations=mode.rounds, threshold=0.8, most=4000,
-        )  # fmt: skip
+            run,
+            source=source,
+            holdout=holdout,
+            unlabelled=Source(tuple(list_files(unlabelled))),
+            train_dir=folder,
+            settings=SelfTraining(iterations=mode.rounds, threshold=0.8, most=4000),
+        )
     else:
         train(run, source=source, holdout=holdout, train_dir=folder)
     score = _score(places, mode, folder, test)
@@ -313,8 +318,9 @@ def _score(places, mode, folder, test):
     from yt8m.data.labels import read_rated_labels
     from yt8m.inference.prediction import predict_segments
     from yt8m.models.checkpoints import load_model
-    from yt8m.ranking.evaluation import RatedLabels, evaluate_lists
+    from yt8m.ranking.evaluation import evaluate_lists
     from yt8m.ranking.filters import SegmentFilter
+    from yt8m.ranking.rated_labels import RatedLabels
 
     model, run = load_model(folder)
     if places["data"] == "desed":

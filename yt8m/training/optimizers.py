@@ -147,9 +147,6 @@ class RectifiedAdam(_Moments):
 class _Wrapper(keras.optimizers.Optimizer):
     """An optimizer that takes the steps of ``inner`` and does something of its own after each."""
 
-    _num_first = 0
-    _inner_moments = ()
-
     def __init__(self, inner, *, name):
         super().__init__(_rate_of(inner), name=name, weight_decay=inner.weight_decay, clipnorm=inner.clipnorm)
         # Behind a function, or Keras would save it a second time.
@@ -160,21 +157,15 @@ class _Wrapper(keras.optimizers.Optimizer):
         """The optimizer whose steps are taken."""
         return self._get_inner()
 
-    @property
-    def variables(self):
-        """Variables of both; the step and rate of ``inner`` are this one's own."""
-        own = super().variables
-        return [*own[: self._num_first], *self._inner_moments, *own[self._num_first :]]
-
     def build(self, variables):
         """Makes the variables of both; called by Keras."""
         if self.built:
             return
         super().build(variables)
-        self._num_first = len(super().variables)
         shared = {id(variable) for variable in self.inner.variables}
         self.inner.build(variables)
-        self._inner_moments = [variable for variable in self.inner.variables if id(variable) not in shared]
+        # Keras tracks what is assigned: these are saved with this one's variables, whose step and rate both share.
+        self.inner_moments = [variable for variable in self.inner.variables if id(variable) not in shared]
 
     def apply(self, grads, trainable_variables=None):
         """One update of all variables; called by Keras."""
@@ -184,7 +175,8 @@ class _Wrapper(keras.optimizers.Optimizer):
     def _copies(self, variables, name):
         copies = [self.add_variable_from_reference(variable, name=name) for variable in variables]
         for copy, variable in zip(copies, variables):
-            copy.assign(variable)
+            # A copy, because JAX gives the buffers of all variables away at each step, each once.
+            copy.assign(ops.copy(variable))
         return copies
 
     def get_config(self):
@@ -235,8 +227,8 @@ class Lookahead(_Wrapper):
         slow = self._slow[self._get_variable_index(variable)]
         ends = ops.equal((self.iterations + 1) % self.sync_period, 0)
         reached = slow + (variable - slow) * self.slow_step_size
-        self.assign(slow, ops.where(ends, reached, slow))
-        self.assign(variable, ops.where(ends, reached, variable))
+        self.assign(slow, ops.where(ends, reached, ops.convert_to_tensor(slow)))
+        self.assign(variable, ops.where(ends, reached, ops.convert_to_tensor(variable)))
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor, for saving."""
@@ -250,12 +242,14 @@ class _Averaging(_Wrapper):
         """Makes the averages, which start where the variables do; called by Keras."""
         if not self.built:
             super().build(variables)
-            self._averaged = list(variables)
+            averaged = list(variables)
+            # Behind a function, or Keras would take the model's variables for this one's.
+            self._get_averaged = lambda: averaged
             self.averages = self._copies(variables, "average")
 
     def swap(self):
         """Exchanges the variables and their averages; twice is as before."""
-        for variable, average in zip(self._averaged, self.averages):
+        for variable, average in zip(self._get_averaged(), self.averages):
             value = ops.copy(variable)
             variable.assign(average)
             average.assign(value)
@@ -287,7 +281,7 @@ class StochasticWeightAveraging(_Averaging):
         since = self.iterations - self.start_averaging
         due = ops.logical_and(since >= 0, ops.equal(since % self.average_period, 0))
         count = ops.cast(ops.maximum(since // self.average_period, 0), variable.dtype)
-        self.assign(average, ops.where(due, (average * count + variable) / (count + 1), average))
+        self.assign(average, ops.where(due, (average * count + variable) / (count + 1), ops.convert_to_tensor(average)))
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor, for saving."""

@@ -94,6 +94,14 @@ def test_consistency_on_two_devices_is_that_on_one(demo_data, single, tmp_path, 
     assert_same_training(tmp_path / "one", tmp_path / "two", atol=1e-5)
 
 
+@pytest.mark.slow
+def test_lookahead_and_averages_on_two_devices_are_those_on_one(demo_data, single, tmp_path):
+    options = (f"--init_from={single}", "--lookahead", "--averaging=ema")
+    finish(start(demo_data, tmp_path / "one", *options))
+    finish(start(demo_data, tmp_path / "two", *options, "--num_devices=2"))
+    assert_same_training(tmp_path / "one", tmp_path / "two", atol=1e-5)
+
+
 @needs_jax
 @pytest.mark.slow
 def test_backends_train_alike(demo_data, single, single_jax, tmp_path):

@@ -137,6 +137,23 @@ def test_every_combination_trains_and_is_saved(optimizer, averaging, tmp_path):
     )
 
 
+@pytest.mark.parametrize("averaging", ["none", "ema", "swa"])
+def test_fit_starts_copies_where_the_variables_start(averaging):
+    config = TrainConfig(averaging=averaging, lookahead=True, optimizer="sgd", base_learning_rate=0.01, swa_period=4)
+    features, targets = np.ones((28, 3), np.float32), np.zeros((28, 2), np.float32)
+    trained = []
+    for built_before in (True, False):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, bias_initializer="ones")])
+        model.compile(optimizer=make_optimizer(config), loss="mse")
+        if built_before:
+            model.optimizer.build(model.trainable_variables)
+        model.fit(features, targets, batch_size=4, shuffle=False, verbose=0)
+        trained.append([np.array(variable) for variable in model.trainable_variables + model.optimizer.variables])
+    for one, other in zip(*trained, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="this is what it runs")
 def test_all_of_it_under_jax():

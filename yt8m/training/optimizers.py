@@ -173,11 +173,11 @@ class _Wrapper(keras.optimizers.Optimizer):
         return super().apply(grads, trainable_variables)
 
     def _copies(self, variables, name):
-        copies = [self.add_variable_from_reference(variable, name=name) for variable in variables]
-        for copy, variable in zip(copies, variables):
-            # A copy, because JAX gives the buffers of all variables away at each step, each once.
-            copy.assign(ops.copy(variable))
-        return copies
+        # By an initializer: where Keras builds in a trace, as on several devices, it drops or repeats an assignment.
+        return [
+            self.add_variable_from_reference(variable, name=name, initializer=_value_of(variable))
+            for variable in variables
+        ]
 
     def get_config(self):
         return {"name": self.name, "inner": keras.saving.serialize_keras_object(self.inner)}
@@ -186,6 +186,12 @@ class _Wrapper(keras.optimizers.Optimizer):
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
         return cls(keras.saving.deserialize_keras_object(config.pop("inner"), custom_objects=custom_objects), **config)
+
+
+def _value_of(variable):
+    """Initializer that gives what ``variable`` holds."""
+    # A copy, because JAX gives the buffers of all variables away at each step, each once.
+    return lambda shape, dtype: ops.copy(variable)
 
 
 def _rate_of(optimizer):

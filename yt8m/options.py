@@ -42,21 +42,8 @@ class Option:
 
     def bounds(self) -> str:
         """The valid range in words, as in "at least 1" or "above 0 and at most 1"; "" for any value."""
-        lower = (
-            f"at least {_shown(self.low)}"
-            if self.low is not None
-            else f"above {_shown(self.above)}"
-            if self.above is not None
-            else ""
-        )
-        upper = (
-            f"at most {_shown(self.high)}"
-            if self.high is not None
-            else f"below {_shown(self.below)}"
-            if self.below is not None
-            else ""
-        )
-        return " and ".join(filter(None, (lower, upper)))
+        limits = {"at least": self.low, "above": self.above, "at most": self.high, "below": self.below}
+        return " and ".join(f"{words} {_shown(limit)}" for words, limit in limits.items() if limit is not None)
 
     def check(self, value: Any) -> None:
         """Raises ValueError, worded to follow "NAME is VALUE; ", where ``value`` is out of bounds or no choice."""

@@ -221,7 +221,12 @@ class ViewOptions(Options):
     configs = {RunConfig: ("tta",)}
 
     shift: int | None = option(
-        None, "A single temporal shift; negative is earlier. Not with --tta.", unit="frames", low=-300, high=300
+        None,
+        "A single temporal shift d in place of --tta: a segment at s shows the frames from s - d on, as numpy's "
+        "roll(frames, d) has them; so 1 looks a second back.",
+        unit="frames",
+        low=-300,
+        high=300,
     )
     tta_views: tuple[str, ...] = option(
         (),

@@ -23,7 +23,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from yt8m.config import RunConfig
+from yt8m.config import FORMAT, RunConfig
 from yt8m.models import MODELS
 from yt8m.models.base import VideoModel
 from yt8m.models.learner import Learner
@@ -40,16 +40,34 @@ def read_run_config(train_dir: StrPath) -> RunConfig:
     """The RunConfig of ``train_dir``; InputError where it holds no run."""
     path = os.path.join(train_dir, "config.json")
     try:
-        return RunConfig.from_json(pathlib.Path(path).read_text(encoding="utf-8"))
+        values = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        found = values.pop("format", 1)
+        if found > FORMAT:
+            raise InputError(f"{path} is of a newer release, in format {found}; this one reads up to {FORMAT}")
+        return RunConfig.from_dict(values if found == FORMAT else _upgraded(values))
     except OSError as error:
         raise InputError(f"{train_dir} is not the folder of a training run: it has no config.json") from error
-    except (json.JSONDecodeError, TypeError) as error:
+    except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
         raise InputError(f"{path} is not a run's configuration: {error}") from error
+
+
+def _upgraded(values):
+    """A config.json of before 0.3.0 in today's terms.
+
+    Shifts were counted the other way, random frames drawn without replacement, the teacher of distillation had no
+    gradient, and some models' hyperparameters meant something else.
+    """
+    model, data = values["model"], values["data"]
+    model = model | {"hyperparameters": MODELS[model["name"]].upgraded(model["hyperparameters"])}
+    if data["sampling"] == "random":
+        data = data | {"sampling": "random_ordered"}
+    return values | {"model": model, "data": data, "tta": [-shift for shift in reversed(values["tta"])]}
 
 
 def write_run_config(train_dir: StrPath, run: RunConfig) -> None:
     """Writes config.json."""
-    write_text(os.path.join(train_dir, "config.json"), run.to_json() + "\n")
+    content = json.dumps({"format": FORMAT} | run.to_dict(), indent=2, sort_keys=True)
+    write_text(os.path.join(train_dir, "config.json"), content + "\n")
 
 
 def check_same_run(train_dir: StrPath, run: RunConfig) -> None:

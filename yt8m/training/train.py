@@ -15,7 +15,7 @@ from yt8m.inference.scorer import check_views
 from yt8m.models import checkpoints
 from yt8m.models.base import build_model
 from yt8m.models.learner import Learner
-from yt8m.models.losses import make_loss
+from yt8m.models.losses import make_loss, penalize
 from yt8m.runtime.devices import Placement, default_jit_compile
 from yt8m.runtime.interrupts import handling_signals
 from yt8m.runtime.progress import Progress
@@ -186,6 +186,7 @@ def _build(run):
     if run.train.multigrid and model.fixed_frames:
         raise InputError(f"multigrid changes the number of frames, and this model takes {model.fixed_frames}")
     model.pair_loss = make_loss(run.train.loss, label_smoothing=run.train.label_smoothing)
+    penalize(model, head_l2=run.train.head_l2, hidden_l2=run.train.hidden_l2)
     return model
 
 

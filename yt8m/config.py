@@ -269,8 +269,34 @@ class RunConfig(Config):
     holdout_fraction: float = option(
         0.0, "Share of the videos to hold out, by a hash of id and --seed: for a single file.", low=0, below=1
     )
+    exclude_videos: str = option(
+        "",
+        "Files whose videos are not trained on, by id, such as those of a later holdout in pre-training. "
+        f"{PATTERN_HELP}",
+    )
+    exclude_holdout_files: int = option(
+        0,
+        "Number of the files of --exclude_videos that count: those that --holdout_files and the same --seed hold out.",
+        unit="files",
+        low=0,
+        defaults_to="all",
+    )
+    exclude_holdout_fraction: float = option(
+        0.0,
+        "Share of the videos of --exclude_videos that count: those that --holdout_fraction and the same --seed hold "
+        "out.",
+        low=0,
+        below=1,
+        defaults_to="all",
+    )
     preset: str = option("", "Preset: one of the paper's nine models, with its sampling and shifts.")
     init_from: str = option("", "Folder of a run whose weights to start from, such as the pre-trained one.")
+    init_optimizer: bool = option(
+        False,
+        "Start from the last checkpoint of --init_from, with its optimizer's moments and step, so that the decay of "
+        "the learning rate goes on too, as in the authors' program; without it from the best model, with a new "
+        "optimizer.",
+    )
     pseudo_data_pattern: str = option(
         "", f"Files of pseudo-labelled segments to train on too, as selftrain.py writes them. {PATTERN_HELP}"
     )
@@ -294,3 +320,9 @@ class RunConfig(Config):
         high=MAX_FRAMES,
         defaults_to="the preset's, else 0,0",
     )
+
+    def _check(self):
+        if self.init_optimizer and not self.init_from:
+            raise InputError("init_optimizer goes on with the optimizer of another run: set init_from to its folder")
+        if (self.exclude_holdout_files or self.exclude_holdout_fraction) and not self.exclude_videos:
+            raise InputError("exclude_holdout_files and exclude_holdout_fraction are of exclude_videos: set it too")

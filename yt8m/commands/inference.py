@@ -107,7 +107,7 @@ def main(options: InferenceOptions) -> None:
             "or --chapters"
         )
     from yt8m.inference.jobs import Execution
-    from yt8m.models.checkpoints import load_model, read_run_config
+    from yt8m.models.checkpoints import load_model, overlap_with, read_run_config
 
     _check_format(options)
     output = options.output_file or options.embeddings
@@ -128,6 +128,7 @@ def main(options: InferenceOptions) -> None:
         segments=segments,
         views=options.views(run) if segments else (),
         execution=Execution(folder=folder, ray=options.ray),
+        overlap=overlap_with(options.train_dir),
     )
     if options.embeddings:
         written = _embed(options, job)
@@ -136,6 +137,9 @@ def main(options: InferenceOptions) -> None:
     else:
         written = _tag_videos(options, job)
     folder.remove()
+    if job.overlap and options.output_file:
+        job.overlap.warn()
+        job.overlap.note_beside(output)
     print(f"wrote {output}: {written}")
     if options.segment_labels is None and options.output_file:
         # Which of the two was written follows from the training, and may not be what was meant.
@@ -152,6 +156,7 @@ class _Job:
     segments: bool
     views: tuple[int | str, ...]
     execution: Any
+    overlap: Any
 
 
 def _rank_segments(options, job):
@@ -175,6 +180,7 @@ def _rank_segments(options, job):
         top_k=options.top_k,
         filters=filters,
         execution=job.execution,
+        overlap=job.overlap,
     )
     # What a filter has put behind has a score below 0.
     write_lists(options.output_file, ((class_id, listed, scores.clip(min=0)) for class_id, listed, scores in tops[0]))
@@ -211,6 +217,7 @@ def _tag_videos(options, job):
         top_k=options.top_k or 20,
         batch_size=options.batch_size,
         execution=job.execution,
+        overlap=job.overlap,
     )
     return f"{write_video_predictions(options.output_file, predictions)} videos"
 

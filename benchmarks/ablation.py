@@ -52,7 +52,7 @@ class Mode:
 
     run: fields of RunConfig, "unlabelled" standing for the unlabelled files. views: those averaged when scored;
     filters: SegmentFilter settings when scored. base: name of the mode that this one is compared with. rounds: of
-    self-training. frames: of a video in pre-training. patches: (path of a name, what stands there) for what is no option.
+    self-training. frames: of a video in pre-training. patches: (path of a name, its value) of what is no option.
     """
 
     pretrain: dict = dataclasses.field(default_factory=dict)

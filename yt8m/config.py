@@ -313,12 +313,11 @@ class RunConfig(Config):
     )
     tta: tuple[int, int] = option(
         (0, 0),
-        "First and last temporal shift of test-time augmentation: all between are scored and averaged, as in -2,1. "
-        "Under shift d a segment at s shows the frames from s - d on, as numpy's roll(frames, d) has them.",
+        "First and last temporal shift of test-time augmentation, see yt8m.data.views.",
         unit="frames",
         low=-MAX_FRAMES,
         high=MAX_FRAMES,
-        defaults_to="the preset's, else 0,0",
+        flag=None,
     )
 
     def _check(self):

@@ -10,7 +10,7 @@ from yt8m.config import VIDEO_FRAMES, DataConfig, ModelConfig, RunConfig, TrainC
 from yt8m.models import MODELS
 from yt8m.models.presets import PRESETS, Preset
 from yt8m.options import option
-from yt8m.types import InputError
+from yt8m.types import MAX_FRAMES, InputError
 
 SIDES = ("all", "train", "holdout")
 VOCABULARY_HELP = "CSV with the columns Index and Name: the names of the classes."
@@ -218,12 +218,17 @@ class RunCheckOptions(Options):
 class ViewOptions(Options):
     """Views of each segment whose scores are averaged."""
 
-    configs = {RunConfig: ("tta",)}
-
+    tta: str = option(
+        "",
+        "First and last temporal shift of test-time augmentation: all between are scored and averaged, as in -2,1; "
+        "auto takes the range, of those within 3 frames, that ranks the run's holdout best. Under shift d a segment at "
+        "s shows the frames from s - d on, as numpy's roll(frames, d) has them.",
+        unit="frames",
+        defaults_to="the preset's, else 0,0",
+    )
     shift: int | None = option(
         None,
-        "A single temporal shift d in place of --tta: a segment at s shows the frames from s - d on, as numpy's "
-        "roll(frames, d) has them; so 1 looks a second back.",
+        "A single temporal shift, counted as in --tta, in place of it; 1 looks a second back.",
         unit="frames",
         low=-300,
         high=300,
@@ -234,28 +239,55 @@ class ViewOptions(Options):
         "all of them, as in dilute,enlarge.",
     )
 
-    def views(self, run: RunConfig) -> tuple[int | str, ...]:
-        """The views, as yt8m.data.views has them, that the flags or else ``run`` ask for."""
+    def views(self, run: RunConfig, *, train_dir: str = "") -> tuple[int | str, ...]:
+        """The views, as yt8m.data.views has them, that the flags or else ``run`` ask for.
+
+        train_dir: folder of the run, on whose holdout --tta=auto chooses.
+        """
         from yt8m.data.views import NAMED_VIEWS
 
         names = self.tta_views
         if not set(names) <= set(NAMED_VIEWS) or len(set(names)) < len(names):
             raise InputError(f"--tta_views={','.join(names)}: give some of {', '.join(NAMED_VIEWS)}, each once")
-        return self._shifts(run) + names
+        return self._shifts(run, train_dir) + names
 
-    def _shifts(self, run):
-        tta = self.of(RunConfig).get("tta")
-        if self.shift is not None and tta is not None:
+    def _shifts(self, run, train_dir):
+        if self.shift is not None and self.tta:
             raise InputError("--shift and --tta contradict each other: give one of them")
         if self.shift is not None:
             return (self.shift,)
-        tta = run.tta if tta is None else tta
-        if len(tta) != 2:
-            raise InputError(f"--tta={','.join(map(str, tta))} is not a range of shifts: give two, as in -2,1")
+        if self.tta == "auto":
+            tta = _chosen_shifts(run, train_dir)
+        else:
+            tta = self._range() if self.tta else run.tta
         first, last = tta
         if first > last:
             raise InputError(f"--tta={first},{last}: the first shift must not be greater than the last")
         return tuple(range(first, last + 1))
+
+    def _range(self):
+        try:
+            first, last = map(int, self.tta.split(","))
+        except ValueError:
+            raise InputError(f"--tta={self.tta} is not a range of shifts: give two, as in -2,1, or auto") from None
+        if max(-first, last) > MAX_FRAMES:
+            raise InputError(f"--tta={self.tta}: shifts are at most {MAX_FRAMES} frames in either direction")
+        return first, last
+
+
+def _chosen_shifts(run, train_dir):
+    if not train_dir:
+        raise InputError("--tta=auto chooses on the holdout of a run that is trained: give a range, as in -2,1")
+    from yt8m.data.splits import sources_of
+    from yt8m.inference.shift_choice import choose_shifts
+    from yt8m.models.checkpoints import load_model
+
+    _, holdout = sources_of(run)
+    if holdout is None:
+        raise InputError(f"--tta=auto chooses on the holdout, and {train_dir} held nothing out: give a range")
+    choice = choose_shifts(load_model(train_dir)[0], holdout, run.data)
+    print(choice)
+    return choice.shifts
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

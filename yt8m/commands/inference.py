@@ -126,7 +126,7 @@ def main(options: InferenceOptions) -> None:
         source=source,
         config=config,
         segments=segments,
-        views=options.views(run) if segments else (),
+        views=options.views(run, train_dir=options.train_dir) if segments else (),
         execution=Execution(folder=folder, ray=options.ray),
         overlap=overlap_with(options.train_dir),
     )
@@ -282,7 +282,7 @@ def _predict_video(options, run, calibration):
     source = options.source(options.input_data_pattern)
     video_id, source = find_video(source, options.video_id or None, skip_corrupt=config.skip_corrupt)
     class_ids = options.class_ids(config.num_classes)
-    settings = {"views": options.views(run), "batch_size": min(options.batch_size, 64)}
+    settings = {"views": options.views(run, train_dir=options.train_dir), "batch_size": min(options.batch_size, 64)}
     model, _ = load_model(options.train_dir)
     (timeline,) = predict_timelines(model, source, config, video_ids=[video_id], class_ids=class_ids, **settings)
     if calibration:

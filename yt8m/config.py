@@ -50,7 +50,13 @@ class DataConfig(Config):
         flag=None,
         defaults_to="as in the first record",
     )
-    num_classes: int = option(3862, "Size of the vocabulary; labels are class ids below it.", unit="classes", low=1)
+    num_classes: int = option(
+        3862,
+        "Size of the vocabulary; labels are class ids below it.",
+        unit="classes",
+        low=1,
+        defaults_to="as pack.json or vocabulary.csv beside the records say, else 3862",
+    )
     num_frames: int = option(
         MAX_FRAMES,
         "Frames of a video that one training example holds.",

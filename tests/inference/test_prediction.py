@@ -103,6 +103,13 @@ def test_the_best_range_of_shifts_is_chosen(model, videos, source):
     assert choice.low <= choice.maps[choice.shifts] - choice.maps[0, 0] <= choice.high
 
 
+def test_an_id_that_no_submission_can_hold_ends_it_at_once(model, tmp_path):
+    frames = np.zeros((6, 6), np.uint8)
+    write_records(tmp_path / "a.tfrecord", [FrameRecord(video_id="clip 03", features={"rgb": frames})])
+    with pytest.raises(InputError, match="^video 'clip 03' has a blank, which no submission can hold: pack it anew"):
+        predict_segments(model, Source((str(tmp_path / "a.tfrecord"),)), CONFIG, class_ids=CLASS_IDS, batch_size=4)
+
+
 def test_a_model_of_five_frames_takes_no_longer_view(source):
     bert = {"num_layers": 1, "num_heads": 2, "feed_forward_size": 8, "pooling": "concat"}
     model = build_model(ModelConfig(name="frame_bert", hyperparameters=bert), CONFIG)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import sys
 from typing import Any
 
 from yt8m.commands.command_line import Options
@@ -141,6 +142,8 @@ class FeatureOptions(Options):
         chosen |= given
         if base is None and "feature_sizes" not in given:
             chosen["feature_sizes"] = _found_sizes(chosen["feature_names"], found.features, files[0])
+        if "num_classes" not in chosen:
+            chosen["num_classes"] = _found_num_classes(files[0])
         if model is not None and MODELS[model.name].takes_video_frames and not chosen.get("video_frames"):
             chosen["video_frames"] = VIDEO_FRAMES
         return DataConfig.from_dict(chosen)
@@ -347,6 +350,37 @@ def read_json(text: str, flag: str, example: str = "'{...}'") -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InputError(f"{source} must be a JSON object, as in {example}")
     return values
+
+
+def _found_num_classes(file):
+    """Size of the vocabulary as the folder of the records or the one above says it, YouTube-8M's where neither does."""
+    from yt8m.vocabulary import read_class_names
+
+    folder = os.path.dirname(file) or "."
+    for place in (folder, os.path.join(folder, os.pardir)):
+        for name in ("pack.json", "manifest.json"):
+            path = os.path.normpath(os.path.join(place, name))
+            found = read_json(path, name).get("num_classes") if os.path.exists(path) else None
+            if isinstance(found, int) and found > 0:
+                _tell(f"num_classes is {found}, as {path} says")
+                return found
+        path = os.path.normpath(os.path.join(place, "vocabulary.csv"))
+        if os.path.exists(path):
+            found = max(read_class_names(path), default=-1) + 1
+            if found:
+                _tell(f"num_classes is {found}, as {path} has them")
+                return found
+    default = DataConfig().num_classes
+    _tell(
+        f"num_classes is {default}, as in YouTube-8M: neither --num_classes nor a pack.json or vocabulary.csv beside "
+        "the records says otherwise"
+    )
+    return default
+
+
+def _tell(text):
+    # Not a result: standard output has those alone.
+    print(text, file=sys.stderr)
 
 
 def _found_sizes(names, available, file):

@@ -16,7 +16,7 @@ from yt8m.models.base import VideoModel
 from yt8m.ranking.filters import SegmentFilter, put_behind, whole_videos
 from yt8m.ranking.timelines import Timeline
 from yt8m.ranking.top_segments import TopSegments
-from yt8m.types import MAX_SEGMENTS_PER_CLASS
+from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError, id_problem
 
 
 def predict_segments(
@@ -144,6 +144,7 @@ class _SegmentJob(Job):
         num_examples = 0
         for scores, info in whole_videos(scored) if any(self.filters) else scored:
             ids, starts = ids_of(info), info["start_time"]
+            _check_ids(ids)
             listed = scores if self.top_k is None else _only_best(scores, self.top_k)
             for top, item in zip(tops, self.filters):
                 kept = item and item.kept(ids, starts, scores, class_ids=self.class_ids)
@@ -176,6 +177,14 @@ class _VideoJob(Job):
             "scores": np.concatenate(confidences),
             "num_examples": np.int64(len(videos)),
         }
+
+
+def _check_ids(ids):
+    """Raises InputError for the first id that no submission can hold, before hours are spent on the others."""
+    for video_id in set(ids):
+        problem = id_problem(video_id.decode())
+        if problem:
+            raise InputError(f"video {video_id.decode()!r} {problem}: pack it anew with yt8m-pack --sanitize_ids")
 
 
 def _only_best(scores, top_k):

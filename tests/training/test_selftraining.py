@@ -1,4 +1,5 @@
 import json
+import pathlib
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ from yt8m.data.tfrecord import list_files
 from yt8m.models import checkpoints
 from yt8m.training import selftraining
 from yt8m.training.selftraining import SelfTraining, self_train
+from yt8m.training.session import TrainState
 from yt8m.types import InputError
 
 
@@ -29,10 +31,11 @@ def job(demo_data, tmp_path):
     )
     unlabelled = Source(tuple(list_files(str(demo_data / "train" / "*.tfrecord"))))
 
-    def start(folder, holdout=holdout, **changes):
+    def start(folder, holdout=holdout, run_fields=(), **changes):
         settings = SelfTraining(**({"threshold": 0.3, "iterations": 1} | changes))
         sources = {"source": source, "holdout": holdout, "unlabelled": unlabelled}
-        return self_train(run, **sources, train_dir=str(tmp_path / folder), settings=settings)
+        student = run.replace(**dict(run_fields))
+        return self_train(student, **sources, train_dir=str(tmp_path / folder), settings=settings)
 
     return start
 
@@ -60,6 +63,32 @@ def test_rounds_and_going_on(job, tmp_path, monkeypatch):
         again = job("stopped")
     keys = ("round", "holdout", "records", "sure", "chosen")
     assert [[result.get(key) for key in keys] for result in again] == [[r.get(key) for key in keys] for r in results]
+
+
+def test_choice_stop_and_next_teacher_go_by_the_adapted_model(job, tmp_path, monkeypatch):
+    """Scores of three students before and after adaptation; going by the former, the first would win and teach."""
+    scores = iter([(0.80, 0.70), (0.75, 0.78), (0.90, 0.77)])
+    teachers = []
+
+    def fake_train(run, *, train_dir, **sources):
+        pathlib.Path(train_dir).mkdir(parents=True)
+        checkpoints.write_run_config(train_dir, run)
+        best, adapted = next(scores)
+        pathlib.Path(train_dir, "best.keras").write_text(f"{adapted}")
+        return TrainState(best=best, adapted=adapted)
+
+    def fake_label(teacher, *args, **settings):
+        teachers.append(pathlib.Path(teacher).parent.name)
+        return {"records": 1, "sure": {}, "chosen": {}}
+
+    monkeypatch.setattr(selftraining, "train", fake_train)
+    monkeypatch.setattr(selftraining, "_label", fake_label)
+    results = job("adapted", iterations=3, run_fields={"adapt_bn": "target"})
+    assert teachers == ["round-0", "round-1"]
+    told = [(result["holdout"], result["holdout_before_adaptation"]) for result in results]
+    assert told == [(0.70, 0.80), (0.78, 0.75), (0.77, 0.90)]
+    assert json.loads((tmp_path / "adapted" / "rounds.json").read_text()) == results
+    assert (tmp_path / "adapted" / "best.keras").read_text() == "0.78"
 
 
 def _interrupt(*args, **options):

@@ -5,6 +5,7 @@ train_dir/
   state.json                where training is, and which checkpoint belongs to that
   checkpoint-<step>.keras   model and optimizer
   best.keras                the model with the best holdout score, or the last one where nothing is held out
+  unadapted.keras           that model before its batch norm was adapted, with --adapt_bn
   snapshot-<step>.keras     the last evaluated models, if they are to be averaged
   metrics.jsonl             one line an evaluation
   calibration.json          what makes probabilities of the best model's scores, if eval.py --calibrate was run
@@ -18,6 +19,7 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
 from typing import Any
 
 import keras
@@ -115,6 +117,19 @@ def save_best(train_dir: StrPath, model: keras.Model) -> None:
     """Saves the model as the one to evaluate and predict with; without its optimizer, which is twice its size."""
     with _without_optimizer(model):
         _save(os.path.join(train_dir, "best.keras"), model)
+
+
+def keep_unadapted(train_dir: StrPath) -> None:
+    """Copies the best model to unadapted.keras, which what adapts it next leaves alone."""
+    with atomic_path(os.path.join(train_dir, "unadapted.keras")) as temporary:
+        shutil.copyfile(model_path(train_dir), temporary)
+
+
+def restore_unadapted(train_dir: StrPath) -> None:
+    """Undoes what was done to the best model since keep_unadapted, where that was called: before training goes on."""
+    kept = os.path.join(train_dir, "unadapted.keras")
+    if os.path.exists(kept):
+        os.replace(kept, os.path.join(train_dir, "best.keras"))
 
 
 def load_model(train_dir: StrPath) -> tuple[VideoModel, RunConfig]:

@@ -1,6 +1,7 @@
 """Steps after training that take no gradient: averaging checkpoints, adapting batch norm."""
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -17,6 +18,17 @@ from yt8m.runtime.progress import Progress
 from yt8m.types import InputError, StrPath
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Finished:
+    """Holdout scores of a finished run: that of the best model before adaptation, and of the adapted one.
+
+    None where nothing is held out, and ``adapted`` where nothing was adapted. The run's model is the adapted one.
+    """
+
+    best: float | None
+    adapted: float | None = None
+
+
 def finish_run(
     run: RunConfig,
     train_dir: StrPath,
@@ -24,13 +36,13 @@ def finish_run(
     best: float | None,
     score: Callable[[Any], tuple[str, float]] | None,
     say: Callable[[str], None],
-) -> float | None:
-    """Finishes ``run``, a RunConfig, whose training in ``train_dir`` is over; returns the new best score.
+) -> Finished:
+    """Finishes ``run``, a RunConfig, whose training in ``train_dir`` is over; returns its scores, Finished.
 
     Averaged checkpoints become the best model if they score higher than ``best``. Batch norm of the best model is
-    adapted in any case, because the holdout need not be like the target; its score is told and does not count. score:
-    function of a model that gives (name, value) on the holdout, None where nothing is held out. say: function of a
-    line to print.
+    adapted whatever the holdout says, which need not be like the target; the model as it was is kept beside it, see
+    yt8m.models.checkpoints.keep_unadapted. score: function of a model that gives (name, value) on the holdout, None
+    where nothing is held out. say: function of a line to print.
     """
     count = run.train.average_checkpoints
     if count and score and best is not None and (paths := checkpoints.snapshots(train_dir)):
@@ -42,15 +54,20 @@ def finish_run(
             checkpoints.save_best(train_dir, model)
         say(f"mean of {len(paths)} checkpoints: holdout {name} {value:.4f} ({mark})")
     target = open_source(run.adapt_bn)
-    if target is not None:
-        model, _ = checkpoints.load_model(train_dir)
-        windows = "all" if run.train.segment_labels else "video"
-        batch_size = run.train.batch_size
-        count = adapt_batch_norm(model, target, run.data, windows=windows, batch_size=batch_size, show_progress=False)
-        checkpoints.save_best(train_dir, model)
-        told = "" if score is None else ": holdout {} {:.4f}, before {:.4f}".format(*score(model), best)
-        say(f"adapted batch norm to {count:,} examples of {run.adapt_bn}{told}")
-    return best
+    if target is None:
+        return Finished(best=best)
+    model, _ = checkpoints.load_model(train_dir)
+    windows = "all" if run.train.segment_labels else "video"
+    batch_size = run.train.batch_size
+    examples = adapt_batch_norm(model, target, run.data, windows=windows, batch_size=batch_size, show_progress=False)
+    checkpoints.keep_unadapted(train_dir)
+    checkpoints.save_best(train_dir, model)
+    adapted, told = None, ""
+    if score is not None:
+        name, adapted = score(model)
+        told = f": holdout {name} {adapted:.4f}, before {best:.4f}"
+    say(f"adapted batch norm to {examples:,} examples of {run.adapt_bn}{told}")
+    return Finished(best=best, adapted=adapted)
 
 
 def average_weights(models: Iterable[keras.Model]) -> keras.Model:

@@ -69,8 +69,10 @@ def self_train(
 
     Students are trained on run.train.pseudo_ratio pseudo-labelled segments for each rated one; of the former with
     cross-entropy to the teacher's scores, which has the gradient of the KL divergence from them (Hinton et al. 2015).
-    A result has ``round``, ``holdout``, the best score of its student, and, but for round 0, ``records``, ``sure`` and
-    ``chosen``, see yt8m.training.pseudo_labels. Resumes where it was stopped.
+    A result has ``round``, ``holdout``, the score of its student's model, and, but for round 0, ``records``, ``sure``
+    and ``chosen``, see yt8m.training.pseudo_labels. With run.adapt_bn the model is the one whose batch norm is adapted:
+    it is what is scored, compared, published and taught by, and ``holdout_before_adaptation`` is told beside. Resumes
+    where it was stopped.
     """
     if holdout is None:
         raise InputError("self-training goes by the holdout: give holdout_files, holdout_fraction or eval_data_pattern")
@@ -86,8 +88,8 @@ def self_train(
     results = []
     if not teacher:
         print("round 0: training the teacher")
-        teacher, best = _train(run, os.path.join(train_dir, "round-0", "student"), source, holdout, resources)
-        results.append({"round": 0, "holdout": best, "run": teacher})
+        teacher = os.path.join(train_dir, "round-0", "student")
+        results.append({"round": 0} | _train(run, teacher, source, holdout, resources))
     elif os.path.isdir(teacher):
         results.append({"round": 0, "holdout": headline(_score(teacher, holdout, run))[1], "run": teacher})
     for number in range(1, settings.iterations + 1):
@@ -95,11 +97,11 @@ def self_train(
         made = _label(teacher, unlabelled, holdout, run, folder, counts=counts, settings=settings)
         print(f"round {number}: {made['records']} pseudo-labelled segments of {len(made['chosen'])} classes")
         pattern = os.path.join(folder, "pseudo", "pseudo-*.tfrecord")
-        student, best = _train(
-            run.replace(pseudo_data_pattern=pattern), os.path.join(folder, "student"), source, holdout, resources
-        )
+        student = os.path.join(folder, "student")
+        trained = _train(run.replace(pseudo_data_pattern=pattern), student, source, holdout, resources)
+        best = trained["holdout"]
         before = max((result["holdout"] for result in results), default=None)
-        results.append({"round": number, "holdout": best, "run": student} | made)
+        results.append({"round": number} | trained | made)
         _publish(train_dir, results)
         print(f"round {number}: holdout {best:.4f}" + (f", best before {before:.4f}" if before is not None else ""))
         if before is not None and best <= before:
@@ -111,8 +113,13 @@ def self_train(
 
 
 def _train(run, folder, source, holdout, resources):
+    """Trains a student: dict of its run's folder and the holdout score of its model, before adaptation too if any."""
     state = train(run, source=source, holdout=holdout, train_dir=folder, resources=resources)
-    return folder, state.best
+    if not run.adapt_bn:
+        return {"holdout": state.best, "run": folder}
+    # 0.2.0 finished runs without keeping the score of the adapted model.
+    adapted = state.adapted if state.adapted is not None else headline(_score(folder, holdout, run))[1]
+    return {"holdout": adapted, "holdout_before_adaptation": state.best, "run": folder}
 
 
 def _publish(train_dir, results):

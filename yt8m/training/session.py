@@ -25,8 +25,9 @@ class TrainState:
     """Progress of a run. All of it goes to state.json.
 
     step: batches seen in all; epoch, epoch_step: where in the data the next batch is. evaluated_at: step of the last
-    evaluation; best: holdout score of the best model so far; stale: evaluations since. steps_per_epoch: of the last
-    whole epoch, None before it. loss_sum, loss_steps: of the steps since that evaluation.
+    evaluation; best: holdout score of the best model so far; stale: evaluations since. adapted: holdout score of that
+    model once its batch norm is adapted, None before or without. steps_per_epoch: of the last whole epoch, None before
+    it. loss_sum, loss_steps: of the steps since that evaluation.
     """
 
     step: int = 0
@@ -34,11 +35,17 @@ class TrainState:
     epoch_step: int = 0
     evaluated_at: int = 0
     best: float | None = None
+    adapted: float | None = None
     stale: int = 0
     steps_per_epoch: int | None = None
     loss_sum: float = 0.0
     loss_steps: int = 0
     finished: bool = False
+
+    @property
+    def published(self) -> float | None:
+        """Holdout score of the run's model, best.keras."""
+        return self.best if self.adapted is None else self.adapted
 
     def can_go_on(self, config: TrainConfig) -> bool:
         """Whether there are epochs, steps and patience left."""

@@ -87,7 +87,9 @@ def train(
     if state.finished and not state.can_go_on(run.train):
         print(f"{train_dir} is trained to its end, step {state.step}")
         return state
-    state.finished = False
+    state.finished, state.adapted = False, None
+    if placement.is_chief:
+        checkpoints.restore_unadapted(train_dir)
     data = TrainingData(
         run=run,
         source=source,
@@ -155,13 +157,14 @@ def _train_to_the_end(session):
 def _finish(session, evaluation):
     if session.placement.is_chief and session.state.step:
         with session.placement.alone():
-            session.state.best = finish_run(
+            finished = finish_run(
                 session.run,
                 session.train_dir,
                 best=session.state.best,
                 score=evaluation.score if session.holdout else None,
                 say=session.progress.message,
             )
+        session.state.best, session.state.adapted = finished.best, finished.adapted
 
 
 def _check_run(run, placement, train_dir):

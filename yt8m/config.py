@@ -284,6 +284,14 @@ class TrainConfig(Config):
         above=0,
         high=1000,
     )
+    pseudo_weight: float | None = option(
+        None,
+        "Weight of the loss of pseudo-labelled segments against that of the rated ones of a step, each being the mean "
+        "over its own pairs (segment, class) that count; 1 for equal shares of the loss.",
+        low=0,
+        high=1e6,
+        defaults_to="--pseudo_ratio: all segments of a step count alike",
+    )
     balance_threshold: float = option(
         0.0,
         "Share of the rated segments below which a class is rare: its segments are repeated, by the square root of how "

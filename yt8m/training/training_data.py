@@ -56,7 +56,14 @@ class TrainingData:
             # What the teacher has not listed it takes for absent.
             config = config.replace(unrated="negative")
             pseudo = self._examples(self.pseudo, config, number, batch_size=batch_size - labelled)
-            batches = join_batches(batches, pseudo, ratio=(batch_size - labelled) / labelled)
+            train = self.run.train
+            batches = join_batches(
+                batches,
+                pseudo,
+                ratio=(batch_size - labelled) / labelled,
+                weight=train.pseudo_ratio if train.pseudo_weight is None else train.pseudo_weight,
+                num_classes=config.num_classes,
+            )
         if self.unlabelled is not None:
             ratio = self.run.train.consistency.ratio
             views = self._make(

@@ -79,7 +79,7 @@ def test_choice_stop_and_next_teacher_go_by_the_adapted_model(job, tmp_path, mon
 
     def fake_label(teacher, *args, **settings):
         teachers.append(pathlib.Path(teacher).parent.name)
-        return {"records": 1, "sure": {}, "chosen": {}}
+        return {"records": 1, "sure": {}, "chosen": {}, "told": ""}
 
     monkeypatch.setattr(selftraining, "train", fake_train)
     monkeypatch.setattr(selftraining, "_label", fake_label)

@@ -9,6 +9,7 @@ import glob
 import itertools
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,13 @@ from yt8m.data.tfrecord import ID_KEYS, FrameRecord, write_records
 from yt8m.ranking.submission import Submission
 from yt8m.runtime.files import write_text
 from yt8m.runtime.progress import Progress
+from yt8m.training.resampling import Resampling, resample
 from yt8m.types import SEGMENT_SECONDS, InputError, Segment, StrPath
 
 _MARGIN = 2
 """Frames kept on either side of a segment, which is what augmentation may ask for."""
 
 _RECORDS_PER_FILE = 2048
-_MOST_REPEATS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,58 +37,60 @@ class Choice:
     """Pseudo-labelled segments. segments: dict of Segment to (times it is repeated, dict of class id to score).
 
     sure, chosen: dict of class id to the number of segments that reached the threshold, and of those taken, repeats
-    included.
+    included. resampling: how near the latter are to the distribution of the rated classes.
     """
 
     segments: dict
     sure: dict
     chosen: dict
+    resampling: Resampling
 
 
 def choose_segments(
-    path: StrPath, *, thresholds: dict[int, float], class_counts: dict[int, int], most: int | None = None
+    path: StrPath,
+    *,
+    thresholds: dict[int, float],
+    class_counts: dict[int, int],
+    most: int | None = None,
+    seed: Sequence[int] = (0,),
 ) -> Choice:
     """Chooses from the submission at ``path``, which must hold scores (parquet): a Choice.
 
     thresholds: dict of class id to the score from which the teacher is sure that a segment has the class.
-    class_counts: dict of class id to the number of rated positives. The sure ones are resampled to that distribution:
-    of a class with more than its share the best are taken, of one with fewer each up to three times. most: segments
-    taken in all, repeats included; None for as many as there are sure ones. A segment keeps the teacher's scores of
-    all classes that list it: soft labels. Raises InputError where the file holds no scores.
+    class_counts: dict of class id to the number of rated positives: the sure segments are drawn with replacement to
+    that distribution, see yt8m.training.resampling. most: segments drawn in all, None for as many as there are sure
+    ones. seed: ints, of the draw. A segment keeps the teacher's scores of all classes that list it: soft labels. Raises
+    InputError where the file holds no scores, or no segment is sure.
     """
     with Submission(path) as submission:
         if not submission.has_scores:
             raise InputError(f"{path} holds no scores, which pseudo-labels are made of: give a parquet submission")
-        class_ids = [class_id for class_id in submission if class_counts.get(class_id)]
-        sure = {}
-        for class_id in class_ids:
-            scores = submission[class_id].scores
-            sure[class_id] = int(np.sum(scores >= thresholds[class_id]))
-        quotas = _quotas(sure, class_counts, most)
-        repeats = collections.Counter()
-        for class_id in class_ids:
-            taken = submission.read(class_id, depth=min(sure[class_id], quotas[class_id])).texts()
-            times = min(_MOST_REPEATS, quotas[class_id] // max(1, len(taken)))
-            for text in taken:
-                repeats[text] = max(repeats[text], times)
-        labels = {text: {} for text in repeats}
+        numbers: dict[str, int] = {}
+        candidates = {}
+        for class_id in submission:
+            if class_counts.get(class_id):
+                listed = submission[class_id]
+                texts = itertools.compress(listed.texts(), listed.scores >= thresholds[class_id])
+                candidates[class_id] = [numbers.setdefault(text, len(numbers)) for text in texts]
+        if not numbers:
+            lowest = min(thresholds.values())
+            raise InputError(f"the teacher is sure of no segment: none scores {lowest:g}, lower the threshold")
+        total = len(numbers) if most is None else min(most, len(numbers))
+        drawn, resampling = resample(candidates, class_counts=class_counts, total=total, seed=seed)
+        texts = list(numbers)
+        repeats = {texts[number]: times for number, times in drawn.items()}
+        labels: dict[str, dict[int, float]] = {text: {} for text in repeats}
         for class_id in submission:
             listed = submission[class_id]
             for text, score in zip(listed.texts(), listed.scores.tolist()):
                 if text in labels:
                     labels[text][class_id] = score
-    chosen = collections.Counter()
-    for text, of in labels.items():
-        chosen.update({c: repeats[text] for c, score in of.items() if c in sure and score >= thresholds[c]})
+    chosen: collections.Counter[int] = collections.Counter()
+    for class_id, of_class in candidates.items():
+        chosen[class_id] += sum(drawn.get(number, 0) for number in of_class)
     segments = {Segment.parse(text): (times, labels[text]) for text, times in repeats.items()}
-    return Choice(segments, sure, dict(sorted(chosen.items())))
-
-
-def _quotas(sure, class_counts, most):
-    """Dict of class id to its share of all that is taken, in proportion to ``class_counts``."""
-    total = sum(sure.values()) if most is None else min(most, sum(sure.values()))
-    rated = sum(class_counts[class_id] for class_id in sure)
-    return {class_id: round(total * class_counts[class_id] / rated) for class_id in sure}
+    sure = {class_id: len(of_class) for class_id, of_class in candidates.items()}
+    return Choice(segments, sure, dict(sorted((+chosen).items())), resampling)
 
 
 def best_f1_thresholds(
@@ -138,7 +141,8 @@ def write_pseudo_labels(
             f"the teacher lists {wanted - count} segments that {source.files[0]} and {len(source.files) - 1} more do "
             f"not have"
         )
-    summary = {"records": count, "sure": choice.sure, "chosen": choice.chosen} | (details or {})
+    summary = {"records": count, "sure": choice.sure, "chosen": choice.chosen}
+    summary |= {"resampling": choice.resampling.to_dict(), "told": choice.resampling.told()} | (details or {})
     write_text(os.path.join(folder, "pseudo.json"), json.dumps(summary, indent=2) + "\n")
     return os.path.join(folder, "pseudo-*.tfrecord")
 

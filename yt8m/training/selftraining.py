@@ -94,8 +94,8 @@ def self_train(
         results.append({"round": 0, "holdout": headline(_score(teacher, holdout, run))[1], "run": teacher})
     for number in range(1, settings.iterations + 1):
         folder = os.path.join(train_dir, f"round-{number}")
-        made = _label(teacher, unlabelled, holdout, run, folder, counts=counts, settings=settings)
-        print(f"round {number}: {made['records']} pseudo-labelled segments of {len(made['chosen'])} classes")
+        made = _label(teacher, unlabelled, holdout, run, folder, counts=counts, settings=settings, number=number)
+        print(f"round {number}: {made['records']} pseudo-labelled segments of {len(made['chosen'])} classes; {made['told']}")
         pattern = os.path.join(folder, "pseudo", "pseudo-*.tfrecord")
         student = os.path.join(folder, "student")
         trained = _train(run.replace(pseudo_data_pattern=pattern), student, source, holdout, resources)
@@ -142,7 +142,7 @@ def _class_counts(source, config):
     return counts
 
 
-def _label(teacher, unlabelled, holdout, run, folder, *, counts, settings):
+def _label(teacher, unlabelled, holdout, run, folder, *, counts, settings, number):
     """Writes the pseudo-labels of a round, unless they are there: the dict of pseudo.json."""
     summary = os.path.join(folder, "pseudo", "pseudo.json")
     if os.path.exists(summary):
@@ -158,9 +158,8 @@ def _label(teacher, unlabelled, holdout, run, folder, *, counts, settings):
         thresholds |= best_f1_thresholds(
             labels.class_ids, labels.positive, evaluation.scores, otherwise=settings.threshold
         )
-    choice = choose_segments(predictions, thresholds=thresholds, class_counts=counts, most=settings.most)
-    if not choice.segments:
-        raise InputError(f"the teacher is sure of no segment: none scores {settings.threshold}, lower the threshold")
+    seed = (run.train.seed, number)
+    choice = choose_segments(predictions, thresholds=thresholds, class_counts=counts, most=settings.most, seed=seed)
     write_pseudo_labels(
         os.path.join(folder, "pseudo"), choice, unlabelled, run.data, details={"thresholds": thresholds}
     )

@@ -12,9 +12,7 @@ from yt8m.training.pseudo_labels import Choice, best_f1_thresholds, choose_segme
 from yt8m.training.resampling import Resampling
 from yt8m.types import InputError, Segment
 
-RESAMPLING = Resampling(
-    before=0.5, after=0.25, without_candidates={7: 4}, out_of_reach=0.2, distinct=3, most_repeats=2
-)
+RESAMPLING = Resampling(before=0.5, after=0.25, without_candidates={7: 4}, out_of_reach=0.2, distinct=3, most_repeats=2)
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ _ITERATIONS = 500
 class Resampling:
     """How near a resampling came to a distribution of classes.
 
-    before, after: L1 distance, in [0, 2], of the candidates' classes and of the drawn ones' from it. without_candidates:
-    dict of class id to its count in the distribution, for the classes that no candidate has. out_of_reach: the L1
-    distance that these alone make. distinct: examples that were drawn at all; most_repeats: draws of the one that was
-    drawn most.
+    before, after: L1 distance, in [0, 2], of the candidates' classes and of the drawn ones' from it.
+    without_candidates: dict of class id to its count in the distribution, for the classes that no candidate has.
+    out_of_reach: the L1 distance that these alone make. distinct: examples that were drawn at all; most_repeats: draws
+    of the one that was drawn most.
     """
 
     before: float

@@ -95,7 +95,8 @@ def self_train(
     for number in range(1, settings.iterations + 1):
         folder = os.path.join(train_dir, f"round-{number}")
         made = _label(teacher, unlabelled, holdout, run, folder, counts=counts, settings=settings, number=number)
-        print(f"round {number}: {made['records']} pseudo-labelled segments of {len(made['chosen'])} classes; {made['told']}")
+        print(f"round {number}: {made['records']} pseudo-labelled segments of {len(made['chosen'])} classes")
+        print(f"round {number}: {made['told']}")
         pattern = os.path.join(folder, "pseudo", "pseudo-*.tfrecord")
         student = os.path.join(folder, "student")
         trained = _train(run.replace(pseudo_data_pattern=pattern), student, source, holdout, resources)

@@ -382,8 +382,9 @@ class RunConfig(Config):
     )
     adapt_bn: str = option(
         "",
-        "Files, labels unread, on which the best model's batch norm statistics are estimated anew at the end. "
-        f"{PATTERN_HELP}",
+        "Files, labels unread, on which the best model's batch norm statistics are estimated anew at the end; adapt.py "
+        f"does it to a finished run. {PATTERN_HELP}",
+        resumable=True,
     )
     tta: tuple[int, int] = option(
         (0, 0),

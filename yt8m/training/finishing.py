@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import json
+import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,8 +14,11 @@ from yt8m.config import DataConfig, RunConfig
 from yt8m.data.pipeline import make_dataset
 from yt8m.data.record_checks import explain_errors
 from yt8m.data.splits import Source, open_source
+from yt8m.inference.model_evaluation import evaluate_model, headline
+from yt8m.inference.scorer import Scorer
 from yt8m.layers.base import layers_within
 from yt8m.models import checkpoints
+from yt8m.runtime.files import write_text
 from yt8m.runtime.progress import Progress
 from yt8m.types import InputError, StrPath
 
@@ -68,6 +73,62 @@ def finish_run(
         told = f": holdout {name} {adapted:.4f}, before {best:.4f}"
     say(f"adapted batch norm to {examples:,} examples of {run.adapt_bn}{told}")
     return Finished(best=best, adapted=adapted)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Adaptation:
+    """What an adaptation of batch norm did: examples seen, and the holdout's score before and after.
+
+    metric: name of the score, as "map_at_k"; "" and None where nothing was scored.
+    """
+
+    examples: int
+    metric: str = ""
+    before: float | None = None
+    after: float | None = None
+
+
+def adapt_run(
+    train_dir: StrPath,
+    *,
+    target_pattern: str,
+    output_dir: StrPath,
+    holdout: Source | None,
+    segments: bool | None = None,
+    batch_size: int = 128,
+) -> Adaptation:
+    """Adapts batch norm of the model of a finished run, which stays as it is: a run of its own in ``output_dir``.
+
+    target_pattern: files, labels unread, to adapt to. holdout: Source to score on before and after, None for none.
+    segments: whether the model is applied to segments of these files, False for whole videos, None as it was trained.
+    output_dir gets config.json, best.keras and adaptation.json, and is whatever the folder of a run is good for. Raises
+    InputError where it holds a run that is no adaptation, and where there is nothing to adapt, or to adapt to.
+    """
+    model, run = checkpoints.load_model(train_dir)
+    told = os.path.join(output_dir, "adaptation.json")
+    if os.path.exists(os.path.join(output_dir, "config.json")) and not os.path.exists(told):
+        raise InputError(f"{output_dir} holds another run, which would be lost: give another output_dir")
+    target = open_source(target_pattern)
+    assert target is not None
+    segments = run.train.segment_labels if segments is None else segments
+    batch_norm_layers(model)
+
+    def score():
+        scorer = Scorer(model, batch_size=batch_size)
+        return headline(evaluate_model(scorer, holdout, run.data, segment_labels=run.train.segment_labels))
+
+    before = score() if holdout else ("", None)
+    windows = "all" if segments else "video"
+    examples = adapt_batch_norm(model, target, run.data, windows=windows, batch_size=batch_size)
+    after = score() if holdout else ("", None)
+    adaptation = Adaptation(examples=examples, metric=before[0], before=before[1], after=after[1])
+    os.makedirs(output_dir, exist_ok=True)
+    details = {"train_dir": os.fspath(train_dir), "adapted_to": target_pattern} | dataclasses.asdict(adaptation)
+    # First, so that a folder that was stopped half way is still known for an adaptation.
+    write_text(told, json.dumps(details, indent=2) + "\n")
+    checkpoints.write_run_config(output_dir, run.replace(adapt_bn=target_pattern))
+    checkpoints.save_best(output_dir, model)
+    return adaptation
 
 
 def average_weights(models: Iterable[keras.Model]) -> keras.Model:

@@ -80,6 +80,7 @@ def train(
         learner = _make_learner(model, run.train)
         learner.compile(optimizer=make_optimizer(run.train), jit_compile=default_jit_compile())
         state = _restore_or_initialize(run, learner, model, train_dir)
+    _check_adaptation(run, state, train_dir)
     if placement.is_chief:
         # Only now, so that what is refused leaves no run behind.
         checkpoints.write_run_config(train_dir, run)
@@ -176,6 +177,23 @@ def _check_run(run, placement, train_dir):
     if run.pseudo_data_pattern and run.data.video_frames:
         raise InputError("pseudo-labelled segments come without their videos: they are not for a model of video_frames")
     checkpoints.check_same_run(train_dir, run)
+
+
+def _check_adaptation(run, state, train_dir):
+    """Raises InputError where a finished run is to be adapted, or was, to something else: its model would be lost."""
+    if not state.finished or state.can_go_on(run.train):
+        return
+    there = checkpoints.read_run_config(train_dir).adapt_bn
+    if run.adapt_bn and not there:
+        raise InputError(
+            f"{train_dir} is trained to its end, and adapt_bn is for the end of training. To adapt what it is now, and "
+            f"keep it: adapt.py --train_dir={train_dir} --input_data_pattern='{run.adapt_bn}'"
+        )
+    if run.adapt_bn != there:
+        raise InputError(
+            f"{train_dir} is trained to its end, and adapted to adapt_bn={there!r}: give the same, or adapt "
+            "another copy of it with adapt.py"
+        )
 
 
 def _build(run):

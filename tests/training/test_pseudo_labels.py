@@ -6,7 +6,7 @@ import pytest
 from tests.helpers.records import CONFIG, make_video
 from yt8m.data.pipeline import make_dataset
 from yt8m.data.splits import Source
-from yt8m.data.tfrecord import list_files, write_records
+from yt8m.data.tfrecord import VideoRecord, list_files, write_records
 from yt8m.ranking.submission import write_submission
 from yt8m.training.pseudo_labels import Choice, best_f1_thresholds, choose_segments, write_pseudo_labels
 from yt8m.training.resampling import Resampling
@@ -57,12 +57,14 @@ def test_a_file_without_scores_is_refused(tmp_path):
 
 
 def test_thresholds_of_best_f1():
-    class_ids = np.array([1] * 5 + [2] * 3 + [3] * 2 + [4] * 4)
-    positive = np.array([1, 1, 0, 1, 0, 1, 1, 1, 0, 0, 1, 0, 1, 0], bool)
-    scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.3, 0.2, 0.1, 0.9, 0.8, 0.6, 0.6, 0.2, 0.1], np.float32)
+    class_ids = np.array([1] * 5 + [2] * 3 + [3] * 2 + [4] * 4 + [5] * 6 + [6] * 2)
+    positive = np.array([1, 1, 0, 1, 0, 1, 1, 1, 0, 0, 1, 0, 1, 0, 1, 0, 0, 1, 1, 1, 1, 0], bool)
+    scores = [0.9, 0.8, 0.7, 0.6, 0.5, 0.3, 0.2, 0.1, 0.9, 0.8, 0.6, 0.6, 0.2, 0.1, 0.9, 0.8, 0.7, 0, 0, 0, 0, 0.4]
+    scores = np.array(scores, np.float32)
     thresholds = best_f1_thresholds(class_ids, positive, scores, otherwise=0.95)
     # F1 of class 1 from the top: 1/2, 4/5, 2/3, 6/7, 3/4; of class 4, whose best two are tied: 1/2, 4/5, 2/3.
-    assert thresholds == pytest.approx({1: 0.6, 2: 0.95, 3: 0.95, 4: 0.2}, abs=1e-6)
+    # Three labels of class 5 and the only one of class 6 are not listed at all: 2/5, 1/3, 2/7, and no hit.
+    assert thresholds == pytest.approx({1: 0.6, 2: 0.95, 3: 0.95, 4: 0.2, 5: 0.9, 6: 0.95}, abs=1e-6)
 
 
 def test_records_give_the_frames_and_soft_labels_of_their_segments(tmp_path):
@@ -97,6 +99,34 @@ def test_records_give_the_frames_and_soft_labels_of_their_segments(tmp_path):
     assert features["rgb"][:, :, 0].tolist() == wanted and features["num_frames"].tolist() == [5, 3, 3, 5]
     assert targets["classes"][0, :3].tolist() == [2, 5, 0]
     np.testing.assert_allclose(targets["scores"][0, :2], [0.96, 0.25], rtol=1e-6)
+
+
+@pytest.mark.parametrize("level", ["frame", "video"])
+def test_records_of_whole_videos_have_soft_labels(tmp_path, level):
+    config = CONFIG.replace(level=level)
+    if level == "frame":
+        videos = [make_video(name, frames=7, labels=(1,)) for name in "abc"]
+    else:
+        means = {name: {"rgb": np.full(6, place), "audio": np.zeros(4)} for place, name in enumerate("abc")}
+        # Its own label is of another vocabulary, and not looked at.
+        videos = [VideoRecord(video_id=name, features=values, labels=(70,)) for name, values in means.items()]
+    source = str(tmp_path / "unlabelled.tfrecord")
+    write_records(source, videos)
+    examples = {Segment("b", 0): (2, {2: 0.97, 5: 0.25}), Segment("c", 0): (1, {3: 1.0})}
+    choice = Choice(examples, sure={2: 1, 3: 1}, chosen={2: 2, 3: 1}, resampling=RESAMPLING)
+    pattern = write_pseudo_labels(str(tmp_path / "pseudo"), choice, Source((source,)), config, segments=False)
+    dataset = make_dataset(list_files(pattern), config, windows="video", batch_size=8, with_info=True)
+    ((features, targets, info),) = dataset.as_numpy_iterator()
+    assert info["id"].tolist() == [b"b", b"b", b"c"]
+    assert targets["classes"][:, :3].tolist() == [[3, 6, 0], [3, 6, 0], [4, 0, 0]]
+    np.testing.assert_allclose(targets["scores"][:, :2], [[0.97, 0.25], [0.97, 0.25], [1, 0]], rtol=1e-6)
+    if level == "frame":
+        assert features["rgb"][:, :, 0].tolist() == [[1, 2, 3, 4, 5, 6, 7, 0]] * 3
+    else:
+        assert features["rgb"][:, 0].tolist() == [1, 1, 2]
+    segment = Choice({Segment("a", 5): (1, {1: 0.9})}, sure={1: 1}, chosen={1: 1}, resampling=RESAMPLING)
+    with pytest.raises(InputError, match="lists the segment a:5, and its students learn from whole videos"):
+        write_pseudo_labels(str(tmp_path / "pseudo"), segment, Source((source,)), config, segments=False)
 
 
 def test_segments_that_are_not_there_are_an_error(tmp_path):

@@ -9,7 +9,7 @@ from yt8m.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from yt8m.data.splits import Source, split_sources
 from yt8m.data.tfrecord import list_files
 from yt8m.models import checkpoints
-from yt8m.training import selftraining
+from yt8m.training import selftraining, teachers
 from yt8m.training.selftraining import SelfTraining, self_train
 from yt8m.training.session import TrainState
 from yt8m.types import InputError
@@ -42,15 +42,17 @@ def job(demo_data, tmp_path):
 
 def test_rounds_and_going_on(job, tmp_path, monkeypatch):
     results = job("straight")
-    assert [result["round"] for result in results] == [0, 1]
-    assert json.loads((tmp_path / "straight" / "rounds.json").read_text()) == json.loads(json.dumps(results))
+    assert [done.number for done in results] == [0, 1]
+    written = json.loads((tmp_path / "straight" / "rounds.json").read_text())
+    assert written == json.loads(json.dumps([done.to_dict() for done in results]))
+    assert written[1]["run"] == str(tmp_path / "straight" / "round-1" / "student")
     made = json.loads((tmp_path / "straight" / "round-1" / "pseudo" / "pseudo.json").read_text())
-    assert made["records"] == results[1]["records"] > 0 and set(made["thresholds"].values()) == {0.3}
+    assert made["records"] == results[1].pseudo["records"] > 0 and set(made["thresholds"].values()) == {0.3}
     student = checkpoints.read_run_config(str(tmp_path / "straight" / "round-1" / "student"))
     assert student.pseudo_data_pattern.endswith("round-1/pseudo/pseudo-*.tfrecord")
-    best = max(results, key=lambda result: result["holdout"])
+    best = max(results, key=lambda done: done.holdout)
     # The folder is that of a run, the best one's.
-    one, other = (checkpoints.load_model(str(folder))[0] for folder in (tmp_path / "straight", best["run"]))
+    one, other = (checkpoints.load_model(str(folder))[0] for folder in (tmp_path / "straight", *best.runs))
     for variable, same in zip(one.variables, other.variables, strict=True):
         np.testing.assert_array_equal(variable, same)
     # Stopped before its student is trained, it goes on with the labels that are there.
@@ -59,16 +61,18 @@ def test_rounds_and_going_on(job, tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             job("stopped")
     with monkeypatch.context() as patch:
-        patch.setattr(selftraining, "predict_segments", _interrupt)
+        patch.setattr(teachers, "predict_segments", _interrupt)
         again = job("stopped")
-    keys = ("round", "holdout", "records", "sure", "chosen")
-    assert [[result.get(key) for key in keys] for result in again] == [[r.get(key) for key in keys] for r in results]
+    keys = ("records", "sure", "chosen", "resampling")
+    for one, other in zip(again, results, strict=True):
+        assert (one.number, one.holdout) == (other.number, other.holdout)
+        assert [one.pseudo.get(key) for key in keys] == [other.pseudo.get(key) for key in keys]
 
 
 def test_choice_stop_and_next_teacher_go_by_the_adapted_model(job, tmp_path, monkeypatch):
     """Scores of three students before and after adaptation; going by the former, the first would win and teach."""
     scores = iter([(0.80, 0.70), (0.75, 0.78), (0.90, 0.77)])
-    teachers = []
+    asked = []
 
     def fake_train(run, *, train_dir, **sources):
         pathlib.Path(train_dir).mkdir(parents=True)
@@ -77,17 +81,18 @@ def test_choice_stop_and_next_teacher_go_by_the_adapted_model(job, tmp_path, mon
         pathlib.Path(train_dir, "best.keras").write_text(f"{adapted}")
         return TrainState(best=best, adapted=adapted)
 
-    def fake_label(teacher, *args, **settings):
-        teachers.append(pathlib.Path(teacher).parent.name)
+    def fake_label(job, number, teachers, counts):
+        asked.append([pathlib.Path(teacher).parent.name for teacher in teachers])
         return {"records": 1, "sure": {}, "chosen": {}, "told": ""}
 
     monkeypatch.setattr(selftraining, "train", fake_train)
-    monkeypatch.setattr(selftraining, "_label", fake_label)
+    monkeypatch.setattr(selftraining._Job, "label", fake_label)
     results = job("adapted", iterations=3, run_fields={"adapt_bn": "target"})
-    assert teachers == ["round-0", "round-1"]
-    told = [(result["holdout"], result["holdout_before_adaptation"]) for result in results]
+    assert asked == [["round-0"], ["round-1"]]
+    assert [done.holdout for done in results] == [0.70, 0.78, 0.77]
+    written = json.loads((tmp_path / "adapted" / "rounds.json").read_text())
+    told = [(result["holdout"], result["holdout_before_adaptation"]) for result in written]
     assert told == [(0.70, 0.80), (0.78, 0.75), (0.77, 0.90)]
-    assert json.loads((tmp_path / "adapted" / "rounds.json").read_text()) == results
     assert (tmp_path / "adapted" / "best.keras").read_text() == "0.78"
 
 
@@ -97,13 +102,12 @@ def _interrupt(*args, **options):
 
 @pytest.mark.slow
 def test_a_given_teacher_and_thresholds_by_class(job, tmp_path):
-    teacher = job("first")[0]["run"]
-    results = job("second", teacher=teacher, by_class=True, most=40)
-    assert results[0] == {"round": 0, "holdout": pytest.approx(results[0]["holdout"]), "run": teacher}
+    (first, *_) = job("first")
+    results = job("second", teachers=first.runs, by_class=True, most=40)
+    assert results[0].runs == first.runs and results[0].holdout == pytest.approx(first.holdout, abs=1e-6)
     made = json.loads((tmp_path / "second" / "round-1" / "pseudo" / "pseudo.json").read_text())
     assert len(set(made["thresholds"].values())) > 1
-    # Rounded shares of 40, and segments that two classes ask for are written once.
-    assert 0 < made["records"] <= 45
+    assert made["records"] == 40
     keras.backend.clear_session()
 
 
@@ -111,7 +115,7 @@ def test_what_cannot_be_done_is_said(job):
     with pytest.raises(InputError, match="self-training goes by the holdout"):
         job("none", holdout=None)
     with pytest.raises(InputError, match="thresholds by class are chosen on the holdout"):
-        job("parquet", teacher="a.parquet", by_class=True)
+        job("parquet", teachers=("a.parquet",), by_class=True)
     with pytest.raises(InputError, match="a,b has a comma or a wildcard in its name"):
         job("a,b")
     with pytest.raises(InputError, match="the teacher is sure of no segment"):

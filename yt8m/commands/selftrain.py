@@ -1,10 +1,11 @@
-r"""Self-training: a teacher labels unlabelled segments, a student is trained on them and becomes the next teacher.
+r"""Self-training: teachers label unlabelled segments or videos, students learn from them and are the next teachers.
 
   selftrain.py --init_from=runs/pretrained --segment_labels --train_data_pattern='validate/*.tfrecord' \
       --holdout_files=300 --to_label_data_pattern='test/*.tfrecord' --train_dir=runs/selftrained
 
-Takes the flags of train.py for every student and a few more. --train_dir is then the folder of a run, the best
-student's, with a folder for each round beside it. The same command again resumes the round that was stopped.
+Takes the flags of train.py for every student and a few more; without --segment_labels it is whole videos that are
+labelled. --train_dir is then the folder of a run, the best student's, with a folder for each round beside it. The same
+command again resumes the round that was stopped.
 """
 
 import dataclasses
@@ -12,7 +13,7 @@ import dataclasses
 from yt8m.commands import command_line
 from yt8m.commands.groups import ViewOptions
 from yt8m.commands.train_options import TrainOptions, prepare
-from yt8m.config import PATTERN_HELP
+from yt8m.config import PATTERN_HELP, RunConfig
 from yt8m.options import option
 from yt8m.types import InputError
 
@@ -22,13 +23,13 @@ class SelfTrainOptions(ViewOptions, TrainOptions):
     """Rounds of teachers and students."""
 
     to_label_data_pattern: str = option(
-        "", f"Files to take pseudo-labelled segments from; their labels are not read. {PATTERN_HELP}", required=True
+        "", f"Files to take pseudo-labelled examples from; their labels are not read. {PATTERN_HELP}", required=True
     )
-    teacher: str = option(
-        "",
-        "First teacher: folder of a run, or a parquet submission of the segments to label, such as ensemble.py "
-        "--method=mean makes of several models'.",
-        defaults_to="one that is trained first",
+    teacher: tuple[str, ...] = option(
+        (),
+        "First teachers, whose mean teaches: folders of runs, or files of what they say of --to_label_data_pattern "
+        "(parquet submissions of segments, or inference.py's CSV of whole videos).",
+        defaults_to="the students, trained without pseudo-labels first",
     )
     iterations: int = option(
         3, "Most rounds; a round that is no better than those before is the last.", unit="rounds", low=1
@@ -37,18 +38,15 @@ class SelfTrainOptions(ViewOptions, TrainOptions):
     thresholds_by_class: bool = option(False, "A threshold for each class: the score of the best F1 on the holdout.")
     max_pseudo: int | None = option(
         None,
-        "Most pseudo-labelled segments of a round.",
-        unit="segments",
+        "Most pseudo-labelled examples of a round, drawn with replacement to the distribution of the rated classes.",
+        unit="examples",
         low=1,
-        defaults_to="all that reach the threshold",
+        defaults_to="as many as reach the threshold",
     )
 
 
 def main(options: SelfTrainOptions) -> None:
     """Trains students until one is no better than the last."""
-    train = options.train_config()
-    if not train.segment_labels:
-        raise InputError("self-training is on rated segments: give --segment_labels")
     prepared = prepare(options)
     if prepared.run.pseudo_data_pattern:
         raise InputError("--pseudo_data_pattern is what self-training makes by itself: leave it out")
@@ -67,18 +65,28 @@ def main(options: SelfTrainOptions) -> None:
         unlabelled=unlabelled,
         train_dir=options.train_dir,
         settings=SelfTraining(
-            teacher=options.teacher,
+            teachers=options.teacher,
             iterations=options.iterations,
             threshold=options.pseudo_threshold,
             by_class=options.thresholds_by_class,
             most=options.max_pseudo,
-            views=options.views(prepared.run),
+            views=_views(options, prepared.run),
         ),
         resources=prepared.resources,
     )
-    for result in results:
-        records = f", {result['records']} pseudo-labelled segments" if "records" in result else ""
-        print(f"round {result['round']}: holdout {result['holdout']:.4f}{records}  {result['run']}")
+    kind = "segments" if prepared.run.train.segment_labels else "videos"
+    for done in results:
+        records = f", {done.pseudo['records']} pseudo-labelled {kind}" if done.pseudo else ""
+        print(f"round {done.number}: holdout {done.holdout:.4f}{records}  {' '.join(done.runs)}")
+
+
+def _views(options, run):
+    """The views that flags ask for; None, those of each teacher's own run, where none does."""
+    if options.shift is None and not options.tta_views and "tta" not in options.of(RunConfig):
+        return None
+    if not run.train.segment_labels:
+        raise InputError("--tta, --shift and --tta_views are views of segments: give --segment_labels")
+    return options.views(run)
 
 
 def run() -> None:

@@ -41,12 +41,26 @@ _MAY_DIFFER = {"name", "dtype", "num_classes", "level", "dropout", "temperature"
 def read_run_config(train_dir: StrPath) -> RunConfig:
     """The RunConfig of ``train_dir``; InputError where it holds no run."""
     path = os.path.join(train_dir, "config.json")
+    members = members_of(train_dir)
+    if members != (os.fspath(train_dir),):
+        raise InputError(
+            f"{train_dir} is an ensemble of {len(members)} runs: name one of {', '.join(members)}; for the ensemble "
+            "rank with each by inference.py and fuse by ensemble.py"
+        )
     try:
         return RunConfig.from_json(pathlib.Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{train_dir} is not the folder of a training run: it has no config.json") from error
     except (json.JSONDecodeError, TypeError) as error:
         raise InputError(f"{path} is not a run's configuration: {error}") from error
+
+
+def members_of(train_dir: StrPath) -> tuple[str, ...]:
+    """Folders of the runs that selftrain.py's ensemble.json in ``train_dir`` names; itself where there is no such."""
+    path = pathlib.Path(train_dir, "ensemble.json")
+    if not path.is_file():
+        return (os.fspath(train_dir),)
+    return tuple(member["run"] for member in json.loads(path.read_text(encoding="utf-8"))["members"])
 
 
 def write_run_config(train_dir: StrPath, run: RunConfig) -> None:

@@ -6,12 +6,19 @@ r"""Self-training: teachers label unlabelled segments or videos, students learn 
 Takes the flags of train.py for every student and a few more; without --segment_labels it is whole videos that are
 labelled. --train_dir is then the folder of a run, the best student's, with a folder for each round beside it. The same
 command again resumes the round that was stopped.
+
+  selftrain.py --members=runs/pretrained/A,runs/pretrained/B --segment_labels ... --train_dir=runs/selftrained
+
+Several students: each round is taught by the mean of all, and all learn. --train_dir has ensemble.json, which names the
+runs of the best round.
 """
 
 import dataclasses
+import os
 
 from yt8m.commands import command_line
 from yt8m.commands.groups import ViewOptions
+from yt8m.commands.member_options import member_options
 from yt8m.commands.train_options import TrainOptions, prepare
 from yt8m.config import PATTERN_HELP, RunConfig
 from yt8m.options import option
@@ -31,6 +38,12 @@ class SelfTrainOptions(ViewOptions, TrainOptions):
         "(parquet submissions of segments, or inference.py's CSV of whole videos).",
         defaults_to="the students, trained without pseudo-labels first",
     )
+    members: tuple[str, ...] = option(
+        (),
+        "Several students: folders of the runs that they start from, or a JSON file, a list with an object of flags of "
+        'train.py for each, as in [{"init_from": "runs/a"}, {"init_from": "runs/b", "base_learning_rate": 1e-3}].',
+        defaults_to="one student",
+    )
     iterations: int = option(
         3, "Most rounds; a round that is no better than those before is the last.", unit="rounds", low=1
     )
@@ -47,7 +60,13 @@ class SelfTrainOptions(ViewOptions, TrainOptions):
 
 def main(options: SelfTrainOptions) -> None:
     """Trains students until one is no better than the last."""
-    prepared = prepare(options)
+    if options.members and options.of(RunConfig).get("init_from"):
+        raise InputError("--members says what each student starts from: leave out --init_from")
+    first, *others = member_options(options, options.members)
+    prepared = prepare(first)
+    if others and prepared.resources.placement.num_processes > 1:
+        raise InputError("--members trains one student after the other: leave out --num_processes")
+    runs = [prepared.run, *(prepare(other, beside=prepared).run for other in others)]
     if prepared.run.pseudo_data_pattern:
         raise InputError("--pseudo_data_pattern is what self-training makes by itself: leave it out")
     from yt8m.data.splits import Source, check_disjoint
@@ -59,7 +78,7 @@ def main(options: SelfTrainOptions) -> None:
     if prepared.holdout and options.check_split and not prepared.run.holdout_fraction:
         check_disjoint(unlabelled.files, prepared.holdout.files, skip_corrupt=prepared.run.data.skip_corrupt)
     results = self_train(
-        prepared.run,
+        runs,
         source=prepared.source,
         holdout=prepared.holdout,
         unlabelled=unlabelled,
@@ -78,6 +97,21 @@ def main(options: SelfTrainOptions) -> None:
     for done in results:
         records = f", {done.pseudo['records']} pseudo-labelled {kind}" if done.pseudo else ""
         print(f"round {done.number}: holdout {done.holdout:.4f}{records}  {' '.join(done.runs)}")
+    best = max(results, key=lambda done: done.holdout)
+    if len(best.students) > 1:
+        _tell_ensemble(best, options.train_dir, segments=prepared.run.train.segment_labels)
+
+
+def _tell_ensemble(best, train_dir, *, segments):
+    """Says which runs form the ensemble, and how to rank with it."""
+    print(f"the best round's ensemble, in {os.path.join(train_dir, 'ensemble.json')}; to rank with it:")
+    suffix = "parquet" if segments else "csv"
+    files = [f"{student.name}.{suffix}" for student in best.students]
+    for student, file in zip(best.students, files):
+        print(f"  inference.py --train_dir={student.run} --input_data_pattern=... --output_file={file}")
+    output = "submission.csv" if segments else "videos.csv"
+    method = "" if segments else " --method=mean"
+    print(f"  ensemble.py --submissions={','.join(files)}{method} --output_file={output}")
 
 
 def _views(options, run):

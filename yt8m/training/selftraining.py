@@ -139,7 +139,8 @@ def self_train(
         rounds.append(job.train_round(0))
         teachers = rounds[0].runs
     elif not any(map(is_file, teachers)):
-        given = tuple(Student(name=os.path.basename(os.path.normpath(run)), run=run) for run in teachers)
+        names = _distinct(map(_folder_name, teachers))
+        given = tuple(Student(name=name, run=run) for name, run in zip(names, teachers))
         rounds.append(Round(number=0, holdout=job.judge(teachers).value, students=given))
     for number in range(1, settings.iterations + 1):
         pseudo = job.label(number, teachers, counts)
@@ -162,18 +163,23 @@ def self_train(
 
 
 def member_names(runs: Sequence[RunConfig]) -> list[str]:
-    """Names of the students' folders: "student" for a single one, else each run's init_from, preset or model.
-
-    A name that comes again has its number behind it.
-    """
+    """Names of the students' folders: "student" for a single one, else each run's init_from, preset or model."""
     if len(runs) == 1:
         return ["student"]
-    names: list[str] = []
-    for run in runs:
-        base = os.path.basename(os.path.normpath(run.init_from)) if run.init_from else run.preset or run.model.name
-        same = sum(name == base or name.startswith(f"{base}-") for name in names)
-        names.append(f"{base}-{same + 1}" if same else base)
-    return names
+    return _distinct(_folder_name(run.init_from) if run.init_from else run.preset or run.model.name for run in runs)
+
+
+def _folder_name(path):
+    return os.path.basename(os.path.normpath(path))
+
+
+def _distinct(names):
+    """The names, of which one that comes again has a number behind it."""
+    found: dict[str, None] = {}
+    for name in names:
+        numbered = (f"{name}-{number}" for number in itertools.count(2))
+        found[next(other for other in itertools.chain([name], numbered) if other not in found)] = None
+    return list(found)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

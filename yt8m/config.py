@@ -304,6 +304,24 @@ class TrainConfig(Config):
         "Multigrid training on whole videos: 4 times, then twice the examples of as many times fewer frames in the "
         "first two thirds of --num_epochs.",
     )
+    multigrid_short_cycle: bool = option(
+        True,
+        "Short cycle of --multigrid: within its stages, steps of 4, 2 and 1 times the examples of as many times fewer "
+        "frames again, in turn.",
+    )
+    multigrid_rate_scaling: float = option(
+        1.0,
+        "Exponent of the learning rate's growth with the examples of a stage of --multigrid: 1 is linear scaling, 0 "
+        "none.",
+        low=0,
+        high=1,
+    )
+    multigrid_warmup: float = option(
+        0.1,
+        "Share of each stage of --multigrid over which the learning rate goes linearly from that of the stage before.",
+        low=0,
+        high=1,
+    )
     average_checkpoints: int = option(
         0,
         "Number of the last evaluated models whose mean is scored at the end, and kept if it is the best; 0 for none.",

@@ -27,7 +27,8 @@ class TrainState:
     step: batches seen in all; epoch, epoch_step: where in the data the next batch is. evaluated_at: step of the last
     evaluation; best: holdout score of the best model so far; stale: evaluations since. adapted: holdout score of that
     model once its batch norm is adapted, None before or without. steps_per_epoch: of the last whole epoch, None before
-    it. loss_sum, loss_steps: of the steps since that evaluation.
+    it. loss_sum, loss_steps: of the steps since that evaluation. examples: seen in all, and in this stage of
+    multigrid training.
     """
 
     step: int = 0
@@ -41,6 +42,8 @@ class TrainState:
     loss_sum: float = 0.0
     loss_steps: int = 0
     finished: bool = False
+    examples: int = 0
+    stage_examples: int = 0
 
     @property
     def published(self) -> float | None:
@@ -148,6 +151,8 @@ class Session:
         """Fits the rest of the current epoch, and moves the state to the next one unless training ended within it."""
         state = self.state
         dataset = self.data.epoch(state.epoch)
+        if not state.epoch_step and self.data.multigrid.starts_stage(state.epoch):
+            state.stage_examples = 0
         before = state.step
         self.losses.restart()
         with warnings.catch_warnings():
@@ -160,10 +165,16 @@ class Session:
             self.progress.total = self.total_steps()
             state.epoch, state.epoch_step = state.epoch + 1, 0
 
+    def examples_per_step(self) -> float:
+        """Examples of a step, on average over this epoch."""
+        sizes = [size for size, _ in self.data.multigrid.shapes(self.state.epoch)]
+        return sum(sizes) / len(sizes)
+
     def total_steps(self) -> int | None:
         """Steps in all, or None where that is not known."""
-        steps_per_epoch = self.state.steps_per_epoch or self.data.steps_per_epoch()
         ends: list[Any] = [self.config.max_steps]
-        if self.config.num_epochs and steps_per_epoch:
-            ends.append(self.config.num_epochs * steps_per_epoch)
+        if self.config.num_epochs and self.state.steps_per_epoch and not self.config.multigrid:
+            ends.append(self.config.num_epochs * self.state.steps_per_epoch)
+        else:
+            ends.append(self.data.estimated_steps())
         return min((end for end in ends if end), default=None)

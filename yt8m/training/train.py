@@ -24,6 +24,7 @@ from yt8m.training.callbacks import (
     CountSteps,
     EvaluateHoldout,
     SaveCheckpoints,
+    SetLearningRate,
     StopAtEnd,
     StopAtSignal,
     WriteCurves,
@@ -124,6 +125,7 @@ def _train_to_the_end(session):
     signal = StopAtSignal(session)
     evaluation = EvaluateHoldout(session, signal)
     callbacks = [
+        SetLearningRate(session),
         CountSteps(session),
         signal,
         WriteCurves(session),
@@ -200,10 +202,16 @@ def _build(run):
     """The VideoModel of ``run``, with its loss. Raises InputError where it cannot be trained or finished as asked."""
     model = build_model(run.model, run.data, dtype="mixed_bfloat16" if run.train.mixed_precision else None)
     check_views(model, allowed_views(run.train.augment))
+    masked = run.train.masked_frames.weight
     if run.adapt_bn:
         # What cannot be done is said before training, not after.
         batch_norm_layers(model)
         open_source(run.adapt_bn)
+    if run.train.multigrid and run.data.level == "video":
+        raise InputError("multigrid changes the number of frames, and video-level records have none: leave it out")
+    if run.train.multigrid and run.train.multigrid_short_cycle and (run.pseudo_data_pattern or masked):
+        other = "pseudo-labelled videos" if run.pseudo_data_pattern else "masked_frames"
+        raise InputError(f"the short cycle of multigrid does not go with {other}: set multigrid_short_cycle to false")
     if run.train.multigrid and model.fixed_frames:
         raise InputError(f"multigrid changes the number of frames, and this model takes {model.fixed_frames}")
     model.pair_loss = make_loss(run.train.loss, label_smoothing=run.train.label_smoothing)
@@ -233,6 +241,11 @@ def _restore_or_initialize(run, learner, model, train_dir):
     if restored is not None:
         fields = {field.name for field in dataclasses.fields(TrainState)}
         state = TrainState(**{name: value for name, value in restored.items() if name in fields})
+        if run.train.multigrid and state.step and not state.examples and not state.finished:
+            raise InputError(
+                f"{train_dir} was begun by 0.2.0, whose multigrid training had another learning rate: finish it there, "
+                "or give another train_dir"
+            )
         print(f"resuming from step {state.step} of {train_dir}")
         return state
     if run.init_from:

@@ -286,8 +286,7 @@ class TrainConfig(Config):
     )
     pseudo_weight: float | None = option(
         None,
-        "Weight of the loss of pseudo-labelled segments against that of the rated ones of a step, each being the mean "
-        "over its own pairs (segment, class) that count; 1 for equal shares of the loss.",
+        "Weight of the mean loss of a step's pseudo-labelled pairs (segment, class) against that of its rated pairs.",
         low=0,
         high=1e6,
         defaults_to="--pseudo_ratio: all segments of a step count alike",
@@ -300,27 +299,14 @@ class TrainConfig(Config):
         high=1,
     )
     multigrid: bool = option(
-        False,
-        "Multigrid training on whole videos: 4 times, then twice the examples of as many times fewer frames in the "
-        "first two thirds of --num_epochs.",
+        False, "Multigrid training of whole videos: 4, 2, then 1 times the examples of as many times fewer frames."
     )
-    multigrid_short_cycle: bool = option(
-        True,
-        "Short cycle of --multigrid: within its stages, steps of 4, 2 and 1 times the examples of as many times fewer "
-        "frames again, in turn.",
-    )
+    multigrid_short_cycle: bool = option(True, "Short cycle of --multigrid: 4, 2 and 1 times the batch in turn.")
     multigrid_rate_scaling: float = option(
-        1.0,
-        "Exponent of the learning rate's growth with the examples of a stage of --multigrid: 1 is linear scaling, 0 "
-        "none.",
-        low=0,
-        high=1,
+        1.0, "Exponent of the learning rate's growth with --multigrid's batch; 1 is linear scaling.", low=0, high=1
     )
     multigrid_warmup: float = option(
-        0.1,
-        "Share of each stage of --multigrid over which the learning rate goes linearly from that of the stage before.",
-        low=0,
-        high=1,
+        0.1, "Share of --multigrid's stages in which the rate goes over from that of the last.", low=0, high=1
     )
     average_checkpoints: int = option(
         0,
@@ -400,8 +386,7 @@ class RunConfig(Config):
     )
     adapt_bn: str = option(
         "",
-        "Files, labels unread, on which the best model's batch norm statistics are estimated anew at the end; adapt.py "
-        f"does it to a finished run. {PATTERN_HELP}",
+        f"Files, labels unread, to estimate the best model's batch norm statistics anew on at the end. {PATTERN_HELP}",
         resumable=True,
     )
     tta: tuple[int, int] = option(

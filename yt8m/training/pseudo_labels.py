@@ -71,8 +71,8 @@ def choose_segments(
         for class_id in submission:
             if class_counts.get(class_id):
                 listed = submission[class_id]
-                texts = itertools.compress(listed.texts(), listed.scores >= thresholds[class_id])
-                candidates[class_id] = [numbers.setdefault(text, len(numbers)) for text in texts]
+                certain = itertools.compress(listed.texts(), listed.scores >= thresholds[class_id])
+                candidates[class_id] = [numbers.setdefault(text, len(numbers)) for text in certain]
         if not numbers:
             lowest = min(thresholds.values())
             raise InputError(f"the teacher is sure of no segment: none scores {lowest:g}, lower the threshold")

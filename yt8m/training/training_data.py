@@ -80,11 +80,10 @@ class TrainingData:
     @functools.cached_property
     def multigrid(self) -> Multigrid:
         """The schedule of batches, frames and, with multigrid training, of the learning rate."""
-        run, examples = self.run, 0
-        if run.train.multigrid:
-            examples = estimate_examples(self.source, run.data, windows=self.windows)
-            if examples is None:
-                examples = count_records(list(self.source.files), run.data, keep=self.source.keep)
+        run = self.run
+        examples = estimate_examples(self.source, run.data, windows=self.windows) if run.train.multigrid else 0
+        if examples is None:
+            examples = count_records(list(self.source.files), run.data, keep=self.source.keep)
         return Multigrid(config=run.train, num_frames=run.data.num_frames, epoch_examples=examples)
 
     def estimated_steps(self) -> int | None:

@@ -33,16 +33,17 @@ def main(_):
         name, hyperparameters = cases[title]
         data = DataConfig(num_classes=NUM_CLASSES, video_frames=_VIDEO_FRAMES if MODELS[name].takes_video_frames else 0)
         model = build_model(ModelConfig(name=name, hyperparameters=hyperparameters), data)
-        counts = [_multiply_adds(model, 5), _multiply_adds(model.for_classes(range(SEGMENT_CLASSES)), 5)]
+        inputs = model.symbolic_inputs()
+        counts = [_multiply_adds(m, inputs, 5) for m in (model, model.for_classes(range(SEGMENT_CLASSES)))]
         # Joined outputs are of a fixed number of frames.
-        counts += [] if hyperparameters.get("pooling") == "concat" else [_multiply_adds(model, 300)]
+        counts += [] if hyperparameters.get("pooling") == "concat" else [_multiply_adds(model, inputs, 300)]
         shown = [f"{count / 1e6:,.0f} M" for count in counts] + ["-"] * (3 - len(counts))
         print(f"| {title} | {model.count_params():,} | {' | '.join(shown)} |", flush=True)
 
 
-def _multiply_adds(model, frames):
+def _multiply_adds(model, inputs, frames):
     features = {}
-    for name, values in model.symbolic_inputs().items():
+    for name, values in inputs.items():
         length = _VIDEO_FRAMES if "video_" in name else frames
         if len(values.shape) == 1:
             features[name] = np.full(_ROWS, length, np.int32)

@@ -17,7 +17,7 @@ FLOORS = [
     {"models", "ensemble", "similarity"},
     {"data", "ranking"},
     {"layers", "runtime"},
-    {"config", "options", "registry", "vocabulary"},
+    {"config", "options", "registry", "train_parts", "vocabulary"},
     {"types"},
 ]
 """Rooms, top floor first. A room imports from its own floor and from those below it, and no two import each other."""

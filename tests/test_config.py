@@ -58,7 +58,7 @@ def test_unknown_fields_are_errors():
         ({"feature_names": ("rgb", "rgb")}, "repeats a name: rgb,rgb"),
         ({"feature_sizes": (1024, 0)}, "feature_sizes is (1024, 0); it must be at least 1"),
         ({"num_classes": 0}, "num_classes is 0; it must be at least 1"),
-        ({"sampling": "some"}, "sampling is 'some'; valid: sequence, random, uniform"),
+        ({"sampling": "some"}, "sampling is 'some'; valid: sequence, random, random_ordered, uniform"),
         ({"unrated": "x"}, "unrated is 'x'; valid: masked, negative, video_negative"),
         ({"border": "x"}, "border is 'x'; valid: clamp, roll, reflect, mask"),
         ({"level": "x"}, "level is 'x'; valid: frame, video"),

@@ -7,16 +7,18 @@ import dataclasses
 from typing import Any
 
 from yt8m.options import Config, option
+from yt8m.train_parts import AugmentConfig, ConsistencyConfig, MaskedFramesConfig
 from yt8m.types import MAX_FRAMES, InputError
 
+FORMAT = 2
+"""Meaning of the settings that runs and saved models carry; those of before 0.3.0 carry no format, which is 1."""
+
 LEVELS = ("frame", "video")
-SAMPLINGS = ("sequence", "random", "uniform")
+SAMPLINGS = ("sequence", "random", "random_ordered", "uniform")
 UNRATED_POLICIES = ("masked", "negative", "video_negative")
 OPTIMIZERS = ("adam", "rectified_adam", "lamb", "sgd")
 AVERAGINGS = ("none", "ema", "swa")
 LOSSES = ("cross_entropy", "focal", "asymmetric")
-MASKED_FRAMES = ("nce", "mse")
-ANNEALINGS = ("none", "linear", "log", "exp")
 BORDERS = ("clamp", "roll", "reflect", "mask")
 
 VIDEO_FRAMES = 30
@@ -48,7 +50,13 @@ class DataConfig(Config):
         flag=None,
         defaults_to="as in the first record",
     )
-    num_classes: int = option(3862, "Size of the vocabulary; labels are class ids below it.", unit="classes", low=1)
+    num_classes: int = option(
+        3862,
+        "Size of the vocabulary; labels are class ids below it.",
+        unit="classes",
+        low=1,
+        defaults_to="as pack.json or vocabulary.csv beside the records say, else 3862",
+    )
     num_frames: int = option(
         MAX_FRAMES,
         "Frames of a video that one training example holds.",
@@ -61,8 +69,9 @@ class DataConfig(Config):
     )
     sampling: str = option(
         "sequence",
-        "Sampling of those frames: a contiguous sequence at a random start, random frames in time order, or evenly "
-        "spaced uniform ones. Outside training random is uniform and sequence is the middle of the video.",
+        "Sampling of those frames: a contiguous sequence at a random start; random ones, drawn with replacement (the "
+        "paper); random_ordered ones, without replacement and in time order; or evenly spaced uniform ones. Outside "
+        "training random is uniform and sequence is the middle of the video.",
         choices=SAMPLINGS,
         defaults_to="sequence, or the preset's",
     )
@@ -77,6 +86,9 @@ class DataConfig(Config):
         "Frames of a shifted segment beyond the ends of its video: the edge frame repeated (clamp), the other end "
         "(roll), the mirror image (reflect), or none (mask).",
         choices=BORDERS,
+    )
+    l2_normalize: bool = option(
+        False, "Division of each frame by its L2 norm over all features together, as the authors' program has it."
     )
     video_frames: int = option(
         0,
@@ -126,118 +138,8 @@ class ModelConfig(Config):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AugmentConfig(Config):
-    """Random changes of training examples, drawn anew in every epoch; none by default. See yt8m.data.augment."""
-
-    shift: int = option(
-        0,
-        "Largest random shift of a segment, in either direction.",
-        unit="frames",
-        low=0,
-        high=MAX_FRAMES,
-        flag="augment_shift",
-    )
-    dilute: bool = option(
-        False, "Random dilution: every second of the 9 frames around a segment.", flag="augment_dilute"
-    )
-    enlarge: bool = option(
-        False, "Random enlargement: 2 more frames on either side of a segment.", flag="augment_enlarge"
-    )
-    frame_masking: float = option(0.0, "Probability that a frame is blanked.", low=0, high=1)
-    frame_dropping: float = option(0.0, "Probability that a frame is removed; at least one stays.", low=0, high=1)
-    modality_dropout: float = option(0.0, "Probability that one feature of an example is blanked.", low=0, high=1)
-    mixup: float = option(
-        0.0,
-        "Mixup of pairs of examples and their labels: alpha of the Beta distribution of shares, as in 0.2; 0 for none.",
-        low=0,
-        high=100,
-    )
-
-    @property
-    def of_segments(self) -> bool:
-        """Whether segments are seen under other views."""
-        return bool(self.shift or self.dilute or self.enlarge)
-
-    @property
-    def of_frames(self) -> bool:
-        """Whether single frames are changed."""
-        return bool(self.frame_masking or self.frame_dropping)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class MaskedFramesConfig(Config):
-    """Masked frame modelling beside the labels, see yt8m.layers.masked_frames; a weight of 0 turns it off."""
-
-    weight: float = option(
-        0.0,
-        "Weight of the masked-frame loss beside that of the labels.",
-        low=0,
-        high=1e6,
-        flag="masked_frames_weight",
-        defaults_to="1 with --masked_frames",
-    )
-    method: str = option(
-        "nce",
-        "Masked frame modelling by a frame_bert: contrastive, each hidden frame among others (nce), or regression of "
-        "its values (mse).",
-        choices=MASKED_FRAMES,
-        flag="masked_frames",
-        defaults_to="off",
-    )
-    fraction: float = option(
-        0.15, "Share of a video's frames that are hidden, at least one frame.", above=0, below=1, flag="mask_fraction"
-    )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ConsistencyConfig(Config):
-    """Consistency training on unlabelled segments (UDA, Xie et al. 2020), see yt8m.models.learner; weight 0 is off."""
-
-    weight: float = option(
-        0.0,
-        "Weight of the consistency loss on --unlabelled_data_pattern.",
-        low=0,
-        high=1e6,
-        flag="uda_weight",
-        defaults_to="1 with --unlabelled_data_pattern",
-    )
-    ratio: int = option(
-        1, "Unlabelled segments for each labelled one of a step.", unit="segments", low=1, high=64, flag="uda_ratio"
-    )
-    temperature: float = option(
-        0.4,
-        "Temperature of the target probabilities; below 1 sharpens them.",
-        above=0,
-        high=100,
-        flag="uda_temperature",
-    )
-    confidence: float = option(
-        0.8,
-        "Least probability of the likelier of yes and no for a (segment, class) pair to count.",
-        low=0.5,
-        high=1,
-        flag="uda_confidence",
-    )
-    annealing: str = option(
-        "none",
-        "Schedule of training signal annealing: labelled pairs that are right with more than a rising probability do "
-        "not count.",
-        choices=ANNEALINGS,
-        flag="tsa",
-    )
-    annealing_steps: int = option(
-        1,
-        "Steps over which --tsa releases all pairs.",
-        unit="steps",
-        low=1,
-        flag="tsa_steps",
-        defaults_to="--max_steps",
-    )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig(Config):
-    """Training: optimizer, loss, augmentation, length. Defaults are the paper's section 4: Adam 1e-4, x0.9 every 2M
+    """Training: optimizer, loss, augmentation, length. Defaults are the paper's section 7: Adam 1e-4, x0.9 every 2M
     examples, batch 128.
     """
 
@@ -267,6 +169,18 @@ class TrainConfig(Config):
     )
     weight_decay: float = option(
         0.0, "Decoupled weight decay of a step, relative to the learning rate (AdamW).", low=0, high=10
+    )
+    head_l2: float = option(
+        0.0,
+        "L2 penalty of the head's weights, times half their sum of squares; 1e-6 in the authors' program.",
+        low=0,
+        high=10,
+    )
+    hidden_l2: float = option(
+        0.0,
+        "L2 penalty of the weights of hidden layers between pooling and head; 1e-5 in the authors' NeXtVLADs.",
+        low=0,
+        high=10,
     )
     clip_gradient_norm: float = option(1.0, "Largest L2 norm of one variable's gradient.", above=0)
     loss: str = option("cross_entropy", "Loss of an (example, class) pair.", choices=LOSSES)
@@ -373,8 +287,34 @@ class RunConfig(Config):
     holdout_fraction: float = option(
         0.0, "Share of the videos to hold out, by a hash of id and --seed: for a single file.", low=0, below=1
     )
+    exclude_videos: str = option(
+        "",
+        "Files whose videos are not trained on, by id, such as those of a later holdout in pre-training. "
+        f"{PATTERN_HELP}",
+    )
+    exclude_holdout_files: int = option(
+        0,
+        "Number of the files of --exclude_videos that count: those that --holdout_files and the same --seed hold out.",
+        unit="files",
+        low=0,
+        defaults_to="all",
+    )
+    exclude_holdout_fraction: float = option(
+        0.0,
+        "Share of the videos of --exclude_videos that count: those that --holdout_fraction and the same --seed hold "
+        "out.",
+        low=0,
+        below=1,
+        defaults_to="all",
+    )
     preset: str = option("", "Preset: one of the paper's nine models, with its sampling and shifts.")
     init_from: str = option("", "Folder of a run whose weights to start from, such as the pre-trained one.")
+    init_optimizer: bool = option(
+        False,
+        "Start from the last checkpoint of --init_from, with its optimizer's moments and step, so that the decay of "
+        "the learning rate goes on too, as in the authors' program; without it from the best model, with a new "
+        "optimizer.",
+    )
     pseudo_data_pattern: str = option(
         "", f"Files of pseudo-labelled segments to train on too, as selftrain.py writes them. {PATTERN_HELP}"
     )
@@ -391,9 +331,15 @@ class RunConfig(Config):
     )
     tta: tuple[int, int] = option(
         (0, 0),
-        "First and last temporal shift of test-time augmentation: all between are scored and averaged, as in -2,1.",
+        "First and last temporal shift of test-time augmentation, see yt8m.data.views.",
         unit="frames",
         low=-MAX_FRAMES,
         high=MAX_FRAMES,
-        defaults_to="the preset's, else 0,0",
+        flag=None,
     )
+
+    def _check(self):
+        if self.init_optimizer and not self.init_from:
+            raise InputError("init_optimizer goes on with the optimizer of another run: set init_from to its folder")
+        if (self.exclude_holdout_files or self.exclude_holdout_fraction) and not self.exclude_videos:
+            raise InputError("exclude_holdout_files and exclude_holdout_fraction are of exclude_videos: set it too")

@@ -1,6 +1,7 @@
 """The nouns that every part of the toolkit speaks in."""
 
 import os
+import re
 from typing import Any, NamedTuple, TypeAlias
 
 Tensor: TypeAlias = Any
@@ -39,6 +40,25 @@ class DataWarning(UserWarning):
 
 class UnevenLengthsWarning(DataWarning):
     """Videos whose features have different numbers of frames; commands print it for the first video alone."""
+
+
+_NOT_IN_IDS = re.compile(r"[\s,\x00-\x20\x7f]")
+
+
+def id_problem(video_id: str) -> str:
+    """What keeps an id out of submissions, in words, "" for nothing: a blank or comma, which separates, or the like."""
+    if not video_id:
+        return "is empty"
+    found = _NOT_IN_IDS.search(video_id)
+    if found is None:
+        return ""
+    name = {" ": "a blank", ",": "a comma"}.get(found[0], f"the character {ascii(found[0])}")
+    return f"has {name}, which no submission can hold"
+
+
+def sanitized_id(video_id: str) -> str:
+    """The id with an underscore for each character that id_problem names."""
+    return _NOT_IN_IDS.sub("_", video_id) or "_"
 
 
 class Segment(NamedTuple):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.commands import passed, refused
+from yt8m.data.seen_videos import SeenVideos
 from yt8m.models import checkpoints
 
 
@@ -35,6 +36,8 @@ def test_an_adapted_run_beside_the_one_that_it_comes_of(adapted, finetuned_run, 
         if not np.array_equal(one, other)
     }
     assert differs == {"moving_mean", "moving_variance"}
+    seen = [SeenVideos.load(checkpoints.seen_videos_path(run)) for run in (finetuned_run, folder)]
+    assert len(seen[0]) == len(seen[1]) > 0
     pattern = f"{demo_data}/test/*.tfrecord"
     assert runs[1] == runs[0].replace(adapt_bn=pattern)
     assert json.loads((folder / "adaptation.json").read_text())["train_dir"] == str(finetuned_run)

@@ -118,6 +118,7 @@ def test_warnings_and_notes(tmp_path):
     assert found(facts) == {
         "errors": [],
         "warnings": [
+            ("ids that no submission can hold: yt8m-pack --sanitize_ids", 1),
             ("videos whose features differ in length; the shorter counts", 1),
             ("ratings of segments behind the frames that are read", 1),
             ("scores outside [0, 1], read as the nearer end", 1),
@@ -128,10 +129,11 @@ def test_warnings_and_notes(tmp_path):
             ("segments that are not 5 s long, read as if they were", 1),
         ],
     }
-    assert facts["warnings"][0]["examples"] == [
+    assert facts["warnings"][0]["examples"] == [f"{path}, record 1, video odd start"]
+    assert facts["warnings"][1]["examples"] == [
         f"{path}, record 0, video uneven: 12 frames of rgb and 10 frames of audio"
     ]
-    assert facts["warnings"][1]["examples"] == [f"{path}, record 2, video behind, start 300"]
+    assert facts["warnings"][2]["examples"] == [f"{path}, record 2, video behind, start 300"]
     assert facts["id_keys"] == {"video_id": 1} and facts["frames"]["histogram"] == {10: 1, 12: 2, 310: 1}
 
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from tests.helpers.commands import call
+from yt8m.commands.groups import FeatureOptions
+from yt8m.config import DataConfig
 from yt8m.data.tfrecord import list_files, probe
 
 
@@ -31,6 +33,38 @@ def test_records_come_out(arrays):
     )
     assert "labels.csv has 1 videos without files, the first zz" in result.stderr
     assert (arrays / "out" / "clip.projection.npz").exists()
+
+
+def test_training_takes_the_number_of_classes_from_where_it_is_known(arrays, capsys):
+    """pack.json of the folder, else the vocabulary there or above, else YouTube-8M's, which is said."""
+    call(
+        "pack", f"--features=clip:{arrays}/in/*.npz", f"--output_dir={arrays}/out", f"--labels_csv={arrays}/labels.csv",
+        f"--vocabulary={arrays}/names.csv", "--sanitize_ids",
+    )  # fmt: skip
+    files = list_files(f"{arrays}/out/*.tfrecord")
+    sizes = []
+    for change in (lambda: None, (arrays / "out" / "pack.json").unlink, lambda: _vocabulary(arrays)):
+        change()
+        sizes.append(FeatureOptions().data_config(files).num_classes)
+    assert sizes == [2, 3862, 3]
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == f"num_classes is 2, as {arrays}/out/pack.json says"
+    assert said[1].startswith("num_classes is 3862, as in YouTube-8M: neither --num_classes nor a pack.json")
+    assert said[2] == f"num_classes is 3, as {arrays}/vocabulary.csv has them"
+    assert FeatureOptions(given={DataConfig: {"num_classes": 9}}).data_config(files).num_classes == 9
+
+
+def _vocabulary(folder):
+    (folder / "vocabulary.csv").write_text("Index,Name\n0,Car\n2,Cat\n")
+
+
+def test_what_whitening_cuts_anyway_is_no_warning(arrays):
+    rng = np.random.default_rng(1)
+    for name in "abc":
+        np.savez(arrays / "in" / f"{name}.npz", clip=rng.normal(0, 9, (2000, 4)))
+    result = call("pack", f"--features=clip:{arrays}/in/*.npz", f"--output_dir={arrays}/out", "--pca=clip:3")
+    assert result.returncode == 0 and "cut to it, as 4.6% of a normal distribution of variance 1 are" in result.stdout
+    assert "outside" not in result.stderr
 
 
 def test_much_that_is_cut_is_said(arrays):

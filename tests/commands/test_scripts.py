@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -88,7 +89,8 @@ def test_the_job_end_to_end(finetuned_run, demo_data, tmp_path):
         f"--segment_label_ids_file={demo_data}/segment_label_ids.csv",
     )
     passed("inference", *common, "--tta=-1,1", f"--output_file={tmp_path}/a.csv")
-    passed("inference", *common, "--shift=1", "--border=reflect", f"--output_file={tmp_path}/b.csv.gz")
+    said = passed("inference", *common, "--tta=auto", "--border=reflect", f"--output_file={tmp_path}/b.csv.gz").stdout
+    assert re.search(r"^shifts -?\d to \d rank the holdout best of 16 ranges: MAP 0\.\d+", said, re.MULTILINE)
     labels = f"--labels={demo_data}/test_labels.csv"
     submissions = f"--submissions={tmp_path}/a.csv,{tmp_path}/b.csv.gz"
     passed("ensemble", submissions, "--weights=1,2", f"--output_file={tmp_path}/fused.csv")
@@ -197,6 +199,7 @@ def test_reports_hold_what_eval_prints(finetuned_run, demo_data, tmp_path):
     "flags, sentence",
     [
         (("--tta=1,-2",), "--tta=1,-2: the first shift must not be greater"),
+        (("--tta=-301,0",), "--tta=-301,0: shifts are at most 300 frames"),
         (("--tta=1,-2,3",), "--tta=1,-2,3 is not a range of shifts"),
         (("--tta=-1,1", "--shift=0"), "--shift and --tta contradict"),
         (("--format=parquet",), "--format=parquet contradicts --output_file"),

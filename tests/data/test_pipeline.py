@@ -197,14 +197,24 @@ def test_training_is_shuffled_by_seed_and_epoch(many, windows):
         assert sorted(row[:2] for row in first) == sorted(row[:2] for row in other)
 
 
-def test_training_draws_frames_anew_each_epoch(many):
-    config = CONFIG.replace(sampling="random")
+@pytest.mark.parametrize("sampling", ["random", "random_ordered"])
+def test_training_draws_frames_anew_each_epoch(many, sampling):
+    config = CONFIG.replace(sampling=sampling)
     options = {"windows": "video", "batch_size": 60, "training": True}
     draws = [read(many, config, epoch=epoch, **options)[0]["rgb"] for epoch in range(2)]
     for drawn in draws:
-        assert (np.diff(drawn[..., 0].astype(int), axis=1) > 0).all()
+        rising = (np.diff(drawn[..., 0].astype(int), axis=1) > 0).all()
+        assert rising == (sampling == "random_ordered")
         assert len({tuple(row) for row in drawn[..., 0]}) > 50
     assert set(draws[0].sum(axis=(1, 2))) != set(draws[1].sum(axis=(1, 2)))
+
+
+def test_all_frames_are_no_random_frames(many):
+    """As many draws as frames repeat some, where the plain reader would take every frame once."""
+    config = CONFIG.replace(sampling="random", num_frames=20)
+    features = read(many, config, windows="video", batch_size=60, training=True)[0]
+    assert (features["num_frames"] == 20).all()
+    assert np.mean([len(set(row)) for row in features["rgb"][..., 0].tolist()]) < 15
 
 
 def test_skip_resumes(many):

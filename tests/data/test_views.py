@@ -53,12 +53,20 @@ def test_named_views_by_hand():
     ],
 )
 def test_a_window_shifted_out_of_the_beginning(border, expected):
-    indices, counts = window_frames(tf.constant([0]), tf.constant([7]), views=(-2,), border=border)
+    indices, counts = window_frames(tf.constant([0]), tf.constant([7]), views=(2,), border=border)
     assert indices[0, 0, : counts[0, 0]].numpy().tolist() == expected
 
 
+@pytest.mark.parametrize("shift", range(-12, 13))
+def test_a_shift_is_a_roll_of_the_video(shift):
+    """A ramp of frames through the definition of the authors' program, numpy's roll, and through ours."""
+    ramp = np.arange(20)
+    indices, _ = window_frames(np.int32([0, 5, 10, 15]), np.int32([20] * 4), views=(shift,), border="roll")
+    np.testing.assert_array_equal(indices[:, 0], np.roll(ramp, shift).reshape(4, 5))
+
+
 def test_several_shifts():
-    indices, counts = window_frames(tf.constant([0, 5]), tf.constant([8, 8]), views=(-1, 0, 1))
+    indices, counts = window_frames(tf.constant([0, 5]), tf.constant([8, 8]), views=(1, 0, -1))
     assert indices.shape == (2, 3, 5)
     assert counts.numpy().tolist() == [[5, 5, 5], [3, 3, 3]]
     assert indices[1, :, :3].numpy().tolist() == [[4, 5, 6], [5, 6, 7], [6, 7, 7]]

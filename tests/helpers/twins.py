@@ -9,7 +9,7 @@ def window_twin(start, frames, view, border):
     elif view == "dilute":
         wanted = [start - (length - 1) // 2 + 2 * slot for slot in range(length)]
     else:
-        wanted = [start + view + slot for slot in range(length)]
+        wanted = [start - view + slot for slot in range(length)]
     if border == "mask":
         inside = [frame for frame in wanted if 0 <= frame < frames]
         return inside or window_twin(start, frames, view, "clamp")

@@ -46,7 +46,7 @@ def windows(videos, shift):
         for start in range(0, len(values), 5):
             count = min(5, len(values) - start)
             padded = np.zeros((5, 6), np.uint8)
-            padded[:count] = values[np.clip(start + shift + np.arange(count), 0, len(values) - 1)]
+            padded[:count] = values[np.clip(start - shift + np.arange(count), 0, len(values) - 1)]
             ids.append(name)
             starts.append(start)
             frames.append(padded)

@@ -24,7 +24,7 @@ def video():
 
 def windows(shift=0):
     """The five segments of the video, the last of three frames, borders clamped."""
-    places = np.clip(np.arange(25).reshape(5, 5) + shift, 0, SEEN - 1)
+    places = np.clip(np.arange(25).reshape(5, 5) - shift, 0, SEEN - 1)
     segments = {name: frames[places] for name, frames in video().items()}
     return segments | {"num_frames": np.array([5, 5, 5, 5, 3], np.int32)}
 

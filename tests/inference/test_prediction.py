@@ -6,15 +6,17 @@ import pytest
 
 from tests.helpers.twins import window_twin
 from yt8m.config import DataConfig, ModelConfig
+from yt8m.data.labels import read_rated_labels
 from yt8m.data.splits import Source
 from yt8m.data.tfrecord import FrameRecord, write_records
 from yt8m.inference import jobs
 from yt8m.inference.jobs import Execution
 from yt8m.inference.model_evaluation import evaluate_model
 from yt8m.inference.prediction import Scorer, predict_segments, predict_videos
+from yt8m.inference.shift_choice import choose_shifts
 from yt8m.models import MODELS
 from yt8m.models.base import build_model
-from yt8m.ranking.evaluation import evaluate_submission
+from yt8m.ranking.evaluation import evaluate_scores, evaluate_submission
 from yt8m.ranking.filters import SegmentFilter
 from yt8m.ranking.metrics import gap, hit_at_one
 from yt8m.ranking.rated_labels import RatedLabels
@@ -85,6 +87,27 @@ def test_segments_equal_a_window_at_a_time(model, videos, source, views, batch_s
         assert list(segments.values()) == sorted(segments.values(), reverse=True)
         for segment, score in segments.items():
             assert score == pytest.approx(expected[segment][class_id], abs=1e-5)
+
+
+def test_the_best_range_of_shifts_is_chosen(model, videos, source):
+    """Every range's MAP is that of scores a window at a time, and the best of them is taken."""
+    labels = RatedLabels(*read_rated_labels(list(source.files), CONFIG))
+    choice = choose_shifts(model, source, CONFIG, batch_size=4, most=2)
+    assert len(choice.maps) == 9 and choice.maps[choice.shifts] == max(choice.maps.values()) > choice.maps[0, 0]
+    for (first, last), found in choice.maps.items():
+        expected = slow_scores(model, videos, range(first, last + 1))
+        scores = [expected[text.decode()][c] for text, c in zip(labels.texts, labels.class_ids)]
+        assert found == pytest.approx(evaluate_scores(labels, np.array(scores)).map_at_k, abs=1e-9)
+    first, last = choice.shifts
+    assert str(choice).startswith(f"shifts {first} to {last} rank the holdout best of 9 ranges: MAP ")
+    assert choice.low <= choice.maps[choice.shifts] - choice.maps[0, 0] <= choice.high
+
+
+def test_an_id_that_no_submission_can_hold_ends_it_at_once(model, tmp_path):
+    frames = np.zeros((6, 6), np.uint8)
+    write_records(tmp_path / "a.tfrecord", [FrameRecord(video_id="clip 03", features={"rgb": frames})])
+    with pytest.raises(InputError, match="^video 'clip 03' has a blank, which no submission can hold: pack it anew"):
+        predict_segments(model, Source((str(tmp_path / "a.tfrecord"),)), CONFIG, class_ids=CLASS_IDS, batch_size=4)
 
 
 def test_a_model_of_five_frames_takes_no_longer_view(source):

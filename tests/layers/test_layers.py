@@ -105,6 +105,10 @@ def test_frame_pooling(frames, frame_mask, method):
             expected = x.mean(0)
         elif method == "concat":
             expected = np.concatenate([x, np.zeros((5 - count, 8))]).ravel()
+        elif method == "attention":
+            w = np.asarray(layer.score.kernel)[:, 0]
+            alpha = np.exp(x @ w) / np.exp(x @ w).sum()
+            expected = sum(a * frame for a, frame in zip(alpha, x))
         else:
             hidden = np.tanh(x @ np.asarray(layer.project.kernel) + np.asarray(layer.project.bias))
             expected = (softmax(hidden @ np.asarray(layer.score.kernel), axis=0) * x).sum(0)
@@ -134,6 +138,7 @@ def test_loss_counts_rated_pairs_by_their_weight():
         NeXtVLAD(3, groups=4),
         ContextGating(reduction=2),
         FramePooling("attention"),
+        FramePooling("additive_attention"),
         TransformerEncoder(1, num_heads=2, feed_forward_size=6, hidden_size=4, positions="learned"),
         MixtureOfExperts(5, num_mixtures=2),
         Logistic(5),

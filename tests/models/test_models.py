@@ -8,17 +8,19 @@ from tests.helpers.small_models import NUM_CLASSES, VIDEO_FRAMES, data_config, s
 from yt8m.config import ModelConfig
 from yt8m.models import MODELS
 from yt8m.models.base import build_model, hyperparameters_of
+from yt8m.models.losses import penalize
 from yt8m.models.presets import PRESETS
 from yt8m.types import InputError
 
 VARIANTS = [(name, {}) for name in MODELS] + [
     ("frame_bert", {"pooling": "first"}),
     ("frame_bert", {"pooling": "attention"}),
+    ("frame_bert", {"pooling": "additive_attention"}),
     ("frame_bert", {"pooling": "concat", "head": "logistic"}),
     ("frame_bert", {"cross_modal": True, "positions": "learned"}),
     ("moe", {"hidden_sizes": [12]}),
     ("video_context", {"context_model": "moe", "segment_model": "nextvlad"}),
-    ("gated_netvlad", {"gate_probabilities": False, "head": "logistic"}),
+    ("gated_netvlad", {"second_layer": True, "gate_probabilities": False, "head": "logistic"}),
 ]
 
 
@@ -189,6 +191,50 @@ def test_mix_nextvlad_loss_is_equation_19():
         expected += temperature**2 * np.mean(np.sum(np.exp(teacher) * (teacher - student), axis=-1))
     loss = model.compute_loss(None, y, {name: value.astype(np.float32) for name, value in outputs.items()})
     assert float(loss) == pytest.approx(expected, rel=1e-4)
+
+
+def test_gated_netvlad_is_the_papers():
+    """Descriptors of both modalities, one layer, batch norm and relu6, context gating: no other layer."""
+    model = small_model("gated_netvlad")
+    features = segments()
+    frames = [features[name] * np.float32(4 / 255) + np.float32(4 / 512 - 2) for name in ("rgb", "audio")]
+    mask = np.arange(5) < features["num_frames"][:, None]
+    pooled = [model.pooling[n](f * mask[..., None], frame_mask=mask) for n, f in zip(("rgb", "audio"), frames)]
+    vector = np.concatenate(pooled, axis=1) @ np.asarray(model.reduce.kernel) / np.sqrt(1 + 1e-3)
+    vector = np.clip(vector, 0, 6)
+    gates = 1 / (1 + np.exp(-(vector @ np.asarray(model.gating.squeeze.kernel)) / np.sqrt(1 + 1e-3)))
+    np.testing.assert_allclose(model.embed(features), gates * vector, atol=1e-5)
+
+
+@pytest.mark.parametrize("level", ["frame", "video"])
+def test_l2_normalized_frames_have_unit_length_over_all_features(level):
+    name = "moe" if level == "video" else "frame_bert"
+    plain = small_model(name, level=level)
+    model = type(plain).from_config(plain.get_config() | {"l2_normalize": True})
+    features = segments()
+    if level == "video":
+        features = {
+            n: np.random.default_rng(0).normal(size=(6, s)).astype(np.float32) for n, s in model.feature_sizes.items()
+        }
+    given, found = (np.concatenate(list(m.modalities(features)[0].values()), -1) for m in (plain, model))
+    lengths = np.linalg.norm(given, axis=-1, keepdims=True)
+    np.testing.assert_allclose(found, given / np.where(lengths == 0, 1, lengths), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_l2_penalties_are_half_sums_of_squares(name):
+    model = small_model(name)
+    if not model.hidden_layers:
+        with pytest.raises(InputError, match=f"hidden_l2 is 0.01, and model {name} has no hidden layer"):
+            penalize(model, head_l2=0.0, hidden_l2=0.01)
+    penalize(model, head_l2=0.1, hidden_l2=0.01 if model.hidden_layers else 0.0)
+    squares = lambda layers: sum(
+        (np.asarray(v) ** 2).sum() for la in layers for v in la.variables if "kernel" in v.path
+    )
+    expected = (0.1 * squares(model.heads) + 0.01 * squares(model.hidden_layers)) / 2
+    outputs = model(segments())
+    added = float(model.compute_loss(None, targets(), outputs)) - float(model.rated_loss(targets(), outputs))
+    assert added == pytest.approx(expected, rel=1e-3) and expected > 0.01
 
 
 def test_the_whole_video_is_seen_beside_the_segment():

@@ -43,7 +43,7 @@ def main(options: ExportOptions) -> None:
             class_ids=class_ids,
             class_names=names,
             top_k=options.top_k,
-            views=options.views(run),
+            views=options.views(run, train_dir=options.train_dir),
         )
         print(f"wrote {path}: {len(class_ids)} classes")
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import sys
 from typing import Any
 
 from yt8m.commands.command_line import Options
@@ -10,7 +11,7 @@ from yt8m.config import VIDEO_FRAMES, DataConfig, ModelConfig, RunConfig, TrainC
 from yt8m.models import MODELS
 from yt8m.models.presets import PRESETS, Preset
 from yt8m.options import option
-from yt8m.types import InputError
+from yt8m.types import MAX_FRAMES, InputError
 
 SIDES = ("all", "train", "holdout")
 VOCABULARY_HELP = "CSV with the columns Index and Name: the names of the classes."
@@ -141,6 +142,8 @@ class FeatureOptions(Options):
         chosen |= given
         if base is None and "feature_sizes" not in given:
             chosen["feature_sizes"] = _found_sizes(chosen["feature_names"], found.features, files[0])
+        if "num_classes" not in chosen:
+            chosen["num_classes"] = _found_num_classes(files[0])
         if model is not None and MODELS[model.name].takes_video_frames and not chosen.get("video_frames"):
             chosen["video_frames"] = VIDEO_FRAMES
         return DataConfig.from_dict(chosen)
@@ -218,10 +221,20 @@ class RunCheckOptions(Options):
 class ViewOptions(Options):
     """Views of each segment whose scores are averaged."""
 
-    configs = {RunConfig: ("tta",)}
-
+    tta: str = option(
+        "",
+        "First and last temporal shift of test-time augmentation: all between are scored and averaged, as in -2,1; "
+        "auto takes the range, of those within 3 frames, that ranks the run's holdout best. Under shift d a segment at "
+        "s shows the frames from s - d on, as numpy's roll(frames, d) has them.",
+        unit="frames",
+        defaults_to="the preset's, else 0,0",
+    )
     shift: int | None = option(
-        None, "A single temporal shift; negative is earlier. Not with --tta.", unit="frames", low=-300, high=300
+        None,
+        "A single temporal shift, counted as in --tta, in place of it; 1 looks a second back.",
+        unit="frames",
+        low=-300,
+        high=300,
     )
     tta_views: tuple[str, ...] = option(
         (),
@@ -229,28 +242,55 @@ class ViewOptions(Options):
         "all of them, as in dilute,enlarge.",
     )
 
-    def views(self, run: RunConfig) -> tuple[int | str, ...]:
-        """The views, as yt8m.data.views has them, that the flags or else ``run`` ask for."""
+    def views(self, run: RunConfig, *, train_dir: str = "") -> tuple[int | str, ...]:
+        """The views, as yt8m.data.views has them, that the flags or else ``run`` ask for.
+
+        train_dir: folder of the run, on whose holdout --tta=auto chooses.
+        """
         from yt8m.data.views import NAMED_VIEWS
 
         names = self.tta_views
         if not set(names) <= set(NAMED_VIEWS) or len(set(names)) < len(names):
             raise InputError(f"--tta_views={','.join(names)}: give some of {', '.join(NAMED_VIEWS)}, each once")
-        return self._shifts(run) + names
+        return self._shifts(run, train_dir) + names
 
-    def _shifts(self, run):
-        tta = self.of(RunConfig).get("tta")
-        if self.shift is not None and tta is not None:
+    def _shifts(self, run, train_dir):
+        if self.shift is not None and self.tta:
             raise InputError("--shift and --tta contradict each other: give one of them")
         if self.shift is not None:
             return (self.shift,)
-        tta = run.tta if tta is None else tta
-        if len(tta) != 2:
-            raise InputError(f"--tta={','.join(map(str, tta))} is not a range of shifts: give two, as in -2,1")
+        if self.tta == "auto":
+            tta = _chosen_shifts(run, train_dir)
+        else:
+            tta = self._range() if self.tta else run.tta
         first, last = tta
         if first > last:
             raise InputError(f"--tta={first},{last}: the first shift must not be greater than the last")
         return tuple(range(first, last + 1))
+
+    def _range(self):
+        try:
+            first, last = map(int, self.tta.split(","))
+        except ValueError:
+            raise InputError(f"--tta={self.tta} is not a range of shifts: give two, as in -2,1, or auto") from None
+        if max(-first, last) > MAX_FRAMES:
+            raise InputError(f"--tta={self.tta}: shifts are at most {MAX_FRAMES} frames in either direction")
+        return first, last
+
+
+def _chosen_shifts(run, train_dir):
+    if not train_dir:
+        raise InputError("--tta=auto chooses on the holdout of a run that is trained: give a range, as in -2,1")
+    from yt8m.data.splits import sources_of
+    from yt8m.inference.shift_choice import choose_shifts
+    from yt8m.models.checkpoints import load_model
+
+    _, holdout = sources_of(run)
+    if holdout is None:
+        raise InputError(f"--tta=auto chooses on the holdout, and {train_dir} held nothing out: give a range")
+    choice = choose_shifts(load_model(train_dir)[0], holdout, run.data)
+    print(choice)
+    return choice.shifts
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -310,6 +350,37 @@ def read_json(text: str, flag: str, example: str = "'{...}'") -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InputError(f"{source} must be a JSON object, as in {example}")
     return values
+
+
+def _found_num_classes(file):
+    """Size of the vocabulary as the folder of the records or the one above says it, YouTube-8M's where neither does."""
+    from yt8m.vocabulary import read_class_names
+
+    folder = os.path.dirname(file) or "."
+    for place in (folder, os.path.join(folder, os.pardir)):
+        for name in ("pack.json", "manifest.json"):
+            path = os.path.normpath(os.path.join(place, name))
+            found = read_json(path, name).get("num_classes") if os.path.exists(path) else None
+            if isinstance(found, int) and found > 0:
+                _tell(f"num_classes is {found}, as {path} says")
+                return found
+        path = os.path.normpath(os.path.join(place, "vocabulary.csv"))
+        if os.path.exists(path):
+            found = max(read_class_names(path), default=-1) + 1
+            if found:
+                _tell(f"num_classes is {found}, as {path} has them")
+                return found
+    default = DataConfig().num_classes
+    _tell(
+        f"num_classes is {default}, as in YouTube-8M: neither --num_classes nor a pack.json or vocabulary.csv beside "
+        "the records says otherwise"
+    )
+    return default
+
+
+def _tell(text):
+    # Not a result: standard output has those alone.
+    print(text, file=sys.stderr)
 
 
 def _found_sizes(names, available, file):

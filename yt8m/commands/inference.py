@@ -107,7 +107,7 @@ def main(options: InferenceOptions) -> None:
             "or --chapters"
         )
     from yt8m.inference.jobs import Execution
-    from yt8m.models.checkpoints import load_model, read_run_config
+    from yt8m.models.checkpoints import load_model, overlap_with, read_run_config
 
     _check_format(options)
     output = options.output_file or options.embeddings
@@ -126,8 +126,9 @@ def main(options: InferenceOptions) -> None:
         source=source,
         config=config,
         segments=segments,
-        views=options.views(run) if segments else (),
+        views=options.views(run, train_dir=options.train_dir) if segments else (),
         execution=Execution(folder=folder, ray=options.ray),
+        overlap=overlap_with(options.train_dir),
     )
     if options.embeddings:
         written = _embed(options, job)
@@ -136,6 +137,9 @@ def main(options: InferenceOptions) -> None:
     else:
         written = _tag_videos(options, job)
     folder.remove()
+    if job.overlap and options.output_file:
+        job.overlap.warn()
+        job.overlap.note_beside(output)
     print(f"wrote {output}: {written}")
     if options.segment_labels is None and options.output_file:
         # Which of the two was written follows from the training, and may not be what was meant.
@@ -152,6 +156,7 @@ class _Job:
     segments: bool
     views: tuple[int | str, ...]
     execution: Any
+    overlap: Any
 
 
 def _rank_segments(options, job):
@@ -175,6 +180,7 @@ def _rank_segments(options, job):
         top_k=options.top_k,
         filters=filters,
         execution=job.execution,
+        overlap=job.overlap,
     )
     # What a filter has put behind has a score below 0.
     write_lists(options.output_file, ((class_id, listed, scores.clip(min=0)) for class_id, listed, scores in tops[0]))
@@ -211,6 +217,7 @@ def _tag_videos(options, job):
         top_k=options.top_k or 20,
         batch_size=options.batch_size,
         execution=job.execution,
+        overlap=job.overlap,
     )
     return f"{write_video_predictions(options.output_file, predictions)} videos"
 
@@ -275,7 +282,7 @@ def _predict_video(options, run, calibration):
     source = options.source(options.input_data_pattern)
     video_id, source = find_video(source, options.video_id or None, skip_corrupt=config.skip_corrupt)
     class_ids = options.class_ids(config.num_classes)
-    settings = {"views": options.views(run), "batch_size": min(options.batch_size, 64)}
+    settings = {"views": options.views(run, train_dir=options.train_dir), "batch_size": min(options.batch_size, 64)}
     model, _ = load_model(options.train_dir)
     (timeline,) = predict_timelines(model, source, config, video_ids=[video_id], class_ids=class_ids, **settings)
     if calibration:

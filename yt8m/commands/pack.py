@@ -61,7 +61,17 @@ def main(options: PackOptions) -> None:
     if options.of(PackSettings).get("rest") and intervals is None:
         raise InputError("--rate_the_rest needs --intervals_csv")
     videos = _videos(options)
-    packer = Packer(videos, options.output_dir, _settings(options), labels=labels, intervals=intervals)
+    packer = Packer(
+        videos,
+        options.output_dir,
+        _settings(options),
+        labels=labels,
+        intervals=intervals,
+        num_classes=classes.size(labels, intervals),
+    )
+    if packer.renamed:
+        old, new = next(iter(packer.renamed.items()))
+        print(f"renamed {len(packer.renamed)} ids, the first {old!r} to {new}; pack.json has all")
     for path, found in ((options.labels_csv, labels), (options.intervals_csv, intervals)):
         if found is not None:
             _say_who_is_missing(path, found, videos)
@@ -152,7 +162,7 @@ def _report(options, packer):
         share = counted["clipped"] / values
         print(f"  {name}: {counted['frames']:,} frames, standard deviation {spread * 4 / 255:.3f}, {share:.2%} clipped")
         if share > 0:
-            _warn(f"{share:.2%} of the values of {name} were outside [-2, 2] and were cut to it{_advice(name, share)}")
+            _say_what_was_cut(name, share, name in packer.projections)
         if spread < 8:
             _warn(f"{name} varies so little that few of the 256 levels are used: see --standardize")
 
@@ -161,9 +171,15 @@ def _warn(text):
     warnings.warn(text, DataWarning, stacklevel=2)
 
 
-def _advice(name, share):
-    # A normal distribution of variance 1 has 4.6% there, and so have whitened features.
-    return f": --standardize={name} or --pca scales them" if share > 0.1 else ""
+def _say_what_was_cut(name, share, projected):
+    """Says how many values were cut: as a warning where that is more than whitened features lose anyway."""
+    text = f"{share:.2%} of the values of {name} were outside [-2, 2] and were cut to it"
+    if share > 0.1:
+        _warn(f"{text}: --standardize={name} or --pca scales them")
+    elif projected:
+        print(f"  {text}, as 4.6% of a normal distribution of variance 1 are")
+    else:
+        _warn(text)
 
 
 def run() -> None:

@@ -116,7 +116,7 @@ def _tell_ensemble(best, train_dir, *, segments):
 
 def _views(options, run):
     """The views that flags ask for; None, those of each teacher's own run, where none does."""
-    if options.shift is None and not options.tta_views and "tta" not in options.of(RunConfig):
+    if options.shift is None and not options.tta_views and not options.tta:
         return None
     if not run.train.segment_labels:
         raise InputError("--tta, --shift and --tta_views are views of segments: give --segment_labels")

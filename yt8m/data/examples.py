@@ -44,9 +44,10 @@ def parse_videos(
             length=config.num_frames,
             seed=None if seed is None else tf.stack([seed, tf.cast(position, tf.int32)]),
         )
-        # Where all frames of all videos are wanted, as usual in pre-training, two copies of them can be saved.
+        drawn = config.sampling == "random" and seed is not None
+        # Where all frames of all videos are wanted, once each, two copies of them can be saved.
         features = tf.cond(
-            tf.reduce_max(num_frames) <= min(config.num_frames, config.max_frames),
+            tf.reduce_max(num_frames) <= (0 if drawn else min(config.num_frames, config.max_frames)),
             lambda: _all_frames(frames, config),
             lambda: _take_frames(frames, tf.range(tf.size(num_frames)), indices, counts, config),
         )

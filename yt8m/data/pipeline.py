@@ -43,6 +43,7 @@ def make_dataset(
     with_info: bool = False,
     cache: Any = None,
     share: tuple[int, int] = (0, 1),
+    note_ids: Callable[[list[bytes]], None] | None = None,
 ) -> tf.data.Dataset:
     """One pass over the records of ``files`` as a tf.data.Dataset of batches of B examples.
 
@@ -75,7 +76,8 @@ def make_dataset(
     videos to read, as IdSplit.in_train. The last batch may be smaller unless ``drop_remainder``. cache: a
     yt8m.data.cache.SegmentCache of ``files``, for windows="rated", with at least the margin that augment needs: the
     same batches in the same order, without reading the records. share: (i, n) gives the i-th of n equal parts of every
-    batch, for processes that train in step.
+    batch, for processes that train in step. note_ids: called with the ids of the videos of each batch, before it is
+    shared, for windows "video" and "rated".
 
     A bad record raises a tf.errors.OpError where the dataset is consumed; explain_errors makes it an InputError. With
     config.skip_corrupt bad records are left out, and counted on standard error at the end.
@@ -86,6 +88,7 @@ def make_dataset(
     if cache is not None:
         cache.check(files, config, windows=windows, margin=margin)
         margin = cache.margin
+    with_ids = with_info or note_ids is not None
     reuse_freed_memory()
     order, *seeds, augment_seed = _random_state(seed, epoch, len(files))
     shuffle_seed, frame_seed = seeds if training else (None, None)
@@ -98,7 +101,7 @@ def make_dataset(
     if windows == "video":
         videos = _batch_videos(blocks, config, batch_size, drop_remainder=drop_remainder, seed=shuffle_seed)
         configs = [config.replace(num_frames=length) for length in num_frames] or [config]
-        parse = functools.partial(_parse_in_turn, configs=configs, seed=frame_seed, with_info=with_info)
+        parse = functools.partial(_parse_in_turn, configs=configs, seed=frame_seed, with_info=with_ids)
         batches = parallel_map(videos.enumerate(), parse)
     else:
         if cache is None:
@@ -107,21 +110,34 @@ def make_dataset(
         else:
             cycle_length = open_files(len(files), config, interleaved=training)
             segments = cache.segment_numbers(files, keep=keep, cycle_length=cycle_length)
-            wanted = {"with_video_classes": config.unrated == "video_negative", "with_info": with_info}
+            wanted = {"with_video_classes": config.unrated == "video_negative", "with_info": with_ids}
             finish = functools.partial(cache.read_segments, **wanted)
         if factors is not None:
             segments = repeat_segments(segments, factors, seed=shuffle_seed or 0, cache=cache)
         if training:
             segments = _shuffle_segments(segments, config, seed=shuffle_seed)
         segments = segments.rebatch(batch_size, drop_remainder=drop_remainder)
-        element = functools.partial(_as_element, config=config, windows=windows, margin=margin, with_info=with_info)
+        element = functools.partial(_as_element, config=config, windows=windows, margin=margin, with_info=with_ids)
         batches = parallel_map(segments, lambda batch: element(finish(batch)))
     if margin or windows == "unlabelled" or augment != AugmentConfig():
         change = functools.partial(_augment, config=augment, windows=windows, seed=augment_seed)
         batches = parallel_map(batches.enumerate(), change)
+    if note_ids is not None:
+        batches = batches.map(functools.partial(_note, note_ids=note_ids, with_info=with_info))
     if share[1] > 1:
         batches = batches.map(functools.partial(_take_share, share=share))
     return batches.prefetch(2)
+
+
+def _note(*element, note_ids, with_info):
+    """An element as it is, but for its info where that is not wanted, once the ids of its videos are noted."""
+
+    def note(ids):
+        note_ids(ids.tolist())
+        return np.int32(0)
+
+    tf.numpy_function(note, [element[-1]["id"]], tf.int32)
+    return element if with_info else element[:-1]
 
 
 def _take_share(*element, share):

@@ -8,18 +8,23 @@ from yt8m.types import Tensor
 def sample_frames(
     num_frames: Tensor, *, sampling: str, length: int, seed: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Draws up to ``length`` frames of each video, in time order.
+    """Draws ``length`` frames of each video.
 
-    num_frames: (B,) int32. length: wanted frames T. sampling: "sequence" (T frames on end, at a random start),
-    "random" (T frames without replacement) or "uniform" (the middles of T equal parts).
-    seed: (2,) int tensor for the stateless draw; None is deterministic: the middle sequence, uniform for random.
-    Returns (indices (B, T) int32, counts (B,) int32 = min(n, T)): what stands behind the first ``counts`` indices of a
-    row is padding, in [0, n) nevertheless.
+    num_frames: (B,) int32, at least 1. length: wanted frames T. sampling: "random" (T frames with replacement, as
+    drawn; the paper), or up to T frames in time order: "sequence" (on end, at a random start), "random_ordered"
+    (without replacement) or "uniform" (the middles of T equal parts).
+    seed: (2,) int tensor for the stateless draw; None is deterministic: the middle sequence, uniform for both random.
+    Returns (indices (B, T) int32, counts (B,) int32 = min(n, T), for draws with replacement T): what stands behind the
+    first ``counts`` indices of a row is padding, in [0, n) nevertheless.
     """
     counts = tf.minimum(num_frames, length)
     slots = tf.range(length)
     if sampling == "random" and seed is not None:
-        indices = _random_frames(num_frames, length, seed)
+        draw = tf.random.stateless_uniform([tf.size(num_frames), length], seed)
+        indices = tf.cast(draw * tf.cast(num_frames, tf.float32)[:, None], tf.int32)
+        counts = tf.fill(tf.shape(num_frames), length)
+    elif sampling == "random_ordered" and seed is not None:
+        indices = _distinct_frames(num_frames, length, seed)
     elif sampling == "sequence":
         room = num_frames - counts
         if seed is None:
@@ -51,7 +56,7 @@ def surrounding_frames(
     return first[:, None] + indices, counts
 
 
-def _random_frames(num_frames, length, seed):
+def _distinct_frames(num_frames, length, seed):
     longest = tf.maximum(tf.reduce_max(num_frames), length)
     draw = tf.random.stateless_uniform([tf.size(num_frames), longest], seed)
     draw = tf.where(tf.range(longest) < num_frames[:, None], draw, 2.0)

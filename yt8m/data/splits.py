@@ -94,6 +94,54 @@ class Source:
     keep: Callable[[str], bool] | None = None
 
 
+class Without:
+    """Predicate on video ids for make_dataset: those that ``keep`` keeps (None is all), but for the ``excluded``.
+
+    met: those of the excluded that were asked for so far.
+    """
+
+    def __init__(self, excluded: frozenset[str], keep: Callable[[str], bool] | None):
+        self.excluded = excluded
+        self.keep = keep
+        self.met: set[str] = set()
+
+    def __call__(self, video_id: str) -> bool:
+        """Whether a video is read."""
+        if video_id in self.excluded:
+            self.met.add(video_id)
+            return False
+        return self.keep is None or self.keep(video_id)
+
+
+def exclude_videos(source: Source, run: RunConfig) -> Source:
+    """``source`` without the videos of run.exclude_videos, or without those of them that would be held out.
+
+    Reads the ids of these files. Raises InputError where nothing is left to exclude.
+    """
+    if not run.exclude_videos:
+        return source
+    everything, holdout = split_sources(
+        train_data_pattern=run.exclude_videos,
+        holdout_files=run.exclude_holdout_files,
+        holdout_fraction=run.exclude_holdout_fraction,
+        seed=run.train.seed,
+    )
+    ids = collect_ids(holdout or everything, skip_corrupt=run.data.skip_corrupt, title="reading the ids to exclude")
+    if not ids:
+        raise InputError(f"exclude_videos is {run.exclude_videos}, which holds no video to exclude")
+    return Source(source.files, Without(frozenset(ids), source.keep))
+
+
+def collect_ids(source: Source, *, skip_corrupt: bool, title: str) -> set[str]:
+    """The ids of all videos of ``source``; title: of the progress line."""
+    found: set[str] = set()
+    with Progress(title, total=len(source.files), unit="files") as progress:
+        for file in source.files:
+            found.update(name for name in video_ids(file, skip_corrupt) if source.keep is None or source.keep(name))
+            progress.update()
+    return found
+
+
 def open_source(pattern: str) -> Source | None:
     """The Source of all videos of the files that ``pattern`` names, None where it is empty."""
     return Source(tuple(list_files(pattern))) if pattern else None

@@ -2,7 +2,8 @@
 
 The segment at start s of a video of n frames has the L = min(5, n - s) frames s .. s + L - 1. Views of it are:
 
-- a shift by d frames, an int: s + d .. s + d + L - 1; 0 is the segment itself;
+- a shift by d frames, an int: s - d .. s - d + L - 1, what stands at s once the video is moved d frames later, as by
+  numpy's roll(frames, d); 0 is the segment itself. So the authors' program and table count shifts;
 - "dilute": L frames, every second one, centred on it: s - 2, s, s + 2, s + 4, s + 6 for L = 5;
 - "enlarge": L + 4 frames, two more on either side: s - 2 .. s + L + 1.
 
@@ -48,7 +49,7 @@ def as_view(view: Any) -> View:
                 f"there is no view {view!r} of a segment; valid: {', '.join(NAMED_VIEWS)} or a shift, in frames"
             )
         return NAMED_VIEWS[view]
-    return View(offset=int(view))
+    return View(offset=-int(view))
 
 
 def view_length(views: Sequence[Any]) -> int:

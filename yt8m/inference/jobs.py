@@ -18,6 +18,7 @@ import numpy as np
 from yt8m.config import DataConfig
 from yt8m.data.pipeline import estimate_examples, make_dataset
 from yt8m.data.record_checks import explain_errors
+from yt8m.data.seen_videos import Overlap
 from yt8m.data.splits import Source
 from yt8m.data.tfrecord import file_size
 from yt8m.inference.scorer import Scorer, check_views
@@ -57,6 +58,7 @@ class Job:
     config: DataConfig
     keep: Callable[[str], bool] | None
     batch_size: int
+    overlap: Overlap | None = None
 
     windows = ""
 
@@ -66,7 +68,7 @@ class Job:
 
     def described(self) -> dict[str, Any]:
         """Dict of JSON values."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "overlap"}
         return fields | {"config": self.config.to_dict(), "keep": repr(self.keep), "windows": self.windows}
 
 
@@ -90,14 +92,16 @@ class _PartScorer:
 
     def __call__(self, item):
         files, hint = item
+        ids: set[bytes] = set()
         with explain_errors(files, self.job.config):
-            return self.job.collect(self._scored(files), hint)
+            arrays = self.job.collect(self._scored(files, ids), hint)
+        return arrays if self.job.overlap is None else arrays | {"video_ids": np.array(sorted(ids), np.bytes_)}
 
     def stop(self):
         """Ends calls under way before their next batch, with an error."""
         self._stopped = True
 
-    def _scored(self, files):
+    def _scored(self, files, ids):
         job = self.job
         options = {"views": job.views} if job.windows == "all" else {"with_info": True}
         dataset = make_dataset(
@@ -109,6 +113,8 @@ class _PartScorer:
                     raise concurrent.futures.CancelledError
                 scores = self._load()(features)
                 self.on_batch(len(scores))
+            if job.overlap is not None:
+                ids.update(ids_of(info))
             yield scores, info
 
     def _load(self):
@@ -165,6 +171,8 @@ def part_results(
                         progress.update(int(arrays["num_examples"]) if ray else 0)
                         if folder is not None:
                             folder.save(number, arrays)
+                    if job.overlap is not None:
+                        job.overlap.add(arrays.get("video_ids", np.empty(0, np.bytes_)).tolist())
                     yield arrays
         finally:
             computed.close()

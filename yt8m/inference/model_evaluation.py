@@ -10,6 +10,7 @@ from keras import ops
 from yt8m.config import DataConfig
 from yt8m.data.pipeline import estimate_examples, make_dataset
 from yt8m.data.record_checks import explain_errors
+from yt8m.data.seen_videos import Overlap
 from yt8m.data.splits import Source
 from yt8m.inference.scorer import Scorer
 from yt8m.models.base import VideoModel
@@ -31,6 +32,7 @@ def evaluate_model(
     top_n: int = MAX_SEGMENTS_PER_CLASS,
     cache: Any = None,
     show_progress: bool = False,
+    overlap: Overlap | None = None,
 ) -> dict[str, Any]:
     """Scores of the model of ``scorer`` (a Scorer of all classes) on the videos of ``source`` (a Source of records
     that ``config``, a DataConfig, describes).
@@ -40,6 +42,7 @@ def evaluate_model(
         best classes. True scores rated segments, over ``top_n`` a class: the summary of a
         yt8m.ranking.evaluation.Evaluation, and that itself as ``evaluation``.
     cache: a yt8m.data.cache.SegmentCache of the files, which is used where it holds what ``config`` reads.
+    overlap: told the ids of what is scored.
     Returns a dict; every result has ``loss``, the rated cross-entropy an example. Raises InputError where there is
     nothing to score.
     """
@@ -63,6 +66,8 @@ def evaluate_model(
         for features, targets, info in dataset.as_numpy_iterator():
             scores = scorer(features)
             tally.add(scores, targets, info)
+            if overlap is not None:
+                overlap.add(info["id"].tolist())
             loss += _summed_loss(scores, targets)
             examples += len(scores)
             progress.update(len(scores))

@@ -8,6 +8,7 @@ import numpy as np
 from yt8m.config import DataConfig
 from yt8m.data.pipeline import make_dataset
 from yt8m.data.record_checks import explain_errors
+from yt8m.data.seen_videos import Overlap
 from yt8m.data.splits import Source
 from yt8m.inference.jobs import Execution, Job, ids_of, part_results
 from yt8m.inference.scorer import Scorer, check_views
@@ -15,7 +16,7 @@ from yt8m.models.base import VideoModel
 from yt8m.ranking.filters import SegmentFilter, put_behind, whole_videos
 from yt8m.ranking.timelines import Timeline
 from yt8m.ranking.top_segments import TopSegments
-from yt8m.types import MAX_SEGMENTS_PER_CLASS
+from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError, id_problem
 
 
 def predict_segments(
@@ -30,6 +31,7 @@ def predict_segments(
     top_k: int | None = None,
     filters: Sequence[SegmentFilter | None] | None = None,
     execution: Execution = Execution(),
+    overlap: Overlap | None = None,
 ) -> TopSegments | list[TopSegments]:
     """The ``top_n`` best segments of each class: a TopSegments, or with ``filters`` a list with one for each of these.
 
@@ -38,7 +40,7 @@ def predict_segments(
     segment, see yt8m.data.views, all scored in the same pass and averaged (the paper's test-time augmentation, with
     its shifts as ints). top_k: classes a segment may be listed for, its best ones; None for all.
     filters: list of SegmentFilter, or None for no filter; what they put behind all others scores below 0.
-    execution: parts folder and cluster, see yt8m.inference.jobs.
+    execution: parts folder and cluster, see yt8m.inference.jobs. overlap: told the ids of the videos.
     Memory is bounded by top_n x classes (x filters), whatever the number of videos.
     """
     if top_k is not None and top_k >= len(class_ids):
@@ -47,6 +49,7 @@ def predict_segments(
         config=config,
         keep=source.keep,
         batch_size=batch_size,
+        overlap=overlap,
         class_ids=tuple(map(int, class_ids)),
         views=tuple(views),
         top_n=top_n,
@@ -69,12 +72,13 @@ def predict_videos(
     top_k: int = 20,
     batch_size: int = 512,
     execution: Execution = Execution(),
+    overlap: Overlap | None = None,
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Yields (video id, class ids (top_k,), confidences (top_k,)) for every video, best class first.
 
     Arguments as of predict_segments. Memory is bounded by the results of a part.
     """
-    job = _VideoJob(config=config, keep=source.keep, batch_size=batch_size, top_k=top_k)
+    job = _VideoJob(config=config, keep=source.keep, batch_size=batch_size, overlap=overlap, top_k=top_k)
     for arrays in part_results(model, source, job, execution=execution):
         for video_id, classes, scores in zip(arrays["videos"].tolist(), arrays["classes"], arrays["scores"]):
             yield video_id.decode(), classes, scores
@@ -140,6 +144,7 @@ class _SegmentJob(Job):
         num_examples = 0
         for scores, info in whole_videos(scored) if any(self.filters) else scored:
             ids, starts = ids_of(info), info["start_time"]
+            _check_ids(ids)
             listed = scores if self.top_k is None else _only_best(scores, self.top_k)
             for top, item in zip(tops, self.filters):
                 kept = item and item.kept(ids, starts, scores, class_ids=self.class_ids)
@@ -172,6 +177,14 @@ class _VideoJob(Job):
             "scores": np.concatenate(confidences),
             "num_examples": np.int64(len(videos)),
         }
+
+
+def _check_ids(ids):
+    """Raises InputError for the first id that no submission can hold, before hours are spent on the others."""
+    for video_id in set(ids):
+        problem = id_problem(video_id.decode())
+        if problem:
+            raise InputError(f"video {video_id.decode()!r} {problem}: pack it anew with yt8m-pack --sanitize_ids")
 
 
 def _only_best(scores, top_k):

@@ -14,7 +14,7 @@ from yt8m.inference.model_evaluation import evaluate_model
 from yt8m.inference.prediction import make_timeline, predict_segments, predict_timelines
 from yt8m.inference.scorer import Scorer, check_views
 from yt8m.models.base import VideoModel
-from yt8m.models.checkpoints import load_calibration, load_model
+from yt8m.models.checkpoints import load_calibration, load_model, overlap_with
 from yt8m.ranking.evaluation import Evaluation
 from yt8m.ranking.submission import write_lists
 from yt8m.ranking.timelines import Timeline
@@ -34,7 +34,8 @@ class TrainedRun:
     def __init__(self, train_dir: str | os.PathLike[str]):
         self.model: VideoModel
         self.run: RunConfig
-        self.model, self.run = load_model(os.fspath(train_dir))
+        self.train_dir = os.fspath(train_dir)
+        self.model, self.run = load_model(self.train_dir)
         self.calibration = load_calibration(os.fspath(train_dir))
         first, last = self.run.tta
         self.views: tuple[int | str, ...] = tuple(range(first, last + 1))
@@ -118,7 +119,11 @@ class TrainedRun:
         else:
             holdout = _source(pattern)
         scorer = Scorer(self.model, batch_size=_BATCH_SIZE)
-        return evaluate_model(scorer, holdout, self.run.data, segment_labels=True)["evaluation"]
+        overlap = overlap_with(self.train_dir)
+        results = evaluate_model(scorer, holdout, self.run.data, segment_labels=True, overlap=overlap)
+        if overlap is not None:
+            overlap.warn()
+        return results["evaluation"]
 
     def _class_ids(self, class_ids):
         return tuple(range(self.run.data.num_classes) if class_ids is None else map(int, class_ids))

@@ -9,7 +9,7 @@ from yt8m.layers.base import Layer
 from yt8m.layers.masking import masked_mean, masked_softmax
 from yt8m.types import InputError, Tensor
 
-METHODS = ("first", "mean", "attention", "concat")
+METHODS = ("first", "mean", "attention", "additive_attention", "concat")
 
 
 @keras.saving.register_keras_serializable("yt8m")
@@ -19,8 +19,10 @@ class FramePooling(Layer):
     method:
         "first": the first frame's output. (The authors' program reads the last.)
         "mean": the mean over the real frames.
-        "attention": sum_t alpha_t h_t with alpha = softmax_t(u . tanh(V h_t + b)) over the real frames
-            (Yang et al. 2016).
+        "attention": sum_t alpha_t h_t with alpha = softmax_t(w . h_t) over the real frames (the paper's eq. 5-6). (The
+            authors' program divides w . h_t by sqrt(D), a scale that w can take.)
+        "additive_attention": the same with alpha = softmax_t(u . tanh(V h_t + b)) (Yang et al. 2016), D * D weights
+            more.
         "concat": all outputs one after the other, masked ones as zeros; the number of frames must be static.
     Call: frames (B, T, D), frame_mask (B, T) bool -> (B, D), for "concat" (B, T * D).
     """
@@ -35,11 +37,12 @@ class FramePooling(Layer):
         """Makes the weights; called by Keras."""
         if self.method == "concat" and frames_shape[1] is None:
             raise InputError('pooling "concat" needs a fixed number of frames')
-        if self.method == "attention":
+        if self.method == "additive_attention":
             size = frames_shape[-1]
             self.project = keras.layers.Dense(size, activation="tanh", dtype=self.dtype_policy, name="project")
-            self.score = keras.layers.Dense(1, use_bias=False, dtype=self.dtype_policy, name="score")
             self.project.build(frames_shape)
+        if self.method in ("attention", "additive_attention"):
+            self.score = keras.layers.Dense(1, use_bias=False, dtype=self.dtype_policy, name="score")
             self.score.build(frames_shape)
 
     def call(self, frames: Tensor, *, frame_mask: Tensor) -> Tensor:
@@ -48,8 +51,9 @@ class FramePooling(Layer):
             return frames[:, 0]
         if self.method == "mean":
             return masked_mean(frames, frame_mask)
-        if self.method == "attention":
-            weights = masked_softmax(self.score(self.project(frames)), frame_mask)
+        if self.method in ("attention", "additive_attention"):
+            scored = frames if self.method == "attention" else self.project(frames)
+            weights = masked_softmax(self.score(scored), frame_mask)
             return ops.sum(weights * frames, axis=1)
         kept = ops.where(frame_mask[..., None], frames, ops.zeros_like(frames))
         return ops.reshape(kept, (-1, frames.shape[1] * frames.shape[2]))

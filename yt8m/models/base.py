@@ -8,10 +8,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from yt8m.config import DataConfig, ModelConfig
+from yt8m.config import FORMAT, DataConfig, ModelConfig
 from yt8m.layers.logistic import Logistic
 from yt8m.layers.masking import masked_mean
 from yt8m.layers.mixture_of_experts import MixtureOfExperts
+from yt8m.layers.netvlad import unit_norm
 from yt8m.models import MODELS
 from yt8m.models.losses import rated_binary_crossentropy
 from yt8m.models.presets import PRESETS
@@ -29,6 +30,8 @@ class VideoModel(keras.Model):
     num_classes: C.
     level: "frame" takes frames (B, T, size) uint8, quantised as YouTube-8M has them, or float, and ``num_frames``
         (B,) int32, how many of the T are real; "video" takes means (B, size) float.
+    l2_normalize: whether each frame, or mean, is divided by its L2 norm over all features together, which the authors'
+        program does and the paper does not name.
     Call: dict of features -> (B, C) float32.
 
     A subclass sets ``self.head`` and implements ``embed``.
@@ -47,6 +50,7 @@ class VideoModel(keras.Model):
         feature_sizes: Mapping[str, int],
         num_classes: int,
         level: str = "frame",
+        l2_normalize: bool = False,
         name: str | None = None,
         dtype: Any = None,
     ):
@@ -59,6 +63,7 @@ class VideoModel(keras.Model):
         self.feature_sizes = dict(feature_sizes)
         self.num_classes = num_classes
         self.level = level
+        self.l2_normalize = l2_normalize
 
     @property
     def fixed_frames(self) -> int | None:
@@ -72,6 +77,11 @@ class VideoModel(keras.Model):
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
         """Output of the layer or model, see the class."""
         return self.head(self.embed(inputs, training=training))
+
+    @property
+    def hidden_layers(self) -> list[keras.layers.Layer]:
+        """The hidden layers between pooling and head, which TrainConfig.hidden_l2 holds small; none for some models."""
+        return []
 
     @property
     def heads(self) -> list[keras.layers.Layer]:
@@ -116,13 +126,16 @@ class VideoModel(keras.Model):
     def modalities(self, inputs: dict[str, Any]) -> tuple[dict[str, Tensor], Tensor]:
         """Dequantised features by name, each (B, T, size) or (B, size), padding as zeros; and the frame mask or None.
 
-        uint8 q becomes q * 4 / 255 + 4 / 512 - 2, YouTube-8M's own dequantisation.
+        uint8 q becomes q * 4 / 255 + 4 / 512 - 2, YouTube-8M's own dequantisation. With l2_normalize each frame has
+        unit length after it.
         """
         if self.level == "video":
-            return {name: ops.cast(inputs[name], self.compute_dtype) for name in self.feature_sizes}, None
+            means = {name: ops.cast(inputs[name], self.compute_dtype) for name in self.feature_sizes}
+            return self._normalized(means), None
         length = ops.shape(inputs[next(iter(self.feature_sizes))])[1]
         frame_mask = ops.arange(length)[None, :] < ops.cast(inputs["num_frames"], "int32")[:, None]
-        return {name: self._dequantized(inputs[name], frame_mask) for name in self.feature_sizes}, frame_mask
+        frames = {name: self._dequantized(inputs[name], frame_mask) for name in self.feature_sizes}
+        return self._normalized(frames), frame_mask
 
     def concatenated(self, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """All modalities side by side, (B, T, sum of sizes) or (B, sum of sizes), and the frame mask or None."""
@@ -168,20 +181,36 @@ class VideoModel(keras.Model):
         frames = ops.cast(frames, self.compute_dtype)
         return ops.where(frame_mask[..., None], frames, ops.zeros_like(frames))
 
+    def _normalized(self, features):
+        if not self.l2_normalize:
+            return features
+        joined = unit_norm(ops.concatenate(list(features.values()), axis=-1), axis=-1)
+        ends = np.cumsum(list(self.feature_sizes.values()))[:-1].tolist()
+        return dict(zip(features, ops.split(joined, ends, axis=-1), strict=True))
+
     def get_config(self) -> dict[str, Any]:
-        """Arguments of the constructor, for saving."""
+        """Arguments of the constructor, and the format of their meaning, for saving."""
         return {
+            "format": FORMAT,
             "name": self.name,
             "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
             "feature_sizes": dict(self.feature_sizes),
             "num_classes": self.num_classes,
             "level": self.level,
+            "l2_normalize": self.l2_normalize,
         }
+
+    @classmethod
+    def upgraded(cls, hyperparameters: dict[str, Any]) -> dict[str, Any]:
+        """Hyperparameters that a release before 0.3.0 wrote, all or some, as what they mean today."""
+        return hyperparameters
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "VideoModel":
         """The object that ``get_config`` describes."""
         config = dict(config)
+        if config.pop("format", 1) < FORMAT:
+            config = cls.upgraded(config)
         if isinstance(config.get("dtype"), dict):
             config["dtype"] = keras.saving.deserialize_keras_object(config["dtype"])
         return cls(**config)
@@ -238,6 +267,7 @@ def build_model(model_config: ModelConfig, data_config: DataConfig, *, dtype: st
             feature_sizes=data_config.features,
             num_classes=data_config.num_classes,
             level=data_config.level,
+            l2_normalize=data_config.l2_normalize,
             dtype=dtype,
             name=model_config.name,
             **model_config.hyperparameters,

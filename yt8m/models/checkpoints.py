@@ -8,6 +8,7 @@ train_dir/
   unadapted.keras           that model before its batch norm was adapted, with --adapt_bn
   snapshot-<step>.keras     the last evaluated models, if they are to be averaged
   metrics.jsonl             one line an evaluation
+  seen_videos.npz           which videos it and the run that it started from were trained on, see SeenVideos
   calibration.json          what makes probabilities of the best model's scores, if eval.py --calibrate was run
   tensorboard/
 """
@@ -25,7 +26,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from yt8m.config import RunConfig
+from yt8m.config import FORMAT, RunConfig
+from yt8m.data.seen_videos import Overlap, SeenVideos
 from yt8m.models import MODELS
 from yt8m.models.base import VideoModel
 from yt8m.models.learner import Learner
@@ -48,10 +50,14 @@ def read_run_config(train_dir: StrPath) -> RunConfig:
             "rank with each by inference.py and fuse by ensemble.py"
         )
     try:
-        return RunConfig.from_json(pathlib.Path(path).read_text(encoding="utf-8"))
+        values = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        found = values.pop("format", 1)
+        if found > FORMAT:
+            raise InputError(f"{path} is of a newer release, in format {found}; this one reads up to {FORMAT}")
+        return RunConfig.from_dict(values if found == FORMAT else _upgraded(values))
     except OSError as error:
         raise InputError(f"{train_dir} is not the folder of a training run: it has no config.json") from error
-    except (json.JSONDecodeError, TypeError) as error:
+    except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
         raise InputError(f"{path} is not a run's configuration: {error}") from error
 
 
@@ -63,9 +69,25 @@ def members_of(train_dir: StrPath) -> tuple[str, ...]:
     return tuple(member["run"] for member in json.loads(path.read_text(encoding="utf-8"))["members"])
 
 
+def _upgraded(values):
+    """A config.json of before 0.3.0 in today's terms.
+
+    Shifts were counted the other way, random frames drawn without replacement, the teacher of distillation had no
+    gradient, and some models' hyperparameters meant something else.
+    """
+    model, data = values["model"], values["data"]
+    model = model | {"hyperparameters": MODELS[model["name"]].upgraded(model["hyperparameters"])}
+    if data["sampling"] == "random":
+        data = data | {"sampling": "random_ordered"}
+    # Multigrid training had no short cycle, and one learning rate for all batches.
+    train = {"multigrid_short_cycle": False, "multigrid_rate_scaling": 0.0} | values["train"]
+    return values | {"model": model, "data": data, "train": train, "tta": [-shift for shift in reversed(values["tta"])]}
+
+
 def write_run_config(train_dir: StrPath, run: RunConfig) -> None:
     """Writes config.json."""
-    write_text(os.path.join(train_dir, "config.json"), run.to_json() + "\n")
+    content = json.dumps({"format": FORMAT} | run.to_dict(), indent=2, sort_keys=True)
+    write_text(os.path.join(train_dir, "config.json"), content + "\n")
 
 
 def check_same_run(train_dir: StrPath, run: RunConfig) -> None:
@@ -116,15 +138,19 @@ def save_checkpoint(train_dir: StrPath, model: keras.Model, state: dict[str, Any
 
 def restore_checkpoint(train_dir: StrPath, model: keras.Model) -> dict[str, Any] | None:
     """Loads the latest checkpoint into a compiled ``model``; returns its state, or None where there is none."""
-    path = os.path.join(train_dir, "state.json")
-    if not os.path.exists(path):
+    state = _read_state(train_dir)
+    if state is None:
         return None
-    state = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
     model.optimizer.build(model.trainable_variables)
     _load_weights(model, os.path.join(train_dir, state["checkpoint"]))
     for variable, value in zip(_random_states(model), state.pop("random"), strict=True):
         variable.assign(np.asarray(value, np.uint32))
     return state
+
+
+def _read_state(train_dir):
+    path = os.path.join(train_dir, "state.json")
+    return json.loads(pathlib.Path(path).read_text(encoding="utf-8")) if os.path.exists(path) else None
 
 
 def save_best(train_dir: StrPath, model: keras.Model) -> None:
@@ -176,7 +202,52 @@ def initialize_from(model: VideoModel, train_dir: StrPath) -> list[str]:
     Weights that depend on the number of classes are left alone where the two vocabularies differ in size. Raises
     InputError where the run is of another model, also one whose weights would fit by their shapes.
     """
-    source, run = load_model(train_dir)
+    return _copy_weights(model, load_model(train_dir)[0], train_dir)
+
+
+def continue_from(learner: keras.Model, model: VideoModel, train_dir: StrPath, *, batch_size: int) -> list[str]:
+    """Copies weights, moments of Adam and step of the last checkpoint of ``train_dir`` into ``learner``, compiled.
+
+    model: the VideoModel in it, or it itself. batch_size: of the run to come; where that of the other run differs, the
+    step is that at which as many examples were seen. Returns the paths of weights left as they were, whose moments are
+    0. Raises InputError as initialize_from, and where there is no such checkpoint or another kind of optimizer.
+    """
+    run = read_run_config(train_dir)
+    state = _read_state(train_dir)
+    if state is None:
+        raise InputError(f"{train_dir} has no checkpoint with an optimizer: leave out init_optimizer")
+    source = _load(os.path.join(train_dir, state["checkpoint"]), compile=True)
+    within = source.model if isinstance(source, Learner) else source
+    fresh = _copy_weights(model, within, train_dir)
+    learner.optimizer.build(learner.trainable_variables)
+    here, there = _innermost(learner.optimizer), _innermost(source.optimizer)
+    if type(here) is not type(there) or not hasattr(here, "momenta"):
+        raise InputError(
+            f"{train_dir} was trained with {type(there).__name__} and this run is with {type(here).__name__}: "
+            "init_optimizer needs adam or rectified_adam in both"
+        )
+    # A learner trains more than its model, so that a weight has another place among what each optimizer knows.
+    places = {id(variable): place for place, variable in enumerate(source.trainable_variables)}
+    counterparts = dict(zip(map(id, _weights(model)), map(id, _weights(within)), strict=True))
+    for place, variable in enumerate(learner.trainable_variables):
+        other = places.get(counterparts.get(id(variable)))
+        if other is not None and variable.path not in fresh:
+            here.momenta[place].assign(there.momenta[other])
+            here.velocities[place].assign(there.velocities[other])
+    examples = int(source.optimizer.iterations) * run.train.batch_size
+    # The batches of multigrid training grow and shrink.
+    learner.optimizer.iterations.assign(round((state["examples"] if run.train.multigrid else examples) / batch_size))
+    return fresh
+
+
+def _innermost(optimizer):
+    while hasattr(optimizer, "inner"):
+        optimizer = optimizer.inner
+    return optimizer
+
+
+def _copy_weights(model, source, train_dir):
+    run = read_run_config(train_dir)
     here, there = _structure(model), _structure(source)
     different = [name for name in here | there if here.get(name) != there.get(name)]
     if different:
@@ -243,6 +314,17 @@ def _metrics_path(train_dir):
     return os.path.join(train_dir, "metrics.jsonl")
 
 
+def seen_videos_path(train_dir: StrPath) -> str:
+    """The file with the SeenVideos of a run."""
+    return os.path.join(train_dir, "seen_videos.npz")
+
+
+def overlap_with(train_dir: StrPath) -> Overlap | None:
+    """An Overlap of what is to be scored with what the run was trained on; None where the run does not remember it."""
+    seen = SeenVideos.load(seen_videos_path(train_dir))
+    return None if seen is None else Overlap(train_dir, seen)
+
+
 def model_path(train_dir: StrPath) -> str:
     """The file that load_model loads. Raises InputError where there is none yet."""
     best = os.path.join(train_dir, "best.keras")
@@ -255,12 +337,16 @@ def model_path(train_dir: StrPath) -> str:
 
 
 def _load_model(path):
+    loaded = _load(path, compile=False)
+    # A checkpoint may hold what trains the model along with it.
+    return loaded.model if isinstance(loaded, Learner) else loaded
+
+
+def _load(path, *, compile):
     # Loading needs the classes registered, and safe mode takes no other.
     MODELS.load()
     try:
-        loaded = keras.saving.load_model(path, compile=False, safe_mode=True)
-        # A checkpoint may hold what trains the model along with it.
-        return loaded.model if isinstance(loaded, Learner) else loaded
+        return keras.saving.load_model(path, compile=compile, safe_mode=True)
     except Exception as error:
         raise InputError(f"{path} cannot be loaded as a model: {_first_line(error)}") from error
 

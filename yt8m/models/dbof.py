@@ -27,6 +27,7 @@ class DbofModel(VideoModel):
         feature_sizes: Mapping[str, int],
         num_classes: int,
         level: str = "frame",
+        l2_normalize: bool = False,
         cluster_size: int = 8192,
         hidden_size: int = 1024,
         head: str = "moe",
@@ -34,7 +35,14 @@ class DbofModel(VideoModel):
         name: str | None = None,
         dtype: Any = None,
     ):
-        super().__init__(feature_sizes=feature_sizes, num_classes=num_classes, level=level, name=name, dtype=dtype)
+        super().__init__(
+            feature_sizes=feature_sizes,
+            num_classes=num_classes,
+            level=level,
+            l2_normalize=l2_normalize,
+            name=name,
+            dtype=dtype,
+        )
         self.cluster_size = cluster_size
         self.hidden_size = hidden_size
         self.head_name = head
@@ -57,6 +65,11 @@ class DbofModel(VideoModel):
 
     def _norm(self, name):
         return keras.layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, dtype=self.dtype_policy, name=name)
+
+    @property
+    def hidden_layers(self) -> list[keras.layers.Layer]:
+        """The layer on the pooled code, see VideoModel."""
+        return [self.hidden]
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor, for saving."""

@@ -16,12 +16,12 @@ from yt8m.types import SEGMENT_SECONDS, InputError, Tensor
 @MODELS.register("frame_bert")
 @keras.saving.register_keras_serializable("yt8m")
 class FrameBertModel(VideoModel):
-    """BERT on frame features, pooled over time (the paper's section 3.3).
+    """BERT on frame features, pooled over time (the paper's section 3).
 
     num_layers: L; num_heads: attention heads, a divisor of the features' size (1152 for rgb and audio) or of
         hidden_size.
     feed_forward_size, dropout: of each layer.
-    pooling: "first", "mean", "attention" or "concat" of the outputs, see FramePooling.
+    pooling: "first", "mean", "attention" (eq. 5-6), "additive_attention" or "concat" of the outputs, see FramePooling.
     cross_modal: False joins the modalities first; True gives each an encoder of L - 1 layers of its own, joins their
         outputs and runs one joint layer on them (eq. 4).
     hidden_size: None takes features as they are (the paper); a number projects each encoder's input to it.
@@ -35,6 +35,7 @@ class FrameBertModel(VideoModel):
         feature_sizes: Mapping[str, int],
         num_classes: int,
         level: str = "frame",
+        l2_normalize: bool = False,
         num_layers: int = 2,
         num_heads: int = 12,
         feed_forward_size: int = 3072,
@@ -48,7 +49,14 @@ class FrameBertModel(VideoModel):
         name: str | None = None,
         dtype: Any = None,
     ):
-        super().__init__(feature_sizes=feature_sizes, num_classes=num_classes, level=level, name=name, dtype=dtype)
+        super().__init__(
+            feature_sizes=feature_sizes,
+            num_classes=num_classes,
+            level=level,
+            l2_normalize=l2_normalize,
+            name=name,
+            dtype=dtype,
+        )
         if num_layers < 1 + cross_modal:
             raise InputError(
                 f"num_layers is {num_layers}; with cross_modal={cross_modal} it is at least {1 + cross_modal}"
@@ -110,6 +118,13 @@ class FrameBertModel(VideoModel):
 
     def _encoder(self, num_layers, name, **settings):
         return TransformerEncoder(num_layers, **self.settings, **settings, dtype=self.dtype_policy, name=name)
+
+    @classmethod
+    def upgraded(cls, hyperparameters: dict[str, Any]) -> dict[str, Any]:
+        """Attention was additive attention before 0.3.0."""
+        if hyperparameters.get("pooling") == "attention":
+            return hyperparameters | {"pooling": "additive_attention"}
+        return hyperparameters
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor, for saving."""

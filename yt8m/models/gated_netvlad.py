@@ -16,10 +16,12 @@ from yt8m.types import Tensor
 @MODELS.register("gated_netvlad")
 @keras.saving.register_keras_serializable("yt8m")
 class GatedNetVLADModel(VideoModel):
-    """NetVLAD for each modality, joined late, with context gating before and after the head (the paper's section 3.1).
+    """NetVLAD for each modality, joined late, with context gating before and after the head (the paper's section 4).
 
     num_clusters: K of the first modality (rgb); every further one (audio) has half of it.
     hidden_size: width of the video vector.
+    second_layer: a further linear layer before the gating, which neither paper nor program has; models of before 0.3.0
+        have it.
     head: "moe" or "logistic"; num_mixtures: experts a class of the first.
     gate_probabilities: context gating on the head's probabilities, a (C, C) matrix.
     """
@@ -30,15 +32,24 @@ class GatedNetVLADModel(VideoModel):
         feature_sizes: Mapping[str, int],
         num_classes: int,
         level: str = "frame",
+        l2_normalize: bool = False,
         num_clusters: int = 16,
         hidden_size: int = 1024,
+        second_layer: bool = False,
         head: str = "moe",
         num_mixtures: int = 5,
         gate_probabilities: bool = True,
         name: str | None = None,
         dtype: Any = None,
     ):
-        super().__init__(feature_sizes=feature_sizes, num_classes=num_classes, level=level, name=name, dtype=dtype)
+        super().__init__(
+            feature_sizes=feature_sizes,
+            num_classes=num_classes,
+            level=level,
+            l2_normalize=l2_normalize,
+            name=name,
+            dtype=dtype,
+        )
         self.num_clusters = num_clusters
         self.hidden_size = hidden_size
         self.head_name = head
@@ -56,7 +67,9 @@ class GatedNetVLADModel(VideoModel):
         self.reduce_norm = keras.layers.BatchNormalization(
             epsilon=BATCH_NORM_EPSILON, dtype=self.dtype_policy, name="reduce_norm"
         )
-        self.hidden = keras.layers.Dense(hidden_size, dtype=self.dtype_policy, name="hidden")
+        self.second_layer = second_layer
+        if second_layer:
+            self.hidden = keras.layers.Dense(hidden_size, dtype=self.dtype_policy, name="hidden")
         self.gating = ContextGating(dtype=self.dtype_policy, name="gating")
         self.head = self.make_head(head, num_mixtures=num_mixtures)
         if gate_probabilities:
@@ -69,7 +82,8 @@ class GatedNetVLADModel(VideoModel):
             self.pooling[name](frames, frame_mask=frame_mask, training=training) for name, frames in features.items()
         ]
         vector = self.reduce_norm(self.reduce(ops.concatenate(descriptors, axis=-1)), training=training)
-        return self.gating(self.hidden(ops.relu6(vector)), training=training)
+        vector = ops.relu6(vector)
+        return self.gating(self.hidden(vector) if self.second_layer else vector, training=training)
 
     def for_classes(self, class_ids: Sequence[int]) -> keras.Model:
         """A model of some classes, see VideoModel."""
@@ -83,12 +97,23 @@ class GatedNetVLADModel(VideoModel):
             probabilities = self.probability_gating(probabilities, training=training)
         return ops.cast(probabilities, "float32")
 
+    @property
+    def hidden_layers(self) -> list[keras.layers.Layer]:
+        """The layer on the descriptors, see VideoModel."""
+        return [self.reduce]
+
+    @classmethod
+    def upgraded(cls, hyperparameters: dict[str, Any]) -> dict[str, Any]:
+        """There was always a second layer before 0.3.0."""
+        return {"second_layer": True} | hyperparameters
+
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor, for saving."""
         return {
             **super().get_config(),
             "num_clusters": self.num_clusters,
             "hidden_size": self.hidden_size,
+            "second_layer": self.second_layer,
             "head": self.head_name,
             "num_mixtures": self.num_mixtures,
             "gate_probabilities": self.gate_probabilities,

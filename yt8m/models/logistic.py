@@ -23,10 +23,18 @@ class LogisticModel(VideoModel):
         feature_sizes: Mapping[str, int],
         num_classes: int,
         level: str = "frame",
+        l2_normalize: bool = False,
         name: str | None = None,
         dtype: Any = None,
     ):
-        super().__init__(feature_sizes=feature_sizes, num_classes=num_classes, level=level, name=name, dtype=dtype)
+        super().__init__(
+            feature_sizes=feature_sizes,
+            num_classes=num_classes,
+            level=level,
+            l2_normalize=l2_normalize,
+            name=name,
+            dtype=dtype,
+        )
         self.head = self.make_head("logistic", num_mixtures=None)
 
     def embed(self, inputs: dict[str, Any], *, training: bool | None = None) -> Tensor:

@@ -1,10 +1,12 @@
 """Losses: pure functions of probabilities or logits and targets, each returning one float32 scalar."""
 
 from collections.abc import Callable
+from typing import Any
 
+import keras
 from keras import ops
 
-from yt8m.types import Tensor
+from yt8m.types import InputError, Tensor
 
 LOG_EPSILON = 1e-6
 
@@ -73,10 +75,24 @@ def _rated_sum(labels, probabilities, rated, weigh_positive, weigh_negative, *, 
 def distillation(teacher_logits: Tensor, student_logits: Tensor, *, temperature: float) -> Tensor:
     """T^2 KL(softmax(teacher / T) || softmax(student / T)), averaged over the batch (the paper's eq. 17).
 
-    Logits (B, C). The teacher gets no gradient: it is taught by labels alone. T^2 keeps the gradient's size
-    independent of T (Hinton et al. 2015).
+    Logits (B, C). T^2 keeps the gradient's size independent of T (Hinton et al. 2015). The teacher gets a gradient
+    too, as in the paper's program.
     """
-    teacher = ops.log_softmax(ops.stop_gradient(teacher_logits) / temperature)
+    teacher = ops.log_softmax(teacher_logits / temperature)
     student = ops.log_softmax(student_logits / temperature)
     divergence = ops.sum(ops.exp(teacher) * (teacher - student), axis=-1)
     return temperature**2 * ops.mean(divergence)
+
+
+def penalize(model: Any, *, head_l2: float, hidden_l2: float) -> None:
+    """Adds L2 penalties to the loss that a VideoModel is trained with: l2 / 2 times the sum of squares of each kernel.
+
+    head_l2: of the kernels of its heads; hidden_l2: of its hidden layers. Half a sum of squares is what TensorFlow's
+    l2_loss is, and so what the authors' 1e-6 and 1e-5 are times. Raises InputError where the model has no hidden layer.
+    """
+    if hidden_l2 and not model.hidden_layers:
+        raise InputError(f"hidden_l2 is {hidden_l2}, and model {model.name} has no hidden layer: set it to 0")
+    for layers, l2 in ((model.heads, head_l2), (model.hidden_layers, hidden_l2)):
+        kernels = [v for layer in layers for v in layer.trainable_variables if v.path.endswith("kernel")]
+        for kernel in kernels if l2 else ():
+            kernel.regularizer = keras.regularizers.L2(l2 / 2)

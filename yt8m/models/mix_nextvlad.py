@@ -36,6 +36,7 @@ class MixNeXtVLADModel(VideoModel):
         feature_sizes: Mapping[str, int],
         num_classes: int,
         level: str = "frame",
+        l2_normalize: bool = False,
         num_branches: int = 3,
         temperature: float = 3.0,
         num_clusters: int = 112,
@@ -47,7 +48,14 @@ class MixNeXtVLADModel(VideoModel):
         name: str | None = None,
         dtype: Any = None,
     ):
-        super().__init__(feature_sizes=feature_sizes, num_classes=num_classes, level=level, name=name, dtype=dtype)
+        super().__init__(
+            feature_sizes=feature_sizes,
+            num_classes=num_classes,
+            level=level,
+            l2_normalize=l2_normalize,
+            name=name,
+            dtype=dtype,
+        )
         self.num_branches = num_branches
         self.temperature = temperature
         self.branches = [
@@ -106,6 +114,11 @@ class MixNeXtVLADModel(VideoModel):
             loss = loss + self.pair_loss(targets["labels"], ops.sigmoid(logits), targets["rated"])
             loss = loss + distillation(outputs["mixture_logits"], logits, temperature=self.temperature)
         return loss
+
+    @property
+    def hidden_layers(self) -> list[keras.layers.Layer]:
+        """The branches' hidden layers, see VideoModel."""
+        return [branch.hidden for branch in self.branches]
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor, for saving."""

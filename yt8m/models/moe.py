@@ -29,13 +29,21 @@ class MoeModel(VideoModel):
         feature_sizes: Mapping[str, int],
         num_classes: int,
         level: str = "frame",
+        l2_normalize: bool = False,
         num_mixtures: int = 5,
         hidden_sizes: Sequence[int] = (),
         dropout: float = 0.5,
         name: str | None = None,
         dtype: Any = None,
     ):
-        super().__init__(feature_sizes=feature_sizes, num_classes=num_classes, level=level, name=name, dtype=dtype)
+        super().__init__(
+            feature_sizes=feature_sizes,
+            num_classes=num_classes,
+            level=level,
+            l2_normalize=l2_normalize,
+            name=name,
+            dtype=dtype,
+        )
         self.num_mixtures = num_mixtures
         self.hidden_sizes = tuple(hidden_sizes)
         self.dropout = dropout
@@ -56,6 +64,11 @@ class MoeModel(VideoModel):
         for dense, norm in zip(self.hidden, self.norms):
             vector = self.drop(ops.relu(norm(dense(vector), training=training)), training=training)
         return vector
+
+    @property
+    def hidden_layers(self) -> list[keras.layers.Layer]:
+        """The dense layers, see VideoModel."""
+        return list(self.hidden)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor, for saving."""

@@ -89,7 +89,7 @@ class NeXtVLADEncoder(Layer):
 @MODELS.register("nextvlad")
 @keras.saving.register_keras_serializable("yt8m")
 class NeXtVLADModel(VideoModel):
-    """One NeXtVLAD encoder and a head (the paper's section 3.2).
+    """One NeXtVLAD encoder and a head (the paper's section 4).
 
     num_clusters, groups, expansion, hidden_size, gating_reduction, dropout: see NeXtVLADEncoder.
     head: "logistic" or "moe"; num_mixtures: experts a class of the second.
@@ -101,6 +101,7 @@ class NeXtVLADModel(VideoModel):
         feature_sizes: Mapping[str, int],
         num_classes: int,
         level: str = "frame",
+        l2_normalize: bool = False,
         num_clusters: int = 112,
         groups: int = 8,
         expansion: int = 2,
@@ -112,7 +113,14 @@ class NeXtVLADModel(VideoModel):
         name: str | None = None,
         dtype: Any = None,
     ):
-        super().__init__(feature_sizes=feature_sizes, num_classes=num_classes, level=level, name=name, dtype=dtype)
+        super().__init__(
+            feature_sizes=feature_sizes,
+            num_classes=num_classes,
+            level=level,
+            l2_normalize=l2_normalize,
+            name=name,
+            dtype=dtype,
+        )
         self.head_name = head
         self.num_mixtures = num_mixtures
         self.encoder = NeXtVLADEncoder(
@@ -132,6 +140,11 @@ class NeXtVLADModel(VideoModel):
         """The vector before the head, (B, E)."""
         features, frame_mask = self.modalities(inputs)
         return self.encoder(features, frame_mask=frame_mask, training=training)
+
+    @property
+    def hidden_layers(self) -> list[keras.layers.Layer]:
+        """The encoder's hidden layer, see VideoModel."""
+        return [self.encoder.hidden]
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor, for saving."""

@@ -1,8 +1,8 @@
 """The nine models of the paper's Table 3, by name.
 
 What a name carries beside the architecture, and where it comes from: the authors' published table gives the range
-of temporal shifts at inference; their training commands give 5 contiguous frames for the BERT models; "iter" is the
-number of random frames that MixNeXtVLAD sees of a video in pre-training.
+of temporal shifts at inference; their training commands give 5 contiguous frames for the BERT models and 5 random ones
+for GatedNetVLAD; "iter" is the number of random frames that MixNeXtVLAD sees of a video in pre-training.
 """
 
 import dataclasses
@@ -45,6 +45,6 @@ _add_bert("BERTFirst_L2h12", tta=(-2, 1), num_layers=2, num_heads=12, pooling="f
 _add_bert("BERTMean_L2h12", tta=(-2, 1), num_layers=2, num_heads=12, pooling="mean")
 _add_bert("BERTCrossMean_L2h8", tta=(-1, 1), num_layers=2, num_heads=8, pooling="mean", cross_modal=True)
 _add_bert("BERTCrossAttn_L2h8", tta=(-1, 1), num_layers=2, num_heads=8, pooling="attention", cross_modal=True)
-_add("GatedNetVLAD_H1024C16", model="gated_netvlad", num_frames=300, sampling="random", tta=(-1, 1))
+_add("GatedNetVLAD_H1024C16", model="gated_netvlad", num_frames=5, sampling="random", tta=(-1, 1))
 _add("MixNeXtVLAD_iter60", model="mix_nextvlad", num_frames=60, sampling="random", tta=(0, 2))
 _add("MixNeXtVLAD_iter300", model="mix_nextvlad", num_frames=300, sampling="random", tta=(-1, 1))

@@ -38,6 +38,7 @@ class VideoContextModel(VideoModel):
         feature_sizes: Mapping[str, int],
         num_classes: int,
         level: str = "frame",
+        l2_normalize: bool = False,
         segment_model: str = "frame_bert",
         segment_config: dict[str, Any] | None = None,
         context_model: str = "frame_bert",
@@ -48,7 +49,14 @@ class VideoContextModel(VideoModel):
         name: str | None = None,
         dtype: Any = None,
     ):
-        super().__init__(feature_sizes=feature_sizes, num_classes=num_classes, level=level, name=name, dtype=dtype)
+        super().__init__(
+            feature_sizes=feature_sizes,
+            num_classes=num_classes,
+            level=level,
+            l2_normalize=l2_normalize,
+            name=name,
+            dtype=dtype,
+        )
         if context_config is None and context_model == "frame_bert":
             context_config = _CONTEXT_BERT
         self.settings = {
@@ -97,8 +105,30 @@ class VideoContextModel(VideoModel):
                 f"{part}_config: model {name} has no hyperparameter {', '.join(unknown)}; "
                 f"known: {', '.join(hyperparameters_of(name))}"
             )
-        shared = {"feature_sizes": self.feature_sizes, "num_classes": self.num_classes, "level": self.level}
+        shared = {
+            "feature_sizes": self.feature_sizes,
+            "num_classes": self.num_classes,
+            "level": self.level,
+            "l2_normalize": self.l2_normalize,
+        }
         return MODELS[name](**shared, **config, dtype=self.dtype_policy, name=part)
+
+    @property
+    def hidden_layers(self) -> list[keras.layers.Layer]:
+        """Those of the two models, and the layer on the video's vector, see VideoModel."""
+        return [*self.segment.hidden_layers, *self.context.hidden_layers, self.project]
+
+    @classmethod
+    def upgraded(cls, hyperparameters: dict[str, Any]) -> dict[str, Any]:
+        """Those of both models, upgraded, the default of a frame_bert for the context among them."""
+        changed = dict(hyperparameters)
+        for part in ("segment", "context"):
+            name = changed.get(f"{part}_model", "frame_bert")
+            config = changed.get(f"{part}_config")
+            if config is None and part == "context" and name == "frame_bert":
+                config = _CONTEXT_BERT
+            changed[f"{part}_config"] = MODELS[name].upgraded(config or {})
+        return changed
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor, for saving."""

@@ -13,6 +13,7 @@ import numpy as np
 from yt8m.config import DataConfig, RunConfig
 from yt8m.data.pipeline import make_dataset
 from yt8m.data.record_checks import explain_errors
+from yt8m.data.seen_videos import SeenVideos
 from yt8m.data.splits import Source, open_source
 from yt8m.inference.model_evaluation import evaluate_model, headline
 from yt8m.inference.scorer import Scorer
@@ -128,7 +129,15 @@ def adapt_run(
     write_text(told, json.dumps(details, indent=2) + "\n")
     checkpoints.write_run_config(output_dir, run.replace(adapt_bn=target_pattern))
     checkpoints.save_best(output_dir, model)
+    copy_seen_videos(train_dir, output_dir)
     return adaptation
+
+
+def copy_seen_videos(train_dir: StrPath, output_dir: StrPath) -> None:
+    """Lets the run in ``output_dir``, whose model comes of that in ``train_dir``, know which videos that one saw."""
+    seen = SeenVideos.load(checkpoints.seen_videos_path(train_dir))
+    if seen is not None:
+        seen.save(checkpoints.seen_videos_path(output_dir))
 
 
 def average_weights(models: Iterable[keras.Model]) -> keras.Model:

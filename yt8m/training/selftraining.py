@@ -27,6 +27,7 @@ from yt8m.data.splits import Source
 from yt8m.models import checkpoints
 from yt8m.ranking.metrics import POSITIVE
 from yt8m.runtime.files import atomic_path, write_text
+from yt8m.training.finishing import copy_seen_videos
 from yt8m.training.pseudo_labels import best_f1_thresholds, choose_segments, write_pseudo_labels
 from yt8m.training.teachers import Judgement, is_file, judge, predictions_of
 from yt8m.training.train import Resources, train
@@ -323,3 +324,4 @@ def _publish(train_dir, rounds):
     checkpoints.write_run_config(train_dir, checkpoints.read_run_config(run))
     with atomic_path(os.path.join(train_dir, "best.keras")) as temporary:
         shutil.copyfile(checkpoints.model_path(run), temporary)
+    copy_seen_videos(run, train_dir)

@@ -13,6 +13,7 @@ from yt8m.config import RunConfig, TrainConfig
 from yt8m.data.splits import Source
 from yt8m.models import checkpoints
 from yt8m.models.base import VideoModel
+from yt8m.models.learner import Learner
 from yt8m.runtime.devices import Placement
 from yt8m.runtime.progress import Progress
 from yt8m.training.board import Board, LossWindow
@@ -87,6 +88,7 @@ class Session:
         self.board = board
         self.progress = progress
         self.losses = LossWindow(state)
+        self._steps_before = int(learner.optimizer.iterations) - state.step
 
     @property
     def run(self) -> RunConfig:
@@ -125,6 +127,7 @@ class Session:
         self.losses.count()
         if self.placement.is_chief:
             with self.placement.alone():
+                self.data.seen.save(checkpoints.seen_videos_path(self.train_dir))
                 checkpoints.save_checkpoint(self.train_dir, self.learner, dataclasses.asdict(self.state))
 
     def save_best(self) -> None:
@@ -159,6 +162,7 @@ class Session:
             # That is how an epoch ends whose length nobody knows beforehand.
             warnings.filterwarnings("ignore", message="Your input ran out of data")
             self.learner.fit(dataset.skip(state.epoch_step), epochs=1, verbose=0, shuffle=False, callbacks=callbacks)
+        self._correct_counters()
         self.data.check_not_empty(state.step - before + state.epoch_step)
         if self.can_go_on():
             state.steps_per_epoch = state.epoch_step
@@ -169,6 +173,12 @@ class Session:
         """Examples of a step, on average over this epoch."""
         sizes = [size for size, _ in self.data.multigrid.shapes(self.state.epoch)]
         return sum(sizes) / len(sizes)
+
+    def _correct_counters(self):
+        """Sets what counts steps within the graph: TensorFlow has counted one more before it found the data ended."""
+        self.learner.optimizer.iterations.assign(self._steps_before + self.state.step)
+        if isinstance(self.learner, Learner):
+            self.learner.steps.assign(self.state.step)
 
     def total_steps(self) -> int | None:
         """Steps in all, or None where that is not known."""

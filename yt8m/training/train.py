@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import warnings
 
 import keras
 
@@ -10,12 +11,13 @@ from yt8m.config import RunConfig
 from yt8m.data.augment import allowed_views, margin_of
 from yt8m.data.cache import open_cache
 from yt8m.data.record_checks import explain_errors
-from yt8m.data.splits import Source, open_source, sources_of
+from yt8m.data.seen_videos import SeenVideos
+from yt8m.data.splits import Source, Without, collect_ids, exclude_videos, open_source, sources_of
 from yt8m.inference.scorer import check_views
 from yt8m.models import checkpoints
 from yt8m.models.base import build_model
 from yt8m.models.learner import Learner
-from yt8m.models.losses import make_loss
+from yt8m.models.losses import make_loss, penalize
 from yt8m.runtime.devices import Placement, default_jit_compile
 from yt8m.runtime.interrupts import handling_signals
 from yt8m.runtime.progress import Progress
@@ -33,7 +35,7 @@ from yt8m.training.finishing import batch_norm_layers, finish_run
 from yt8m.training.optimizers import make_optimizer
 from yt8m.training.session import Session, TrainState
 from yt8m.training.training_data import TrainingData
-from yt8m.types import InputError
+from yt8m.types import DataWarning, InputError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,7 @@ def train(
     placement = resources.placement
     _check_run(run, placement, train_dir)
     pseudo, unlabelled = map(open_source, (run.pseudo_data_pattern, run.unlabelled_data_pattern))
+    source = exclude_videos(source, run)
     keras.utils.set_random_seed(run.train.seed)
     with placement.scope():
         model = _build(run)
@@ -98,6 +101,7 @@ def train(
         pseudo=pseudo,
         unlabelled=unlabelled,
         cache=_open_cache(resources.cache_dir, run, source, holdout),
+        seen=_seen_before(run, train_dir, holdout),
         placement=placement,
     )
     with contextlib.ExitStack() as stack:
@@ -116,8 +120,29 @@ def train(
             progress=progress,
         )
         stack.enter_context(explain_errors(data.files, run.data))
+        started = state.epoch
         _train_to_the_end(session)
+    if isinstance(source.keep, Without) and not source.keep.met and state.epoch > started:
+        text = f"none of the {len(source.keep.excluded)} videos of exclude_videos is among those to train on"
+        warnings.warn(text, DataWarning, stacklevel=2)
     return state
+
+
+def _seen_before(run, train_dir, holdout):
+    """The SeenVideos of what the run starts from and of its own earlier sittings; says where the holdout is of them."""
+    seen = SeenVideos()
+    overlap = checkpoints.overlap_with(run.init_from) if run.init_from else None
+    if overlap is not None:
+        seen.update(overlap.seen)
+        if holdout is not None:
+            overlap.add(collect_ids(holdout, skip_corrupt=run.data.skip_corrupt, title="comparing the holdout"))
+            overlap.warn()
+    elif run.init_from and holdout is not None:
+        print(f"{run.init_from} does not say which videos it was trained on: the holdout may be of them")
+    own = SeenVideos.load(checkpoints.seen_videos_path(train_dir))
+    if own is not None:
+        seen.update(own)
+    return seen
 
 
 def _train_to_the_end(session):
@@ -212,9 +237,12 @@ def _build(run):
     if run.train.multigrid and run.train.multigrid_short_cycle and (run.pseudo_data_pattern or masked):
         other = "pseudo-labelled videos" if run.pseudo_data_pattern else "masked_frames"
         raise InputError(f"the short cycle of multigrid does not go with {other}: set multigrid_short_cycle to false")
+    if run.train.multigrid and run.init_optimizer:
+        raise InputError("multigrid counts examples from its own start: leave out init_optimizer")
     if run.train.multigrid and model.fixed_frames:
         raise InputError(f"multigrid changes the number of frames, and this model takes {model.fixed_frames}")
     model.pair_loss = make_loss(run.train.loss, label_smoothing=run.train.label_smoothing)
+    penalize(model, head_l2=run.train.head_l2, hidden_l2=run.train.hidden_l2)
     return model
 
 
@@ -241,16 +269,21 @@ def _restore_or_initialize(run, learner, model, train_dir):
     if restored is not None:
         fields = {field.name for field in dataclasses.fields(TrainState)}
         state = TrainState(**{name: value for name, value in restored.items() if name in fields})
-        if run.train.multigrid and state.step and not state.examples and not state.finished:
+        if "examples" not in restored and not state.finished and (run.train.multigrid or run.pseudo_data_pattern):
+            what = "learning rate of multigrid training" if run.train.multigrid else "loss of pseudo-labelled examples"
             raise InputError(
-                f"{train_dir} was begun by 0.2.0, whose multigrid training had another learning rate: finish it there, "
-                "or give another train_dir"
+                f"{train_dir} was begun by 0.2.0, whose {what} was another: finish it there, or give another train_dir"
             )
         print(f"resuming from step {state.step} of {train_dir}")
         return state
     if run.init_from:
-        fresh = checkpoints.initialize_from(model, run.init_from)
-        print(f"starting from the weights of {run.init_from}")
+        if run.init_optimizer:
+            fresh = checkpoints.continue_from(learner, model, run.init_from, batch_size=run.train.batch_size)
+            rate = float(keras.ops.convert_to_numpy(learner.optimizer.learning_rate))
+            print(f"going on from the last checkpoint of {run.init_from}, at a learning rate of {rate:.3g}")
+        else:
+            fresh = checkpoints.initialize_from(model, run.init_from)
+            print(f"starting from the weights of {run.init_from}")
         if fresh:
             print(f"the vocabularies differ in size: {len(fresh)} weights of the head are initialised")
     return TrainState()

@@ -8,6 +8,7 @@ from yt8m.config import AugmentConfig, RunConfig
 from yt8m.data.joined_batches import attach_unlabelled, join_batches
 from yt8m.data.labels import count_records, repeat_factors
 from yt8m.data.pipeline import estimate_examples, make_dataset
+from yt8m.data.seen_videos import SeenVideos
 from yt8m.data.splits import Source
 from yt8m.runtime.devices import Placement
 from yt8m.training.multigrid import Multigrid
@@ -23,7 +24,7 @@ class TrainingData:
 
     run: RunConfig. source: the labelled videos. pseudo: pseudo-labelled segments to learn beside them, or None;
     unlabelled: videos whose segments consistency is learned on, or None. cache: SegmentCache of the source, or None.
-    placement: the devices that share each batch.
+    placement: the devices that share each batch. seen: where the ids of the labelled videos are noted as they come.
     """
 
     run: RunConfig
@@ -31,6 +32,7 @@ class TrainingData:
     pseudo: Source | None = None
     unlabelled: Source | None = None
     cache: object = None
+    seen: SeenVideos = dataclasses.field(default_factory=SeenVideos)
     placement: Placement = Placement()
 
     @property
@@ -135,6 +137,7 @@ class TrainingData:
             epoch=number,
             augment=self._augment(windows),
             keep=source.keep,
+            note_ids=None if windows == "unlabelled" else self.seen.add,
             # Devices share a batch evenly.
             drop_remainder=self.placement.num_devices > 1,
             share=(self.placement.process_id, self.placement.num_processes),

@@ -57,6 +57,28 @@ def pack(tmp_path, videos, settings=None, **options):
     return packer
 
 
+def test_ids_that_no_submission_can_hold_are_refused_or_renamed(tmp_path):
+    """A blank, a comma and a control character; labels are found by the ids as the files have them."""
+    frames = np.ones((6, 4), np.float32)
+    for name in ("clip 03", "rock,paper", "tab\there", "fine-1"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        np.savez(tmp_path / "in" / f"{name}.npz", clip=frames)
+    videos = RawVideos.of_videos(f"{tmp_path}/in/*.npz")
+    with pytest.raises(
+        InputError, match=r"in/.*: the id '.*' has .*, which no submission can hold: rename the file, or"
+    ):
+        pack(tmp_path / "out", videos)
+    labels = {"clip 03": (1,), "rock,paper": (2,), "tab\there": (3,), "fine-1": (0,)}
+    packer = pack(tmp_path / "out", videos, PackSettings(sanitize_ids=True), labels=labels, num_classes=7)
+    found = {name: record[0] for name, record in packed(tmp_path / "out").items()}
+    assert found == {"clip_03": [1], "rock_paper": [2], "tab_here": [3], "fine-1": [0]}
+    log = json.loads((tmp_path / "out" / "pack.json").read_text())
+    assert log["renamed"] == packer.renamed and packer.renamed["clip 03"] == "clip_03" and log["num_classes"] == 7
+    np.savez(tmp_path / "in" / "clip_03.npz", clip=frames)
+    with pytest.raises(InputError, match="the ids 'clip.03' and 'clip.03' would both be clip_03: rename a file"):
+        pack(tmp_path / "new", RawVideos.of_videos(f"{tmp_path}/in/*.npz"), PackSettings(sanitize_ids=True))
+
+
 def test_moments_and_projections_against_numpy():
     rows = RNG.normal(5, 1, (500, 6)) @ RNG.normal(0, 1, (6, 6)) + 1000
     moments = Moments(6)

@@ -33,6 +33,14 @@ class ClassIds:
                 raise InputError(f"the vocabulary calls both {self._ids[name]} and {class_id} {name!r}")
             self._ids[name] = class_id
 
+    def size(self, labels: dict[str, Iterable[int]] | None, intervals: dict[str, list[Interval]] | None) -> int | None:
+        """Number of classes: of the vocabulary, or else up to the highest id; None where no class is named."""
+        if self._names:
+            return max(self._names) + 1
+        found = [class_id for ids in (labels or {}).values() for class_id in ids]
+        found += [interval.class_id for items in (intervals or {}).values() for interval in items]
+        return max(found) + 1 if found else None
+
     def read(self, text: str, where: str) -> int:
         """The class id that ``text`` means; raises InputError that begins with ``where``."""
         text = text.strip()

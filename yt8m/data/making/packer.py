@@ -18,7 +18,7 @@ from yt8m.data.tfrecord import FrameRecord, dequantize, quantize, write_records
 from yt8m.ranking.metrics import POSITIVE
 from yt8m.runtime.files import write_text
 from yt8m.runtime.progress import Progress
-from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, InputError, StrPath
+from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, InputError, StrPath, id_problem, sanitized_id
 
 LOG = "pack.json"
 _SAMPLED = 32
@@ -29,8 +29,11 @@ class Packer:
     """Packs ``videos``, a RawVideos, into ``output_dir``; shards that an earlier, stopped call has written are kept.
 
     labels: dict of video id to class ids; intervals: dict of video id to list of Interval; None where there are none.
-    Without labels, a video has those classes that are rated positive in it. After ``run``, ``log`` is what LOG holds:
-    the shards and what was counted in each; ``projections`` has the Projection of each feature that has one.
+    Without labels, a video has those classes that are rated positive in it. num_classes: size of the vocabulary, which
+    training finds in LOG. After ``run``, ``log`` is what LOG holds: the shards and what was counted in each;
+    ``projections`` has the Projection of each feature that has one; ``renamed``: dict of id to what it is in records,
+    where settings.sanitize_ids has changed it.
+    Raises InputError for an id that no submission can hold, unless sanitize_ids.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class Packer:
         *,
         labels: dict[str, tuple[int, ...]] | None = None,
         intervals: dict[str, list[Interval]] | None = None,
+        num_classes: int | None = None,
     ):
         self.videos, self.output_dir, self.settings = videos, output_dir, settings
         self._labels, self._intervals = labels, intervals
@@ -52,7 +56,8 @@ class Packer:
                 if name not in videos.names:
                     raise InputError(f"there is no feature {name}; there are {', '.join(videos.names)}")
         self.projections = {name: Projection.load(path) for name, path in settings.use.items()}
-        self.log = {"inputs": self._digest(), "shards": {}}
+        self.renamed = self._renamed()
+        self.log = {"inputs": self._digest(), "shards": {}, "num_classes": num_classes, "renamed": self.renamed}
 
     def run(self) -> None:
         """Packs what is not packed yet."""
@@ -80,6 +85,21 @@ class Packer:
         """Path of the projection that is fitted on a feature."""
         return os.path.join(self.output_dir, f"{name}.projection.npz")
 
+    def _renamed(self):
+        renamed, taken = {}, {}
+        for video_id in self.videos.ids:
+            problem = id_problem(video_id)
+            name = sanitized_id(video_id)
+            if problem and not self.settings.sanitize_ids:
+                path = self.videos.path(video_id, self.videos.names[0])
+                raise InputError(f"{path}: the id {video_id!r} {problem}: rename the file, or give --sanitize_ids")
+            if name in taken:
+                raise InputError(f"the ids {taken[name]!r} and {video_id!r} would both be {name}: rename a file")
+            taken[name] = video_id
+            if problem:
+                renamed[video_id] = name
+        return renamed
+
     def _digest(self):
         """Of all that decides about the records."""
         stats = [(*entry, *_size_and_time(entry[-1])) for entry in self.videos.files()]
@@ -87,7 +107,11 @@ class Packer:
         intervals = self._intervals and {
             key: list(map(dataclasses.astuple, self._intervals[key])) for key in self._intervals
         }
-        known = [dataclasses.asdict(self.settings), stats, used, self._labels, intervals]
+        settings = dataclasses.asdict(self.settings)
+        if not self.renamed:
+            # Folders that were packed before there was the option stay what they are.
+            del settings["sanitize_ids"]
+        known = [settings, stats, used, self._labels, intervals]
         return hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     def _resume(self):
@@ -184,7 +208,8 @@ class Packer:
             )
             if self._labels is None:
                 labels = tuple(sorted({class_id for _, class_id, score in segments if score >= POSITIVE}))
-        return FrameRecord(video_id=video_id, features=stored, labels=labels, segments=segments)
+        name = self.renamed.get(video_id, video_id)
+        return FrameRecord(video_id=name, features=stored, labels=labels, segments=segments)
 
     def _features(self, video_id):
         """Dict of feature to (seconds, size) array: uint8 where it is to be stored as it is, else float32."""

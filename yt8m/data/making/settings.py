@@ -45,5 +45,9 @@ class PackSettings:
         flag="rate_the_rest",
     )
 
+    sanitize_ids: bool = option(
+        False, "Replacement of what no submission can hold in ids, blanks, commas and control characters, by _."
+    )
+
     def __post_init__(self):
         check_options(self)

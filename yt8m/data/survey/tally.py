@@ -10,7 +10,7 @@ from yt8m.data.record_checks import SEGMENT_LISTS
 from yt8m.data.survey.findings import NOTE, WARNING, Findings
 from yt8m.data.survey.id_index import IdIndex
 from yt8m.ranking.metrics import POSITIVE
-from yt8m.types import SEGMENT_SECONDS
+from yt8m.types import SEGMENT_SECONDS, id_problem
 
 _ROW = 2**32
 
@@ -54,6 +54,10 @@ class Tally:
         def place(row):
             return f"{file}, record {index + int(row)}, video {parsed['id'][int(row)].decode(errors='replace')}"
 
+        for row in np.flatnonzero(good).tolist():
+            problem = id_problem(parsed["id"][row].decode(errors="replace"))
+            if problem:
+                self.findings.warning("ids that no submission can hold: yt8m-pack --sanitize_ids", place(row))
         self._count_labels(parsed, good)
         if self.config.level == "frame":
             self._count_frames(parsed, good, place)

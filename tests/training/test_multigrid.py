@@ -102,6 +102,8 @@ def test_the_optimizer_takes_the_rates_of_the_schedule(source, tmp_path, monkeyp
     count = callbacks.CountSteps.on_train_batch_end
 
     def counting(callback, batch, logs=None):
+        # JAX keeps it away between steps.
+        callback.session.synchronize()
         rates.append(float(callback.session.learner.optimizer.learning_rate))
         count(callback, batch, logs)
 

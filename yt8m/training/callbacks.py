@@ -49,8 +49,6 @@ class CountSteps(_AfterStep):
 class SetLearningRate(_AfterStep):
     """Sets the learning rate of each step of multigrid training; the optimizer's own schedule counts steps."""
 
-    rate: float | None = None
-
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Sets it where it changes."""
         session, state = self.session, self.session.state
@@ -59,10 +57,10 @@ class SetLearningRate(_AfterStep):
         rate = session.data.multigrid.learning_rate(
             epoch=state.epoch, examples=state.examples, stage_examples=state.stage_examples
         )
-        if rate != self.rate:
+        if rate != session.rate:
             # JAX takes the optimizer's variables into its step anew after this alone.
             session.synchronize()
-            session.learner.optimizer.learning_rate = self.rate = rate
+            session.learner.optimizer.learning_rate = session.rate = rate
 
 
 class StopAtSignal(_AfterStep):
@@ -118,7 +116,7 @@ class WriteCurves(_AfterStep):
         if session.board:
             numbers = {
                 "loss": session.losses.mean,
-                "learning_rate": session.learner.optimizer.learning_rate,
+                "learning_rate": session.learner.optimizer.learning_rate if session.rate is None else session.rate,
                 "examples_per_second": session.progress.rate * session.examples_per_step(),
             }
             points = {f"train/{name}": value for name, value in numbers.items()}

@@ -64,7 +64,7 @@ class Session:
 
     data: what is trained on. learner: the model that is fitted, compiled; model: the VideoModel in it. state: where the
     run stands. holdout: Source to evaluate on, or None. train_dir: folder of the run. board: TensorBoard's writer, None
-    in processes that write nothing. progress: the progress line.
+    in processes that write nothing. progress: the progress line. rate: the learning rate where a callback sets it.
     """
 
     def __init__(
@@ -88,6 +88,7 @@ class Session:
         self.board = board
         self.progress = progress
         self.losses = LossWindow(state)
+        self.rate: float | None = None
         self._steps_before = int(learner.optimizer.iterations) - state.step
 
     @property

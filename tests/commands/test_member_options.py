@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from tests.helpers.commands import refused
 from yt8m.commands.command_line import parse
 from yt8m.commands.member_options import member_options
 from yt8m.commands.selftrain import SelfTrainOptions
@@ -54,3 +55,9 @@ def test_what_makes_no_members_is_said(tmp_path, members, message):
     path.write_text(members)
     with pytest.raises(InputError, match=message):
         members_of(f"--members={path}")
+
+
+def test_self_training_refuses_what_contradicts_itself():
+    flags = ("--train_dir=x", "--to_label_data_pattern=y", "--train_data_pattern=z")
+    said = refused("selftrain", *flags, "--members=a,b", "--init_from=c")
+    assert "--members says what each student starts from: leave out --init_from" in said

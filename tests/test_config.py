@@ -14,7 +14,6 @@ from yt8m.config import (
     RunConfig,
     TrainConfig,
 )
-from yt8m.training.training_data import multigrid_factor
 from yt8m.types import InputError
 
 EXAMPLES = [
@@ -133,9 +132,3 @@ def test_ways_of_learning_that_do_not_go_together(changes, message):
 def test_what_is_learned_beside_labels_is_checked(make, message):
     with pytest.raises(InputError, match=message):
         make()
-
-
-def test_multigrid_has_three_stages():
-    config = TrainConfig(multigrid=True, num_epochs=7)
-    assert [multigrid_factor(config, epoch) for epoch in range(7)] == [4, 4, 4, 2, 2, 1, 1]
-    assert multigrid_factor(TrainConfig(num_epochs=7), 0) == 1

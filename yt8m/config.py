@@ -198,6 +198,13 @@ class TrainConfig(Config):
         above=0,
         high=1000,
     )
+    pseudo_weight: float | None = option(
+        None,
+        "Weight of the mean loss of a step's pseudo-labelled pairs (segment, class) against that of its rated pairs.",
+        low=0,
+        high=1e6,
+        defaults_to="--pseudo_ratio: all segments of a step count alike",
+    )
     balance_threshold: float = option(
         0.0,
         "Share of the rated segments below which a class is rare: its segments are repeated, by the square root of how "
@@ -206,9 +213,14 @@ class TrainConfig(Config):
         high=1,
     )
     multigrid: bool = option(
-        False,
-        "Multigrid training on whole videos: 4 times, then twice the examples of as many times fewer frames in the "
-        "first two thirds of --num_epochs.",
+        False, "Multigrid training of whole videos: 4, 2, then 1 times the examples of as many times fewer frames."
+    )
+    multigrid_short_cycle: bool = option(True, "Short cycle of --multigrid: 4, 2 and 1 times the batch in turn.")
+    multigrid_rate_scaling: float = option(
+        1.0, "Exponent of the learning rate's growth with --multigrid's batch; 1 is linear scaling.", low=0, high=1
+    )
+    multigrid_warmup: float = option(
+        0.1, "Share of --multigrid's stages in which the rate goes over from that of the last.", low=0, high=1
     )
     average_checkpoints: int = option(
         0,
@@ -314,8 +326,8 @@ class RunConfig(Config):
     )
     adapt_bn: str = option(
         "",
-        "Files, labels unread, on which the best model's batch norm statistics are estimated anew at the end. "
-        f"{PATTERN_HELP}",
+        f"Files, labels unread, to estimate the best model's batch norm statistics anew on at the end. {PATTERN_HELP}",
+        resumable=True,
     )
     tta: tuple[int, int] = option(
         (0, 0),

@@ -24,7 +24,7 @@ from yt8m.ranking.evaluation import evaluate_submission
 from yt8m.ranking.rated_labels import RatedLabels
 from yt8m.ranking.submission import write_submission
 
-SCRIPTS = ("train", "eval", "inference", "ensemble", "export", "tune", "selftrain")
+SCRIPTS = ("train", "eval", "inference", "ensemble", "export", "tune", "selftrain", "adapt")
 
 
 def described(text):

@@ -1,5 +1,8 @@
 """make_dataset against slow NumPy twins, on records whose frame t is filled with t + 1."""
 
+import dataclasses
+import functools
+
 import numpy as np
 import pytest
 
@@ -140,6 +143,25 @@ def test_video_level(tmp_path):
     assert info["id"].tolist() == [b"0", b"1", b"2"] and list(features) == ["mean_rgb"]
     with pytest.raises(InputError, match="frame-level"):
         make_dataset([path], config, windows="all", batch_size=2)
+
+
+@pytest.mark.parametrize("level", ["frame", "video"])
+def test_labels_of_videos_may_have_scores(write, level):
+    soft = {"labels": (7, 2, 7, 4), "label_scores": (0.25, 0.5, 0.75, 1.5)}
+    if level == "frame":
+        make, config = make_video, CONFIG
+    else:
+        means = {"rgb": np.zeros(6), "audio": np.zeros(4)}
+        make = functools.partial(VideoRecord, features=means)
+        config = CONFIG.replace(level="video")
+    records = [make(video_id="a", labels=(3,)), dataclasses.replace(make(video_id="b"), **soft)]
+    records.append(make(video_id="c", labels=()))
+    dataset = make_dataset([write("a.tfrecord", *records)], config, windows="video", batch_size=3)
+    ((_, targets),) = dataset.as_numpy_iterator()
+    # Each class once with its highest score, which no number above 1 is; without scores a label is 1.
+    assert targets["classes"][:, :4].tolist() == [[4, 0, 0, 0], [3, 5, 8, 0], [0, 0, 0, 0]]
+    assert targets["scores"][:, :4].tolist() == [[1, 0, 0, 0], [0.5, 1, 0.75, 0], [0, 0, 0, 0]]
+    assert targets["unrated"].tolist() == [[1], [1], [1]]
 
 
 def test_the_shorter_feature_counts_and_is_warned_of(write):

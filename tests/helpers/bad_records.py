@@ -1,5 +1,6 @@
 """Records that are bad in one way each."""
 
+import dataclasses
 import struct
 
 import numpy as np
@@ -11,6 +12,11 @@ from yt8m.data.tfrecord import FrameRecord, VideoRecord
 BAD = {
     "size": (make_video("bad", rgb_size=5), "all", "frame 0 of rgb has 5 bytes, not 6 bytes"),
     "label": (make_video("bad", labels=(1, 10)), "video", "labels holds class 10, outside [0, 10)"),
+    "label scores": (
+        dataclasses.replace(make_video("bad", labels=(1, 2)), label_scores=(0.5,)),
+        "video",
+        "labels and label_scores have 2 and 1 values",
+    ),
     "negative": (make_video("bad", labels=(-1,)), "video", "labels holds class -1, outside [0, 10)"),
     "rating": (make_video("bad", segments=((0, 77, 1.0),)), "rated", "segment_labels holds class 77, outside [0, 10)"),
     "past": (

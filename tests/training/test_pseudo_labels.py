@@ -6,10 +6,13 @@ import pytest
 from tests.helpers.records import CONFIG, make_video
 from yt8m.data.pipeline import make_dataset
 from yt8m.data.splits import Source
-from yt8m.data.tfrecord import list_files, write_records
+from yt8m.data.tfrecord import VideoRecord, list_files, write_records
 from yt8m.ranking.submission import write_submission
 from yt8m.training.pseudo_labels import Choice, best_f1_thresholds, choose_segments, write_pseudo_labels
+from yt8m.training.resampling import Resampling
 from yt8m.types import InputError, Segment
+
+RESAMPLING = Resampling(before=0.5, after=0.25, without_candidates={7: 4}, out_of_reach=0.2, distinct=3, most_repeats=2)
 
 
 @pytest.fixture
@@ -30,19 +33,20 @@ def predictions(tmp_path):
 
 def test_sure_segments_are_resampled_to_the_rated_distribution(predictions):
     choice = choose_segments(predictions, thresholds={1: 0.8, 2: 0.9}, class_counts={1: 30, 2: 60})
-    # Class 1 is sure of five (0.99 .. 0.79 in steps of 0.05), class 2 of one; a third and two thirds of six.
+    # Class 1 is sure of four (0.99 .. 0.84 in steps of 0.05), class 2 of one.
     assert choice.sure == {1: 4, 2: 1}
-    # Of five in all class 1 has its share of two, class 2 three, so that its only segment comes three times.
-    assert {segment: times for segment, (times, _) in choice.segments.items()} == {
-        Segment("a", 0): 1,
-        Segment("a", 5): 1,
-        Segment("a", 45): 3,
-    }
-    assert choice.chosen == {1: 2, 2: 3}
+    # Of five in all a third is 1.7 and two thirds are 3.3.
+    assert choice.chosen[1] + choice.chosen[2] == 5 and choice.chosen[2] in (3, 4)
+    assert choice.segments[Segment("a", 45)][0] == choice.chosen[2]
+    of_first = [choice.segments.get(Segment("a", start), (0, {}))[0] for start in (0, 5, 10, 15)]
+    assert sum(of_first) == choice.chosen[1] and max(of_first) == 1
     times, labels = choice.segments[Segment("a", 45)]
     assert labels == pytest.approx({1: 0.54, 2: 0.96, 5: 0.99}, abs=1e-6)
+    assert choice.resampling.before == pytest.approx(abs(4 / 5 - 1 / 3) + abs(1 / 5 - 2 / 3))
     few = choose_segments(predictions, thresholds={1: 0.8, 2: 0.9}, class_counts={1: 1, 2: 1}, most=2)
-    assert {segment: times for segment, (times, _) in few.segments.items()} == {Segment("a", 0): 1, Segment("a", 45): 1}
+    assert few.chosen == {1: 1, 2: 1} and few.resampling.after == 0
+    with pytest.raises(InputError, match="the teacher is sure of no segment: none scores 1, lower"):
+        choose_segments(predictions, thresholds={1: 1, 2: 1}, class_counts={1: 1, 2: 1})
 
 
 def test_a_file_without_scores_is_refused(tmp_path):
@@ -53,12 +57,14 @@ def test_a_file_without_scores_is_refused(tmp_path):
 
 
 def test_thresholds_of_best_f1():
-    class_ids = np.array([1] * 5 + [2] * 3 + [3] * 2 + [4] * 4)
-    positive = np.array([1, 1, 0, 1, 0, 1, 1, 1, 0, 0, 1, 0, 1, 0], bool)
-    scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.3, 0.2, 0.1, 0.9, 0.8, 0.6, 0.6, 0.2, 0.1], np.float32)
+    class_ids = np.array([1] * 5 + [2] * 3 + [3] * 2 + [4] * 4 + [5] * 6 + [6] * 2)
+    positive = np.array([1, 1, 0, 1, 0, 1, 1, 1, 0, 0, 1, 0, 1, 0, 1, 0, 0, 1, 1, 1, 1, 0], bool)
+    scores = [0.9, 0.8, 0.7, 0.6, 0.5, 0.3, 0.2, 0.1, 0.9, 0.8, 0.6, 0.6, 0.2, 0.1, 0.9, 0.8, 0.7, 0, 0, 0, 0, 0.4]
+    scores = np.array(scores, np.float32)
     thresholds = best_f1_thresholds(class_ids, positive, scores, otherwise=0.95)
     # F1 of class 1 from the top: 1/2, 4/5, 2/3, 6/7, 3/4; of class 4, whose best two are tied: 1/2, 4/5, 2/3.
-    assert thresholds == pytest.approx({1: 0.6, 2: 0.95, 3: 0.95, 4: 0.2}, abs=1e-6)
+    # Three labels of class 5 and the only one of class 6 are not listed at all: 2/5, 1/3, 2/7, and no hit.
+    assert thresholds == pytest.approx({1: 0.6, 2: 0.95, 3: 0.95, 4: 0.2, 5: 0.9, 6: 0.95}, abs=1e-6)
 
 
 def test_records_give_the_frames_and_soft_labels_of_their_segments(tmp_path):
@@ -72,10 +78,14 @@ def test_records_give_the_frames_and_soft_labels_of_their_segments(tmp_path):
         },
         sure={1: 1, 2: 1, 3: 1},
         chosen={1: 1, 2: 2, 3: 1},
+        resampling=RESAMPLING,
     )
     pattern = write_pseudo_labels(str(tmp_path / "pseudo"), choice, Source((source,)), CONFIG, details={"note": 1})
     summary = json.loads((tmp_path / "pseudo" / "pseudo.json").read_text())
     assert summary == {
+        "resampling": RESAMPLING.to_dict() | {"without_candidates": {"7": 4}},
+        "told": "L1 distance to the rated classes 0.250, before resampling 0.500; 0.200 of it is 1 class without a "
+        "candidate (7)",
         "records": 4,
         "sure": {"1": 1, "2": 1, "3": 1},
         "chosen": {"1": 1, "2": 2, "3": 1},
@@ -91,6 +101,34 @@ def test_records_give_the_frames_and_soft_labels_of_their_segments(tmp_path):
     np.testing.assert_allclose(targets["scores"][0, :2], [0.96, 0.25], rtol=1e-6)
 
 
+@pytest.mark.parametrize("level", ["frame", "video"])
+def test_records_of_whole_videos_have_soft_labels(tmp_path, level):
+    config = CONFIG.replace(level=level)
+    if level == "frame":
+        videos = [make_video(name, frames=7, labels=(1,)) for name in "abc"]
+    else:
+        means = {name: {"rgb": np.full(6, place), "audio": np.zeros(4)} for place, name in enumerate("abc")}
+        # Its own label is of another vocabulary, and not looked at.
+        videos = [VideoRecord(video_id=name, features=values, labels=(70,)) for name, values in means.items()]
+    source = str(tmp_path / "unlabelled.tfrecord")
+    write_records(source, videos)
+    examples = {Segment("b", 0): (2, {2: 0.97, 5: 0.25}), Segment("c", 0): (1, {3: 1.0})}
+    choice = Choice(examples, sure={2: 1, 3: 1}, chosen={2: 2, 3: 1}, resampling=RESAMPLING)
+    pattern = write_pseudo_labels(str(tmp_path / "pseudo"), choice, Source((source,)), config, segments=False)
+    dataset = make_dataset(list_files(pattern), config, windows="video", batch_size=8, with_info=True)
+    ((features, targets, info),) = dataset.as_numpy_iterator()
+    assert info["id"].tolist() == [b"b", b"b", b"c"]
+    assert targets["classes"][:, :3].tolist() == [[3, 6, 0], [3, 6, 0], [4, 0, 0]]
+    np.testing.assert_allclose(targets["scores"][:, :2], [[0.97, 0.25], [0.97, 0.25], [1, 0]], rtol=1e-6)
+    if level == "frame":
+        assert features["rgb"][:, :, 0].tolist() == [[1, 2, 3, 4, 5, 6, 7, 0]] * 3
+    else:
+        assert features["rgb"][:, 0].tolist() == [1, 1, 2]
+    segment = Choice({Segment("a", 5): (1, {1: 0.9})}, sure={1: 1}, chosen={1: 1}, resampling=RESAMPLING)
+    with pytest.raises(InputError, match="lists the segment a:5, and its students learn from whole videos"):
+        write_pseudo_labels(str(tmp_path / "pseudo"), segment, Source((source,)), config, segments=False)
+
+
 def test_segments_that_are_not_there_are_an_error(tmp_path):
     source = str(tmp_path / "unlabelled.tfrecord")
     write_records(source, [make_video("a", frames=12)])
@@ -98,6 +136,6 @@ def test_segments_that_are_not_there_are_an_error(tmp_path):
         (Segment("z", 0), "lists 1 segments that"),
         (Segment("a", 15), "lists a:15, and that video has 12"),
     ):
-        choice = Choice({segment: (1, {1: 0.9})}, sure={1: 1}, chosen={1: 1})
+        choice = Choice({segment: (1, {1: 0.9})}, sure={1: 1}, chosen={1: 1}, resampling=RESAMPLING)
         with pytest.raises(InputError, match=message):
             write_pseudo_labels(str(tmp_path / "pseudo"), choice, Source((source,)), CONFIG)

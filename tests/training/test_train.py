@@ -213,6 +213,18 @@ def test_the_mean_of_checkpoints_and_adapted_batch_norm_end_a_run(make_run, tmp_
         for variable, value, is_moving in zip(model.variables, averaged, moving)
         if is_moving
     )
+    # The state has the score of either model, and the one before adaptation is kept.
+    _, holdout = split_sources(train_data_pattern=str(demo_data / "validate" / "*.tfrecord"), holdout_fraction=0.3)
+    _, run = checkpoints.load_model(str(tmp_path))
+    for name, score in (("best", state.published), ("unadapted", state.best)):
+        scorer = Scorer(checkpoints.load_snapshot(tmp_path / f"{name}.keras"), batch_size=16)
+        found = evaluate_model(scorer, holdout, run.data, segment_labels=True)["map_at_k"]
+        assert found == pytest.approx(score, abs=1e-6)
+    assert state.published == state.adapted
+    # A run that goes on does so from what was there before, and what is adapted at its end is that.
+    before = (tmp_path / "best.keras").read_bytes(), (tmp_path / "unadapted.keras").read_bytes()
+    checkpoints.restore_unadapted(tmp_path)
+    assert (tmp_path / "best.keras").read_bytes() == before[1] != before[0]
 
 
 def test_pseudo_labels_are_not_for_models_of_whole_videos(make_run, tmp_path):

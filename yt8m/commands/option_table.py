@@ -16,6 +16,7 @@ COMMANDS = {
     "export": "ExportOptions",
     "tune": "TuneOptions",
     "selftrain": "SelfTrainOptions",
+    "adapt": "AdaptOptions",
     "cache": "CacheOptions",
     "doctor": "DoctorOptions",
     "pack": "PackOptions",

@@ -26,6 +26,8 @@ def main(options: TrainOptions) -> None:
         resources=prepared.resources,
     )
     best = f", best holdout score {state.best:.4f}" if state.best is not None else ""
+    if state.adapted is not None:
+        best += f", {state.adapted:.4f} with batch norm adapted"
     print(f"trained {state.step} steps in {options.train_dir}{best}")
 
 

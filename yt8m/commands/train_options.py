@@ -100,8 +100,11 @@ class Prepared:
     resources: "Resources"
 
 
-def prepare(options: TrainOptions) -> Prepared:
-    """The run that ``options`` ask for. Raises InputError for what does not go together."""
+def prepare(options: TrainOptions, *, beside: Prepared | None = None) -> Prepared:
+    """The run that ``options`` ask for. Raises InputError for what does not go together.
+
+    beside: another run on the same videos, whose devices it shares and whose split is checked already.
+    """
     given = options.of(RunConfig)
     if "train_data_pattern" not in given:
         raise InputError("--train_data_pattern must be given. See --help")
@@ -114,7 +117,7 @@ def prepare(options: TrainOptions) -> Prepared:
     from yt8m.training.train import Resources
 
     # Before anything is computed.
-    placement = options.place()
+    placement = beside.resources.placement if beside else options.place()
     preset = options.preset()
     base = read_run_config(given["init_from"]) if given.get("init_from") else None
     split = {
@@ -134,7 +137,7 @@ def prepare(options: TrainOptions) -> Prepared:
     check_augment(train.augment, run.data, windows="rated" if train.segment_labels else "video")
     if train.average_checkpoints and holdout is None:
         raise InputError("--average_checkpoints averages what was evaluated: hold something out")
-    if holdout and not run.holdout_fraction and options.check_split:
+    if holdout and not run.holdout_fraction and options.check_split and beside is None:
         check_disjoint(source.files, holdout.files, skip_corrupt=run.data.skip_corrupt)
     resources = Resources(cache_dir=options.cache_dir, histograms=options.histograms, placement=placement)
     return Prepared(run=run, source=source, holdout=holdout, resources=resources)

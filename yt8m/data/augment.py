@@ -137,7 +137,7 @@ def _mask_frames(features, probability, *, seed):
 def _drop_frames(features, probability, *, seed):
     """At least one frame stays; those that do keep their order."""
     names = _frame_features(features)
-    length = features[names[0]].shape[1]
+    length = tf.shape(features[names[0]])[1]
     there = tf.sequence_mask(features["num_frames"], length)
     draw = tf.where(there, tf.random.stateless_uniform(tf.shape(there), seed), -1.0)
     kept = there & ((draw >= probability) | (draw == tf.reduce_max(draw, axis=1, keepdims=True)))

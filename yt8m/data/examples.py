@@ -19,6 +19,8 @@ from yt8m.types import SEGMENT_SECONDS, Tensor, UnevenLengthsWarning
 
 WIDTHS = [2**power for power in range(5, 21)]
 """Columns that targets may have: few, because the model is compiled anew for each."""
+_VIDEO_LISTS = {"lists": ("labels",), "float_lists": ("label_scores",)}
+
 _ROW = 2**32
 """Times row, plus start or class, is one number for a pair of a batch."""
 
@@ -33,9 +35,9 @@ def parse_videos(
     position: number of the batch, from which, with ``seed``, frames are drawn; seed None draws nothing.
     """
     if config.level == "video":
-        ids, context, features = tfrecord.parse_videos(serialized, features=config.features, lists=("labels",))
+        ids, context, features = tfrecord.parse_videos(serialized, features=config.features, **_VIDEO_LISTS)
     else:
-        ids, context, frames, num_frames = _parse_frames(serialized, config, lists=("labels",))
+        ids, context, frames, num_frames = _parse_frames(serialized, config, **_VIDEO_LISTS)
         indices, counts = sample_frames(
             tf.minimum(num_frames, config.max_frames),
             sampling=config.sampling,
@@ -51,12 +53,26 @@ def parse_videos(
         )
         features["num_frames"] = counts
         features |= _video_frames(frames, tf.minimum(num_frames, config.max_frames), config)
-    columns = _distinct(class_columns(context["labels"], "labels", config)).to_tensor()
-    columns = tf.pad(columns, [[0, 0], [0, _width(tf.shape(columns)[1]) - tf.shape(columns)[1]]])
-    targets = {"classes": columns, "scores": tf.cast(columns > 0, tf.float32), "unrated": tf.ones([tf.size(ids), 1])}
+    columns = class_columns(context["labels"], "labels", config)
+    columns, scores = _distinct(columns, columns.with_values(_label_scores(context)))
+    columns, scores = columns.to_tensor(), scores.to_tensor()
+    padding = [[0, 0], [0, _width(tf.shape(columns)[1]) - tf.shape(columns)[1]]]
+    columns, scores = tf.pad(columns, padding), tf.pad(scores, padding)
+    targets = {"classes": columns, "scores": scores, "unrated": tf.ones([tf.size(ids), 1])}
     if with_info:
         return features, targets, {"id": ids, "start_time": tf.zeros_like(ids, tf.int32)}
     return features, targets
+
+
+def _label_scores(context):
+    """The score of each of all videos' labels, float32 in [0, 1]: 1 in a video that has no label_scores."""
+    labels, scores = context["labels"], context["label_scores"]
+    given = scores.row_lengths() > 0
+    same = ~given | (scores.row_lengths() == labels.row_lengths())
+    tf.debugging.Assert(tf.reduce_all(same), ["labels and label_scores of a record differ in length"])
+    places = tf.where(tf.gather(given, labels.value_rowids()))
+    values = tf.clip_by_value(scores.values, 0.0, 1.0)
+    return tf.tensor_scatter_nd_update(tf.ones_like(labels.values, tf.float32), places, values)
 
 
 def parse_rated(serialized: Tensor, *, config: DataConfig, margin: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -67,10 +67,13 @@ def read_video_labels(files: Sequence[str], config: DataConfig) -> tuple[list[st
     return videos, labels
 
 
-def count_records(files: Sequence[str], config: DataConfig) -> int:
-    """Number of records in ``files``; bad ones raise InputError, or are left out with config.skip_corrupt."""
+def count_records(files: Sequence[str], config: DataConfig, *, keep: Callable[[str], bool] | None = None) -> int:
+    """Number of records in ``files``; bad ones raise InputError, or are left out with config.skip_corrupt.
+
+    keep: predicate on the video id (str), for the videos to count.
+    """
     with record_checks.explain_errors(files, config):
-        blocks = read_blocks(files, config, windows=None)
+        blocks = read_blocks(files, config, windows=None, keep=keep)
         return int(blocks.reduce(np.int64(0), lambda count, block: count + tf.size(block, tf.int64)))
 
 

@@ -30,11 +30,12 @@ def make_dataset(
     config: DataConfig,
     *,
     windows: str,
-    batch_size: int,
+    batch_size: int | Sequence[int],
     training: bool = False,
     seed: int = 0,
     epoch: int = 0,
     views: Sequence[Any] = (0,),
+    num_frames: Sequence[int] = (),
     augment: AugmentConfig | None = None,
     factors: np.ndarray | None = None,
     keep: Callable[[str], bool] | None = None,
@@ -65,6 +66,9 @@ def make_dataset(
     info: "id" (B,) string, "start_time" and, for "all", "end_time" (B,) int32, seconds (0 for whole videos); the third
     part of an element for "video" and "rated" where ``with_info``.
 
+    batch_size, num_frames: for "video" also as many sizes of batches, and frames in place of config.num_frames, that
+    take turns, as in multigrid training; T is None then.
+
     training: files and examples in an order, and frames from a draw, that depend on ``seed`` and ``epoch`` alone; else
     in file order, nothing random. augment: AugmentConfig for training, None changes nothing; what it draws depends on
     seed, epoch and the batch's number alone; T is 9 where it enlarges. factors: (C,) float32 for training on "rated",
@@ -79,7 +83,7 @@ def make_dataset(
     config.skip_corrupt bad records are left out, and counted on standard error at the end.
     """
     augment = AugmentConfig() if augment is None else augment
-    _check_arguments(config, windows, training, views, augment)
+    _check_arguments(config, windows, training, views, augment, batch_size)
     margin = margin_of(augment)
     if cache is not None:
         cache.check(files, config, windows=windows, margin=margin)
@@ -96,7 +100,8 @@ def make_dataset(
         return parallel_map(blocks, parse_all).rebatch(batch_size, drop_remainder=drop_remainder).prefetch(2)
     if windows == "video":
         videos = _batch_videos(blocks, config, batch_size, drop_remainder=drop_remainder, seed=shuffle_seed)
-        parse = functools.partial(examples.parse_videos, config=config, seed=frame_seed, with_info=with_ids)
+        configs = [config.replace(num_frames=length) for length in num_frames] or [config]
+        parse = functools.partial(_parse_in_turn, configs=configs, seed=frame_seed, with_info=with_ids)
         batches = parallel_map(videos.enumerate(), parse)
     else:
         if cache is None:
@@ -156,7 +161,21 @@ def _batch_videos(blocks, config, batch_size, *, drop_remainder, seed):
         return blocks.rebatch(batch_size, drop_remainder=drop_remainder)
     size = sum(config.feature_sizes) * (config.max_frames if config.level == "frame" else 4)
     records = blocks.unbatch().shuffle(_shuffled_at_once(size), seed=seed, reshuffle_each_iteration=False)
-    return records.batch(batch_size, drop_remainder=drop_remainder)
+    if isinstance(batch_size, int):
+        return records.batch(batch_size, drop_remainder=drop_remainder)
+    return records.batch(min(batch_size)).rebatch(list(batch_size), drop_remainder=drop_remainder)
+
+
+def _parse_in_turn(position, serialized, *, configs, **options):
+    """Whole videos as the one of ``configs`` has them whose turn it is, at batch ``position``."""
+
+    def parse(config):
+        return examples.parse_videos(position, serialized, config=config, **options)
+
+    if len(configs) == 1:
+        return parse(configs[0])
+    turn = tf.cast(position % len(configs), tf.int32)
+    return tf.switch_case(turn, [functools.partial(parse, config) for config in configs])
 
 
 def _read_segments(blocks, config, windows, margin):
@@ -213,7 +232,7 @@ def _augment(position, element, *, config, windows, seed):
     return features, *others
 
 
-def _check_arguments(config, windows, training, views, augment):
+def _check_arguments(config, windows, training, views, augment, batch_size):
     if windows not in WINDOWS:
         raise ValueError(f"windows is {windows!r}; valid: {', '.join(WINDOWS)}")
     if windows != "video" and config.level == "video":
@@ -223,6 +242,8 @@ def _check_arguments(config, windows, training, views, augment):
     if not training and (windows == "unlabelled" or augment != AugmentConfig()):
         raise ValueError("augment and windows='unlabelled' are for training")
     check_augment(augment, config, windows=windows)
+    if windows != "video" and not isinstance(batch_size, int):
+        raise ValueError("sizes of batches that take turns are for windows='video'")
 
 
 def _random_state(seed, epoch, num_files):

@@ -167,7 +167,7 @@ def check_record(serialized: bytes, config: DataConfig | None, *, windows: str |
     if problem or not config:
         return problem
     if windows in (None, "video") or config.unrated == "video_negative" and windows == "rated":
-        problem = _check_classes(context, "labels", config)
+        problem = _check_classes(context, "labels", config) or _check_label_scores(context)
     if problem:
         return problem
     if level == "video":
@@ -190,6 +190,13 @@ def _check_classes(context, name, config):
         if not 0 <= class_id < config.num_classes:
             return f"{name} holds class {class_id}, outside [0, {config.num_classes})"
     return None
+
+
+def _check_label_scores(context):
+    if _kind(context, "label_scores") not in (None, "float_list"):
+        return f"label_scores is a {_kind(context, 'label_scores')}, not a float_list"
+    labels, scores = len(_values(context, "labels", "int64_list")), len(_values(context, "label_scores", "float_list"))
+    return f"labels and label_scores have {labels} and {scores} values" if scores and scores != labels else None
 
 
 def _check_means(context, config):

@@ -47,12 +47,14 @@ class FrameRecord:
     """A video as its frames.
 
     features: dict of name to (frames, size) uint8 array. labels: class ids, None to write no such field.
-    segments: (start_time, class_id, score) triples, None to write no segment fields.
+    label_scores: a score in [0, 1] for each of labels, None where each is 1. segments: (start_time, class_id, score)
+    triples, None to write no segment fields.
     """
 
     video_id: str
     features: dict
     labels: tuple | None = None
+    label_scores: tuple | None = None
     segments: tuple | None = None
 
     def serialize(self, *, id_key: str = "id") -> bytes:
@@ -60,8 +62,7 @@ class FrameRecord:
         example = tf.train.SequenceExample()
         context = example.context.feature
         context[id_key].bytes_list.value.append(self.video_id.encode())
-        if self.labels is not None:
-            context["labels"].int64_list.value.extend(self.labels)
+        _set_labels(context, self)
         if self.segments is not None:
             starts, classes, scores = zip(*self.segments) if self.segments else ((), (), ())
             context["segment_labels"].int64_list.value.extend(classes)
@@ -77,22 +78,29 @@ class FrameRecord:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VideoRecord:
-    """A video as the mean of its frames. features: dict of name to (size,) float array; labels as in FrameRecord."""
+    """A video as the mean of its frames. features: dict of name to (size,) float array; the rest as in FrameRecord."""
 
     video_id: str
     features: dict
     labels: tuple | None = None
+    label_scores: tuple | None = None
 
     def serialize(self, *, id_key: str = "id") -> bytes:
         """Bytes of the Example."""
         example = tf.train.Example()
         feature = example.features.feature
         feature[id_key].bytes_list.value.append(self.video_id.encode())
-        if self.labels is not None:
-            feature["labels"].int64_list.value.extend(self.labels)
+        _set_labels(feature, self)
         for name, values in self.features.items():
             feature[name].float_list.value.extend(np.asarray(values, np.float32).tolist())
         return example.SerializeToString(deterministic=True)
+
+
+def _set_labels(context, record):
+    if record.labels is not None:
+        context["labels"].int64_list.value.extend(record.labels)
+    if record.label_scores is not None:
+        context["label_scores"].float_list.value.extend(record.label_scores)
 
 
 def write_records(path: StrPath, records: Iterable[Any], *, id_key: str = "id") -> int:
@@ -251,15 +259,15 @@ def parse_frames(
 
 
 def parse_videos(
-    serialized: Tensor, *, features: Mapping[str, int], lists: Iterable[str] = ()
+    serialized: Tensor, *, features: Mapping[str, int], lists: Iterable[str] = (), float_lists: Iterable[str] = ()
 ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
-    """Parses a batch of Examples. features: dict of name to size.
+    """Parses a batch of Examples. features: dict of name to size. lists, float_lists: as in parse_frames.
 
     Returns (ids (B,) string, dict of context field to RaggedTensor (B, None), dict of feature to (B, size) float32).
     Raises tf.errors.InvalidArgumentError on a bad record.
     """
     schema = {name: tf.io.FixedLenFeature([size], tf.float32) for name, size in features.items()}
-    context = tf.io.parse_example(serialized, _context_schema(lists, ()) | schema)
+    context = tf.io.parse_example(serialized, _context_schema(lists, float_lists) | schema)
     return _take_ids(context), context, {name: context.pop(name) for name in features}
 
 

@@ -5,6 +5,7 @@ train_dir/
   state.json                where training is, and which checkpoint belongs to that
   checkpoint-<step>.keras   model and optimizer
   best.keras                the model with the best holdout score, or the last one where nothing is held out
+  unadapted.keras           that model before its batch norm was adapted, with --adapt_bn
   snapshot-<step>.keras     the last evaluated models, if they are to be averaged
   metrics.jsonl             one line an evaluation
   seen_videos.npz           which videos it and the run that it started from were trained on, see SeenVideos
@@ -19,6 +20,7 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
 from typing import Any
 
 import keras
@@ -41,6 +43,12 @@ _MAY_DIFFER = {"name", "dtype", "num_classes", "level", "dropout", "temperature"
 def read_run_config(train_dir: StrPath) -> RunConfig:
     """The RunConfig of ``train_dir``; InputError where it holds no run."""
     path = os.path.join(train_dir, "config.json")
+    members = members_of(train_dir)
+    if members != (os.fspath(train_dir),):
+        raise InputError(
+            f"{train_dir} is an ensemble of {len(members)} runs: name one of {', '.join(members)}; for the ensemble "
+            "rank with each by inference.py and fuse by ensemble.py"
+        )
     try:
         values = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
         found = values.pop("format", 1)
@@ -53,6 +61,14 @@ def read_run_config(train_dir: StrPath) -> RunConfig:
         raise InputError(f"{path} is not a run's configuration: {error}") from error
 
 
+def members_of(train_dir: StrPath) -> tuple[str, ...]:
+    """Folders of the runs that selftrain.py's ensemble.json in ``train_dir`` names; itself where there is no such."""
+    path = pathlib.Path(train_dir, "ensemble.json")
+    if not path.is_file():
+        return (os.fspath(train_dir),)
+    return tuple(member["run"] for member in json.loads(path.read_text(encoding="utf-8"))["members"])
+
+
 def _upgraded(values):
     """A config.json of before 0.3.0 in today's terms.
 
@@ -63,7 +79,9 @@ def _upgraded(values):
     model = model | {"hyperparameters": MODELS[model["name"]].upgraded(model["hyperparameters"])}
     if data["sampling"] == "random":
         data = data | {"sampling": "random_ordered"}
-    return values | {"model": model, "data": data, "tta": [-shift for shift in reversed(values["tta"])]}
+    # Multigrid training had no short cycle, and one learning rate for all batches.
+    train = {"multigrid_short_cycle": False, "multigrid_rate_scaling": 0.0} | values["train"]
+    return values | {"model": model, "data": data, "train": train, "tta": [-shift for shift in reversed(values["tta"])]}
 
 
 def write_run_config(train_dir: StrPath, run: RunConfig) -> None:
@@ -141,6 +159,19 @@ def save_best(train_dir: StrPath, model: keras.Model) -> None:
         _save(os.path.join(train_dir, "best.keras"), model)
 
 
+def keep_unadapted(train_dir: StrPath) -> None:
+    """Copies the best model to unadapted.keras, which what adapts it next leaves alone."""
+    with atomic_path(os.path.join(train_dir, "unadapted.keras")) as temporary:
+        shutil.copyfile(model_path(train_dir), temporary)
+
+
+def restore_unadapted(train_dir: StrPath) -> None:
+    """Undoes what was done to the best model since keep_unadapted, where that was called: before training goes on."""
+    kept = os.path.join(train_dir, "unadapted.keras")
+    if os.path.exists(kept):
+        os.replace(kept, os.path.join(train_dir, "best.keras"))
+
+
 def load_model(train_dir: StrPath) -> tuple[VideoModel, RunConfig]:
     """(model, RunConfig) of a run: the best model, or the latest checkpoint where there is no best one yet."""
     run = read_run_config(train_dir)
@@ -203,7 +234,9 @@ def continue_from(learner: keras.Model, model: VideoModel, train_dir: StrPath, *
         if other is not None and variable.path not in fresh:
             here.momenta[place].assign(there.momenta[other])
             here.velocities[place].assign(there.velocities[other])
-    learner.optimizer.iterations.assign(round(int(source.optimizer.iterations) * run.train.batch_size / batch_size))
+    examples = int(source.optimizer.iterations) * run.train.batch_size
+    # The batches of multigrid training grow and shrink.
+    learner.optimizer.iterations.assign(round((state["examples"] if run.train.multigrid else examples) / batch_size))
     return fresh
 
 

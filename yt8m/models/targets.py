@@ -6,6 +6,7 @@ Sparse targets, dict of arrays, as yt8m.data.pipeline.make_dataset gives them:
 - ``scores`` (B, K) float32: the labels of these pairs (example, class), in [0, 1]. They count in full.
 - ``unrated`` (B, 1) float32: the weight of all other pairs, whose label is 0.
 - ``video_classes`` (B, K') int32, where present: as ``classes``; pairs that are here and not there count for nothing.
+- ``weight`` (B, 1) float32, where present: a factor on the weights of all pairs of an example.
 - ``share`` (B, 1) float32 and ``partner``, where present (mixup): the example is a mixture, of which this is its share;
   the rest has the targets ``partner``, a dict like this one.
 
@@ -24,6 +25,11 @@ def dense_targets(targets: dict[str, Any], *, num_classes: int) -> dict[str, Ten
     """Dense targets of sparse ones, on the device; what is dense already is returned as it is. num_classes: C."""
     if "labels" in targets:
         return targets
+    if "weight" in targets:
+        targets = dict(targets)
+        weight = ops.cast(targets.pop("weight"), "float32")
+        dense = dense_targets(targets, num_classes=num_classes)
+        return dense | {"rated": dense["rated"] * weight}
     if "partner" in targets:
         return _mixture(targets, num_classes)
     classes = ops.cast(targets["classes"], "int32")

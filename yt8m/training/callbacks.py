@@ -37,10 +37,30 @@ class CountSteps(_AfterStep):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Takes in a step. logs: "loss", the mean since the fit began."""
         state, losses = self.session.state, self.session.losses
+        examples = self.session.data.multigrid.examples(state.epoch, state.epoch_step)
+        state.examples += examples
+        state.stage_examples += examples
         state.step += 1
         state.epoch_step += 1
         losses.update((logs or {})["loss"])
         self.session.progress.update(note=lambda: f"epoch {state.epoch + 1}, loss {float(losses.mean):.4g}")
+
+
+class SetLearningRate(_AfterStep):
+    """Sets the learning rate of each step of multigrid training; the optimizer's own schedule counts steps."""
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Sets it where it changes."""
+        session, state = self.session, self.session.state
+        if not session.config.multigrid:
+            return
+        rate = session.data.multigrid.learning_rate(
+            epoch=state.epoch, examples=state.examples, stage_examples=state.stage_examples
+        )
+        if rate != session.rate:
+            # JAX takes the optimizer's variables into its step anew after this alone.
+            session.synchronize()
+            session.learner.optimizer.learning_rate = session.rate = rate
 
 
 class StopAtSignal(_AfterStep):
@@ -96,8 +116,8 @@ class WriteCurves(_AfterStep):
         if session.board:
             numbers = {
                 "loss": session.losses.mean,
-                "learning_rate": session.learner.optimizer.learning_rate,
-                "examples_per_second": session.progress.rate * session.config.batch_size,
+                "learning_rate": session.learner.optimizer.learning_rate if session.rate is None else session.rate,
+                "examples_per_second": session.progress.rate * session.examples_per_step(),
             }
             points = {f"train/{name}": value for name, value in numbers.items()}
             session.board.add_scalars(points, step=session.state.step)

@@ -1,6 +1,9 @@
 """Steps after training that take no gradient: averaging checkpoints, adapting batch norm."""
 
 import contextlib
+import dataclasses
+import json
+import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -10,11 +13,26 @@ import numpy as np
 from yt8m.config import DataConfig, RunConfig
 from yt8m.data.pipeline import make_dataset
 from yt8m.data.record_checks import explain_errors
+from yt8m.data.seen_videos import SeenVideos
 from yt8m.data.splits import Source, open_source
+from yt8m.inference.model_evaluation import evaluate_model, headline
+from yt8m.inference.scorer import Scorer
 from yt8m.layers.base import layers_within
 from yt8m.models import checkpoints
+from yt8m.runtime.files import write_text
 from yt8m.runtime.progress import Progress
 from yt8m.types import InputError, StrPath
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Finished:
+    """Holdout scores of a finished run: that of the best model before adaptation, and of the adapted one.
+
+    None where nothing is held out, and ``adapted`` where nothing was adapted. The run's model is the adapted one.
+    """
+
+    best: float | None
+    adapted: float | None = None
 
 
 def finish_run(
@@ -24,13 +42,13 @@ def finish_run(
     best: float | None,
     score: Callable[[Any], tuple[str, float]] | None,
     say: Callable[[str], None],
-) -> float | None:
-    """Finishes ``run``, a RunConfig, whose training in ``train_dir`` is over; returns the new best score.
+) -> Finished:
+    """Finishes ``run``, a RunConfig, whose training in ``train_dir`` is over; returns its scores, Finished.
 
     Averaged checkpoints become the best model if they score higher than ``best``. Batch norm of the best model is
-    adapted in any case, because the holdout need not be like the target; its score is told and does not count. score:
-    function of a model that gives (name, value) on the holdout, None where nothing is held out. say: function of a
-    line to print.
+    adapted whatever the holdout says, which need not be like the target; the model as it was is kept beside it, see
+    yt8m.models.checkpoints.keep_unadapted. score: function of a model that gives (name, value) on the holdout, None
+    where nothing is held out. say: function of a line to print.
     """
     count = run.train.average_checkpoints
     if count and score and best is not None and (paths := checkpoints.snapshots(train_dir)):
@@ -42,15 +60,84 @@ def finish_run(
             checkpoints.save_best(train_dir, model)
         say(f"mean of {len(paths)} checkpoints: holdout {name} {value:.4f} ({mark})")
     target = open_source(run.adapt_bn)
-    if target is not None:
-        model, _ = checkpoints.load_model(train_dir)
-        windows = "all" if run.train.segment_labels else "video"
-        batch_size = run.train.batch_size
-        count = adapt_batch_norm(model, target, run.data, windows=windows, batch_size=batch_size, show_progress=False)
-        checkpoints.save_best(train_dir, model)
-        told = "" if score is None else ": holdout {} {:.4f}, before {:.4f}".format(*score(model), best)
-        say(f"adapted batch norm to {count:,} examples of {run.adapt_bn}{told}")
-    return best
+    if target is None:
+        return Finished(best=best)
+    model, _ = checkpoints.load_model(train_dir)
+    windows = "all" if run.train.segment_labels else "video"
+    batch_size = run.train.batch_size
+    examples = adapt_batch_norm(model, target, run.data, windows=windows, batch_size=batch_size, show_progress=False)
+    checkpoints.keep_unadapted(train_dir)
+    checkpoints.save_best(train_dir, model)
+    adapted, told = None, ""
+    if score is not None:
+        name, adapted = score(model)
+        told = f": holdout {name} {adapted:.4f}, before {best:.4f}"
+    say(f"adapted batch norm to {examples:,} examples of {run.adapt_bn}{told}")
+    return Finished(best=best, adapted=adapted)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Adaptation:
+    """What an adaptation of batch norm did: examples seen, and the holdout's score before and after.
+
+    metric: name of the score, as "map_at_k"; "" and None where nothing was scored.
+    """
+
+    examples: int
+    metric: str = ""
+    before: float | None = None
+    after: float | None = None
+
+
+def adapt_run(
+    train_dir: StrPath,
+    *,
+    target_pattern: str,
+    output_dir: StrPath,
+    holdout: Source | None,
+    segments: bool | None = None,
+    batch_size: int = 128,
+) -> Adaptation:
+    """Adapts batch norm of the model of a finished run, which stays as it is: a run of its own in ``output_dir``.
+
+    target_pattern: files, labels unread, to adapt to. holdout: Source to score on before and after, None for none.
+    segments: whether the model is applied to segments of these files, False for whole videos, None as it was trained.
+    output_dir gets config.json, best.keras and adaptation.json, and is whatever the folder of a run is good for. Raises
+    InputError where it holds a run that is no adaptation, and where there is nothing to adapt, or to adapt to.
+    """
+    model, run = checkpoints.load_model(train_dir)
+    told = os.path.join(output_dir, "adaptation.json")
+    if os.path.exists(os.path.join(output_dir, "config.json")) and not os.path.exists(told):
+        raise InputError(f"{output_dir} holds another run, which would be lost: give another output_dir")
+    target = open_source(target_pattern)
+    assert target is not None
+    segments = run.train.segment_labels if segments is None else segments
+    batch_norm_layers(model)
+
+    def score():
+        scorer = Scorer(model, batch_size=batch_size)
+        return headline(evaluate_model(scorer, holdout, run.data, segment_labels=run.train.segment_labels))
+
+    before = score() if holdout else ("", None)
+    windows = "all" if segments else "video"
+    examples = adapt_batch_norm(model, target, run.data, windows=windows, batch_size=batch_size)
+    after = score() if holdout else ("", None)
+    adaptation = Adaptation(examples=examples, metric=before[0], before=before[1], after=after[1])
+    os.makedirs(output_dir, exist_ok=True)
+    details = {"train_dir": os.fspath(train_dir), "adapted_to": target_pattern} | dataclasses.asdict(adaptation)
+    # First, so that a folder that was stopped half way is still known for an adaptation.
+    write_text(told, json.dumps(details, indent=2) + "\n")
+    checkpoints.write_run_config(output_dir, run.replace(adapt_bn=target_pattern))
+    checkpoints.save_best(output_dir, model)
+    copy_seen_videos(train_dir, output_dir)
+    return adaptation
+
+
+def copy_seen_videos(train_dir: StrPath, output_dir: StrPath) -> None:
+    """Lets the run in ``output_dir``, whose model comes of that in ``train_dir``, know which videos that one saw."""
+    seen = SeenVideos.load(checkpoints.seen_videos_path(train_dir))
+    if seen is not None:
+        seen.save(checkpoints.seen_videos_path(output_dir))
 
 
 def average_weights(models: Iterable[keras.Model]) -> keras.Model:

@@ -345,11 +345,14 @@ def _momentum(**settings):
     return keras.optimizers.SGD(momentum=0.9, **settings)
 
 
-def exponential_decay(config: TrainConfig) -> keras.optimizers.schedules.LearningRateSchedule:
+def exponential_decay(config: TrainConfig) -> Any:
     """Learning rate multiplied by ``learning_rate_decay`` after every ``learning_rate_decay_examples`` examples.
 
-    config: TrainConfig. In steps, not smoothly, as in the YouTube-8M starter program.
+    config: TrainConfig. A LearningRateSchedule, in steps, not smoothly, as in the YouTube-8M starter program. With
+    multigrid training a number, which a callback changes: how many examples a step has depends on the epoch.
     """
+    if config.multigrid:
+        return config.base_learning_rate
     return keras.optimizers.schedules.ExponentialDecay(
         config.base_learning_rate,
         decay_steps=max(1, round(config.learning_rate_decay_examples / config.batch_size)),

@@ -1,6 +1,7 @@
-"""Segments that a teacher is sure of, chosen out of unlabelled videos and written as records to train on.
+"""Segments or whole videos that a teacher is sure of, chosen out of unlabelled ones and written as records to train on.
 
-A teacher is a submission file with scores: of one model, or of several fused by ``ensemble.py --method=mean``.
+What a teacher says is a submission file with scores, of one model or of several, see yt8m.training.teachers; a whole
+video stands in it as its segment at 0.
 """
 
 import collections
@@ -9,6 +10,7 @@ import glob
 import itertools
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,17 +20,17 @@ from yt8m.config import DataConfig
 from yt8m.data.pipeline import read_blocks
 from yt8m.data.record_checks import explain_errors
 from yt8m.data.splits import Source
-from yt8m.data.tfrecord import ID_KEYS, FrameRecord, write_records
+from yt8m.data.tfrecord import ID_KEYS, FrameRecord, VideoRecord, write_records
 from yt8m.ranking.submission import Submission
 from yt8m.runtime.files import write_text
 from yt8m.runtime.progress import Progress
-from yt8m.types import SEGMENT_SECONDS, InputError, Segment, StrPath
+from yt8m.training.resampling import Resampling, resample
+from yt8m.types import MAX_FRAMES, SEGMENT_SECONDS, InputError, Segment, StrPath
 
 _MARGIN = 2
 """Frames kept on either side of a segment, which is what augmentation may ask for."""
 
 _RECORDS_PER_FILE = 2048
-_MOST_REPEATS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,58 +38,60 @@ class Choice:
     """Pseudo-labelled segments. segments: dict of Segment to (times it is repeated, dict of class id to score).
 
     sure, chosen: dict of class id to the number of segments that reached the threshold, and of those taken, repeats
-    included.
+    included. resampling: how near the latter are to the distribution of the rated classes.
     """
 
     segments: dict
     sure: dict
     chosen: dict
+    resampling: Resampling
 
 
 def choose_segments(
-    path: StrPath, *, thresholds: dict[int, float], class_counts: dict[int, int], most: int | None = None
+    path: StrPath,
+    *,
+    thresholds: dict[int, float],
+    class_counts: dict[int, int],
+    most: int | None = None,
+    seed: Sequence[int] = (0,),
 ) -> Choice:
     """Chooses from the submission at ``path``, which must hold scores (parquet): a Choice.
 
     thresholds: dict of class id to the score from which the teacher is sure that a segment has the class.
-    class_counts: dict of class id to the number of rated positives. The sure ones are resampled to that distribution:
-    of a class with more than its share the best are taken, of one with fewer each up to three times. most: segments
-    taken in all, repeats included; None for as many as there are sure ones. A segment keeps the teacher's scores of
-    all classes that list it: soft labels. Raises InputError where the file holds no scores.
+    class_counts: dict of class id to the number of rated positives: the sure segments are drawn with replacement to
+    that distribution, see yt8m.training.resampling. most: segments drawn in all, None for as many as there are sure
+    ones. seed: ints, of the draw. A segment keeps the teacher's scores of all classes that list it: soft labels. Raises
+    InputError where the file holds no scores, or no segment is sure.
     """
     with Submission(path) as submission:
         if not submission.has_scores:
             raise InputError(f"{path} holds no scores, which pseudo-labels are made of: give a parquet submission")
-        class_ids = [class_id for class_id in submission if class_counts.get(class_id)]
-        sure = {}
-        for class_id in class_ids:
-            scores = submission[class_id].scores
-            sure[class_id] = int(np.sum(scores >= thresholds[class_id]))
-        quotas = _quotas(sure, class_counts, most)
-        repeats = collections.Counter()
-        for class_id in class_ids:
-            taken = submission.read(class_id, depth=min(sure[class_id], quotas[class_id])).texts()
-            times = min(_MOST_REPEATS, quotas[class_id] // max(1, len(taken)))
-            for text in taken:
-                repeats[text] = max(repeats[text], times)
-        labels = {text: {} for text in repeats}
+        numbers: dict[str, int] = {}
+        candidates = {}
+        for class_id in submission:
+            if class_counts.get(class_id):
+                listed = submission[class_id]
+                certain = itertools.compress(listed.texts(), listed.scores >= thresholds[class_id])
+                candidates[class_id] = [numbers.setdefault(text, len(numbers)) for text in certain]
+        if not numbers:
+            lowest = min(thresholds.values())
+            raise InputError(f"the teacher is sure of no segment: none scores {lowest:g}, lower the threshold")
+        total = len(numbers) if most is None else min(most, len(numbers))
+        drawn, resampling = resample(candidates, class_counts=class_counts, total=total, seed=seed)
+        texts = list(numbers)
+        repeats = {texts[number]: times for number, times in drawn.items()}
+        labels: dict[str, dict[int, float]] = {text: {} for text in repeats}
         for class_id in submission:
             listed = submission[class_id]
             for text, score in zip(listed.texts(), listed.scores.tolist()):
                 if text in labels:
                     labels[text][class_id] = score
-    chosen = collections.Counter()
-    for text, of in labels.items():
-        chosen.update({c: repeats[text] for c, score in of.items() if c in sure and score >= thresholds[c]})
+    chosen: collections.Counter[int] = collections.Counter()
+    for class_id, of_class in candidates.items():
+        chosen[class_id] += sum(drawn.get(number, 0) for number in of_class)
     segments = {Segment.parse(text): (times, labels[text]) for text, times in repeats.items()}
-    return Choice(segments, sure, dict(sorted(chosen.items())))
-
-
-def _quotas(sure, class_counts, most):
-    """Dict of class id to its share of all that is taken, in proportion to ``class_counts``."""
-    total = sum(sure.values()) if most is None else min(most, sum(sure.values()))
-    rated = sum(class_counts[class_id] for class_id in sure)
-    return {class_id: round(total * class_counts[class_id] / rated) for class_id in sure}
+    sure = {class_id: len(of_class) for class_id, of_class in candidates.items()}
+    return Choice(segments, sure, dict(sorted((+chosen).items())), resampling)
 
 
 def best_f1_thresholds(
@@ -95,8 +99,8 @@ def best_f1_thresholds(
 ) -> dict[int, float]:
     """Dict of class id to the score at which its F1 is highest on rated pairs.
 
-    class_ids, positive (bool), scores: (N,), one entry a rated pair. A class without positives or without negatives
-    gets ``otherwise``.
+    class_ids, positive (bool), scores: (N,), one entry a rated pair; positives that are not listed have score 0, and
+    count. A class without positives, without negatives or without a hit gets ``otherwise``.
     """
     thresholds = {}
     for class_id in np.unique(class_ids).tolist():
@@ -109,23 +113,32 @@ def best_f1_thresholds(
         # 2 TP / (TP + FP + P); a cut may not part equal scores.
         f1 = 2 * np.cumsum(right) / (np.arange(1, len(order) + 1) + right.sum())
         f1[:-1][ranked[:-1] == ranked[1:]] = 0
-        thresholds[class_id] = float(ranked[np.argmax(f1)])
+        # Score 0 is that of what is not listed, which no threshold can tell apart.
+        f1[ranked <= 0] = 0
+        thresholds[class_id] = float(ranked[np.argmax(f1)]) if f1.any() else otherwise
     return thresholds
 
 
 def write_pseudo_labels(
-    folder: StrPath, choice: Choice, source: Source, config: DataConfig, *, details: dict[str, Any] | None = None
+    folder: StrPath,
+    choice: Choice,
+    source: Source,
+    config: DataConfig,
+    *,
+    segments: bool = True,
+    details: dict[str, Any] | None = None,
 ) -> str:
-    """Writes the segments of ``choice`` as records to ``folder``; returns the pattern of the files.
+    """Writes the examples of ``choice`` as records to ``folder``; returns the pattern of the files.
 
-    source: the unlabelled Source they are from; config: DataConfig. A record is the frames of one segment and two to
-    either side, with its soft labels as ratings and the id of its video. pseudo.json is written last: counts and
-    ``details``, a dict of JSON values.
+    source: the unlabelled Source they are from; config: DataConfig. segments: a record is the frames of one segment and
+    two to either side, with its soft labels as ratings and the id of its video; False: a record is the whole video, at
+    the source's level, with its soft labels as label_scores. pseudo.json is written last: counts and ``details``, a
+    dict of JSON values.
     """
     os.makedirs(folder, exist_ok=True)
     for stale in glob.glob(os.path.join(glob.escape(os.fspath(folder)), "pseudo-*.tfrecord")):
         os.unlink(stale)
-    records = _cut_records(choice, source, config)
+    records = _make_records(choice, source, config, _cut if segments else _whole)
     count = 0
     for number in itertools.count():
         some = list(itertools.islice(records, _RECORDS_PER_FILE))
@@ -135,22 +148,24 @@ def write_pseudo_labels(
     wanted = sum(times for times, _ in choice.segments.values())
     if count < wanted:
         raise InputError(
-            f"the teacher lists {wanted - count} segments that {source.files[0]} and {len(source.files) - 1} more do "
-            f"not have"
+            f"the teacher lists {wanted - count} {'segments' if segments else 'videos'} that {source.files[0]} and "
+            f"{len(source.files) - 1} more do not have"
         )
-    summary = {"records": count, "sure": choice.sure, "chosen": choice.chosen} | (details or {})
+    summary = {"records": count, "sure": choice.sure, "chosen": choice.chosen}
+    summary |= {"resampling": choice.resampling.to_dict(), "told": choice.resampling.told()} | (details or {})
     write_text(os.path.join(folder, "pseudo.json"), json.dumps(summary, indent=2) + "\n")
     return os.path.join(folder, "pseudo-*.tfrecord")
 
 
-def _cut_records(choice, source, config):
-    """Yields a FrameRecord for each chosen segment, repeats included."""
+def _make_records(choice, source, config, make):
+    """Yields a record for each chosen example, repeats included, as ``make`` (_cut or _whole) makes it."""
     wanted = collections.defaultdict(list)
     for segment, (times, labels) in choice.segments.items():
         wanted[segment.video_id].append((segment.start_time, times, labels))
     found = set()
     progress = Progress("writing pseudo-labels", total=len(wanted), unit="videos")
     with explain_errors(source.files, config), progress:
+        # Only frames or means are looked at: other labels may be of another vocabulary.
         for block in read_blocks(list(source.files), config, windows="all", keep=wanted.__contains__):
             for serialized in block.numpy():
                 video_id, features = _parse(serialized, config)
@@ -158,16 +173,36 @@ def _cut_records(choice, source, config):
                     continue
                 found.add(video_id)
                 for start, times, labels in sorted(wanted[video_id], key=lambda entry: entry[0]):
-                    yield from itertools.repeat(_cut(video_id, features, start, labels), times)
+                    yield from itertools.repeat(make(video_id, features, start, labels), times)
                 progress.update()
 
 
 def _parse(serialized, config):
+    if config.level == "video":
+        context = tf.train.Example.FromString(serialized).features.feature
+        means = {name: np.array(context[name].float_list.value, np.float32) for name in config.feature_names}
+        return _id_of(context), means
     example = tf.train.SequenceExample.FromString(serialized)
-    context = example.context.feature
-    video_id = next(context[key].bytes_list.value[0] for key in ID_KEYS if key in context).decode()
     features = {name: example.feature_lists.feature_list[name].feature for name in config.feature_names}
-    return video_id, features
+    return _id_of(example.context.feature), features
+
+
+def _id_of(context):
+    return next(context[key].bytes_list.value[0] for key in ID_KEYS if key in context).decode()
+
+
+def _whole(video_id, features, start, labels):
+    if start:
+        raise InputError(f"the teacher lists the segment {video_id}:{start}, and its students learn from whole videos")
+    soft = {"labels": tuple(labels), "label_scores": tuple(labels.values())}
+    if all(isinstance(values, np.ndarray) for values in features.values()):
+        return VideoRecord(video_id=video_id, features=features, **soft)
+    frames = {name: _decoded(listed[:MAX_FRAMES]) for name, listed in features.items()}
+    return FrameRecord(video_id=video_id, features=frames, **soft)
+
+
+def _decoded(frames):
+    return np.array([np.frombuffer(frame.bytes_list.value[0], np.uint8) for frame in frames])
 
 
 def _cut(video_id, features, start, labels):
@@ -175,9 +210,6 @@ def _cut(video_id, features, start, labels):
     if start >= length:
         raise InputError(f"the teacher lists {video_id}:{start}, and that video has {length} frames")
     first, end = max(0, start - _MARGIN), min(length, start + SEGMENT_SECONDS + _MARGIN)
-    cut = {
-        name: np.array([np.frombuffer(frame.bytes_list.value[0], np.uint8) for frame in frames[first:end]])
-        for name, frames in features.items()
-    }
+    cut = {name: _decoded(frames[first:end]) for name, frames in features.items()}
     ratings = tuple((start - first, class_id, score) for class_id, score in sorted(labels.items()))
     return FrameRecord(video_id=video_id, features=cut, segments=ratings)

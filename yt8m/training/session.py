@@ -26,8 +26,10 @@ class TrainState:
     """Progress of a run. All of it goes to state.json.
 
     step: batches seen in all; epoch, epoch_step: where in the data the next batch is. evaluated_at: step of the last
-    evaluation; best: holdout score of the best model so far; stale: evaluations since. steps_per_epoch: of the last
-    whole epoch, None before it. loss_sum, loss_steps: of the steps since that evaluation.
+    evaluation; best: holdout score of the best model so far; stale: evaluations since. adapted: holdout score of that
+    model once its batch norm is adapted, None before or without. steps_per_epoch: of the last whole epoch, None before
+    it. loss_sum, loss_steps: of the steps since that evaluation. examples: seen in all, and in this stage of
+    multigrid training.
     """
 
     step: int = 0
@@ -35,11 +37,19 @@ class TrainState:
     epoch_step: int = 0
     evaluated_at: int = 0
     best: float | None = None
+    adapted: float | None = None
     stale: int = 0
     steps_per_epoch: int | None = None
     loss_sum: float = 0.0
     loss_steps: int = 0
     finished: bool = False
+    examples: int = 0
+    stage_examples: int = 0
+
+    @property
+    def published(self) -> float | None:
+        """Holdout score of the run's model, best.keras."""
+        return self.best if self.adapted is None else self.adapted
 
     def can_go_on(self, config: TrainConfig) -> bool:
         """Whether there are epochs, steps and patience left."""
@@ -54,7 +64,7 @@ class Session:
 
     data: what is trained on. learner: the model that is fitted, compiled; model: the VideoModel in it. state: where the
     run stands. holdout: Source to evaluate on, or None. train_dir: folder of the run. board: TensorBoard's writer, None
-    in processes that write nothing. progress: the progress line.
+    in processes that write nothing. progress: the progress line. rate: the learning rate where a callback sets it.
     """
 
     def __init__(
@@ -78,6 +88,7 @@ class Session:
         self.board = board
         self.progress = progress
         self.losses = LossWindow(state)
+        self.rate: float | None = None
         self._steps_before = int(learner.optimizer.iterations) - state.step
 
     @property
@@ -144,6 +155,8 @@ class Session:
         """Fits the rest of the current epoch, and moves the state to the next one unless training ended within it."""
         state = self.state
         dataset = self.data.epoch(state.epoch)
+        if not state.epoch_step and self.data.multigrid.starts_stage(state.epoch):
+            state.stage_examples = 0
         before = state.step
         self.losses.restart()
         with warnings.catch_warnings():
@@ -157,6 +170,11 @@ class Session:
             self.progress.total = self.total_steps()
             state.epoch, state.epoch_step = state.epoch + 1, 0
 
+    def examples_per_step(self) -> float:
+        """Examples of a step, on average over this epoch."""
+        sizes = [size for size, _ in self.data.multigrid.shapes(self.state.epoch)]
+        return sum(sizes) / len(sizes)
+
     def _correct_counters(self):
         """Sets what counts steps within the graph: TensorFlow has counted one more before it found the data ended."""
         self.learner.optimizer.iterations.assign(self._steps_before + self.state.step)
@@ -165,8 +183,9 @@ class Session:
 
     def total_steps(self) -> int | None:
         """Steps in all, or None where that is not known."""
-        steps_per_epoch = self.state.steps_per_epoch or self.data.steps_per_epoch()
         ends: list[Any] = [self.config.max_steps]
-        if self.config.num_epochs and steps_per_epoch:
-            ends.append(self.config.num_epochs * steps_per_epoch)
+        if self.config.num_epochs and self.state.steps_per_epoch and not self.config.multigrid:
+            ends.append(self.config.num_epochs * self.state.steps_per_epoch)
+        else:
+            ends.append(self.data.estimated_steps())
         return min((end for end in ends if end), default=None)

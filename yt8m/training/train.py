@@ -26,6 +26,7 @@ from yt8m.training.callbacks import (
     CountSteps,
     EvaluateHoldout,
     SaveCheckpoints,
+    SetLearningRate,
     StopAtEnd,
     StopAtSignal,
     WriteCurves,
@@ -83,6 +84,7 @@ def train(
         learner = _make_learner(model, run.train)
         learner.compile(optimizer=make_optimizer(run.train), jit_compile=default_jit_compile())
         state = _restore_or_initialize(run, learner, model, train_dir)
+    _check_adaptation(run, state, train_dir)
     if placement.is_chief:
         # Only now, so that what is refused leaves no run behind.
         checkpoints.write_run_config(train_dir, run)
@@ -90,7 +92,9 @@ def train(
     if state.finished and not state.can_go_on(run.train):
         print(f"{train_dir} is trained to its end, step {state.step}")
         return state
-    state.finished = False
+    state.finished, state.adapted = False, None
+    if placement.is_chief:
+        checkpoints.restore_unadapted(train_dir)
     data = TrainingData(
         run=run,
         source=source,
@@ -146,6 +150,7 @@ def _train_to_the_end(session):
     signal = StopAtSignal(session)
     evaluation = EvaluateHoldout(session, signal)
     callbacks = [
+        SetLearningRate(session),
         CountSteps(session),
         signal,
         WriteCurves(session),
@@ -180,13 +185,14 @@ def _train_to_the_end(session):
 def _finish(session, evaluation):
     if session.placement.is_chief and session.state.step:
         with session.placement.alone():
-            session.state.best = finish_run(
+            finished = finish_run(
                 session.run,
                 session.train_dir,
                 best=session.state.best,
                 score=evaluation.score if session.holdout else None,
                 say=session.progress.message,
             )
+        session.state.best, session.state.adapted = finished.best, finished.adapted
 
 
 def _check_run(run, placement, train_dir):
@@ -200,14 +206,39 @@ def _check_run(run, placement, train_dir):
     checkpoints.check_same_run(train_dir, run)
 
 
+def _check_adaptation(run, state, train_dir):
+    """Raises InputError where a finished run is to be adapted, or was, to something else: its model would be lost."""
+    if not state.finished or state.can_go_on(run.train):
+        return
+    there = checkpoints.read_run_config(train_dir).adapt_bn
+    if run.adapt_bn and not there:
+        raise InputError(
+            f"{train_dir} is trained to its end, and adapt_bn is for the end of training. To adapt what it is now, and "
+            f"keep it: adapt.py --train_dir={train_dir} --input_data_pattern='{run.adapt_bn}'"
+        )
+    if run.adapt_bn != there:
+        raise InputError(
+            f"{train_dir} is trained to its end, and adapted to adapt_bn={there!r}: give the same, or adapt "
+            "another copy of it with adapt.py"
+        )
+
+
 def _build(run):
     """The VideoModel of ``run``, with its loss. Raises InputError where it cannot be trained or finished as asked."""
     model = build_model(run.model, run.data, dtype="mixed_bfloat16" if run.train.mixed_precision else None)
     check_views(model, allowed_views(run.train.augment))
+    masked = run.train.masked_frames.weight
     if run.adapt_bn:
         # What cannot be done is said before training, not after.
         batch_norm_layers(model)
         open_source(run.adapt_bn)
+    if run.train.multigrid and run.data.level == "video":
+        raise InputError("multigrid changes the number of frames, and video-level records have none: leave it out")
+    if run.train.multigrid and run.train.multigrid_short_cycle and (run.pseudo_data_pattern or masked):
+        other = "pseudo-labelled videos" if run.pseudo_data_pattern else "masked_frames"
+        raise InputError(f"the short cycle of multigrid does not go with {other}: set multigrid_short_cycle to false")
+    if run.train.multigrid and run.init_optimizer:
+        raise InputError("multigrid counts examples from its own start: leave out init_optimizer")
     if run.train.multigrid and model.fixed_frames:
         raise InputError(f"multigrid changes the number of frames, and this model takes {model.fixed_frames}")
     model.pair_loss = make_loss(run.train.loss, label_smoothing=run.train.label_smoothing)
@@ -238,6 +269,11 @@ def _restore_or_initialize(run, learner, model, train_dir):
     if restored is not None:
         fields = {field.name for field in dataclasses.fields(TrainState)}
         state = TrainState(**{name: value for name, value in restored.items() if name in fields})
+        if "examples" not in restored and not state.finished and (run.train.multigrid or run.pseudo_data_pattern):
+            what = "learning rate of multigrid training" if run.train.multigrid else "loss of pseudo-labelled examples"
+            raise InputError(
+                f"{train_dir} was begun by 0.2.0, whose {what} was another: finish it there, or give another train_dir"
+            )
         print(f"resuming from step {state.step} of {train_dir}")
         return state
     if run.init_from:

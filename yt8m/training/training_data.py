@@ -4,13 +4,14 @@ import dataclasses
 import functools
 from typing import Any
 
-from yt8m.config import AugmentConfig, RunConfig, TrainConfig
+from yt8m.config import AugmentConfig, RunConfig
 from yt8m.data.joined_batches import attach_unlabelled, join_batches
-from yt8m.data.labels import repeat_factors
+from yt8m.data.labels import count_records, repeat_factors
 from yt8m.data.pipeline import estimate_examples, make_dataset
 from yt8m.data.seen_videos import SeenVideos
 from yt8m.data.splits import Source
 from yt8m.runtime.devices import Placement
+from yt8m.training.multigrid import Multigrid
 from yt8m.types import InputError
 
 UNLABELLED_AUGMENT = AugmentConfig(shift=1, dilute=True, frame_dropping=0.2)
@@ -47,9 +48,12 @@ class TrainingData:
 
     def epoch(self, number: int) -> Any:
         """tf.data.Dataset of the batches (features, targets) of an epoch; the same for the same number."""
-        factor = multigrid_factor(self.run.train, number)
-        batch_size = self.run.train.batch_size * factor
-        config = self.run.data.replace(num_frames=max(1, self.run.data.num_frames // factor))
+        shapes = self.multigrid.shapes(number)
+        if len(shapes) > 1:
+            sizes, lengths = zip(*shapes)
+            return self._examples(self.source, self.run.data, number, batch_size=sizes, num_frames=lengths)
+        ((batch_size, num_frames),) = shapes
+        config = self.run.data.replace(num_frames=num_frames)
         labelled = batch_size - self._pseudo_per_batch(batch_size)
         batches = self._examples(
             self.source, config, number, batch_size=labelled, cache=self.cache, factors=self._repeat_factors
@@ -58,7 +62,14 @@ class TrainingData:
             # What the teacher has not listed it takes for absent.
             config = config.replace(unrated="negative")
             pseudo = self._examples(self.pseudo, config, number, batch_size=batch_size - labelled)
-            batches = join_batches(batches, pseudo, ratio=(batch_size - labelled) / labelled)
+            train = self.run.train
+            batches = join_batches(
+                batches,
+                pseudo,
+                ratio=(batch_size - labelled) / labelled,
+                weight=train.pseudo_ratio if train.pseudo_weight is None else train.pseudo_weight,
+                num_classes=config.num_classes,
+            )
         if self.unlabelled is not None:
             ratio = self.run.train.consistency.ratio
             views = self._make(
@@ -68,11 +79,26 @@ class TrainingData:
             batches = attach_unlabelled(batches, views, ratio=ratio, batch_size=share)
         return batches
 
-    def steps_per_epoch(self) -> int | None:
-        """About how many steps an epoch has, None where only a pass over the data would tell."""
+    @functools.cached_property
+    def multigrid(self) -> Multigrid:
+        """The schedule of batches, frames and, with multigrid training, of the learning rate."""
+        run = self.run
+        examples = estimate_examples(self.source, run.data, windows=self.windows) if run.train.multigrid else 0
+        if examples is None:
+            examples = count_records(list(self.source.files), run.data, keep=self.source.keep)
+        return Multigrid(config=run.train, num_frames=run.data.num_frames, epoch_examples=examples)
+
+    def estimated_steps(self) -> int | None:
+        """About how many steps all epochs have, None where only a pass over the data would tell, or without end."""
+        epochs = self.run.train.num_epochs
+        if epochs is None:
+            return None
+        if self.run.train.multigrid:
+            return sum(self.multigrid.steps(epoch, self.multigrid.epoch_examples) for epoch in range(epochs))
         examples = estimate_examples(self.source, self.run.data, windows=self.windows)
         batch_size = self.run.train.batch_size
-        return examples and max(1, round(examples / (batch_size - self._pseudo_per_batch(batch_size))))
+        each = examples and max(1, round(examples / (batch_size - self._pseudo_per_batch(batch_size))))
+        return each and epochs * each
 
     def check_not_empty(self, steps: int) -> None:
         """Raises InputError where an epoch had no ``steps``."""
@@ -101,32 +127,19 @@ class TrainingData:
             return UNLABELLED_AUGMENT
         return augment
 
-    def _make(self, source, config, number, *, windows, batch_size, cache=None, factors=None):
+    def _make(self, source, config, number, *, windows, **options):
         return make_dataset(
             list(source.files),
             config,
             windows=windows,
-            batch_size=batch_size,
             training=True,
             seed=self.run.train.seed,
             epoch=number,
             augment=self._augment(windows),
-            factors=factors,
             keep=source.keep,
-            cache=cache,
             note_ids=None if windows == "unlabelled" else self.seen.add,
             # Devices share a batch evenly.
             drop_remainder=self.placement.num_devices > 1,
             share=(self.placement.process_id, self.placement.num_processes),
+            **options,
         )
-
-
-def multigrid_factor(config: TrainConfig, epoch: int) -> int:
-    """Factor of multigrid training in ``epoch``, from 0: as many times more examples and fewer frames a step.
-
-    config: TrainConfig. 4 in the first third of the epochs, 2 in the second, 1 in the last: the long cycle of multigrid
-    training (Wu et al. 2020) with its two coarser grids in time. Always 1 where config.multigrid is off.
-    """
-    if not config.multigrid:
-        return 1
-    return (4, 2, 1)[min(2, 3 * epoch // (config.num_epochs or 1))]

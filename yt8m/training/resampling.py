@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse
 
 _ITERATIONS = 500
+_TOLD = 0.05
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,8 @@ class Resampling:
             shown = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
             classes = "1 class" if len(missing) == 1 else f"{len(missing)} classes"
             text += f"; {self.out_of_reach:.3f} of it is {classes} without a candidate ({shown})"
+        if (rest := self.after - self.out_of_reach) >= _TOLD:
+            text += f"; {rest:.3f} is classes that only come together with others, and rounding"
         return text
 
     def to_dict(self) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def test_the_job_end_to_end(finetuned_run, demo_data, tmp_path):
     passed("ensemble", submissions, "--weights=1,2", f"--output_file={tmp_path}/fused.csv")
     fused = json.loads(passed("eval", f"--submission={tmp_path}/fused.csv", labels).stdout)
     searched = passed(
-        "ensemble", "--search", submissions, labels, "--search_steps=5", "--num_folds=0",
+        "ensemble", "--search", submissions, labels, "--search_method=bayesian", "--search_steps=5", "--num_folds=0",
         f"--weights_file={tmp_path}/w.json", f"--output_file={tmp_path}/best.csv",
     )  # fmt: skip
     found = json.loads(searched.stdout.splitlines()[0])
@@ -171,7 +171,7 @@ def test_a_submission_is_scored_on_the_side_of_the_split_that_it_ranks(demo_data
     assert whole["map_at_k"] == pytest.approx(sum(shares) / len(shares)) and whole["map_at_k"] < 0.8
     side = json.loads(passed("eval", f"--submission={tmp_path}/s.csv", *common, "--split=holdout").stdout)
     assert side["map_at_k"] == 1 and side["num_positive"] == sum(listed.values()) < whole["num_positive"]
-    search = ("--search", "--search_method=greedy", "--num_folds=0", f"--weights_file={tmp_path}/w.json")
+    search = ("--search", f"--weights_file={tmp_path}/w.json")
     found = passed("ensemble", f"--submissions={tmp_path}/s.csv,{tmp_path}/s.csv", *search, *common, "--split=holdout")
     assert json.loads(found.stdout.splitlines()[0])["map_at_k"] == 1
     said = refused("eval", f"--submission={tmp_path}/s.csv", f"--labels={demo_data}/test_labels.csv", "--split=holdout")

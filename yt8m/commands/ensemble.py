@@ -3,6 +3,8 @@ r"""Fusion of ranked submission files, search of the weights to fuse with, check
 ensemble.py --submissions=A.csv,B.csv --weights=1,2 --output_file=OUT.csv
 ensemble.py --search --submissions=A.csv,B.csv --labels=holdout.csv --weights_file=weights.json \
       --test_submissions=testA.csv,testB.csv --output_file=OUT.csv
+ensemble.py --search --method=geometric_mean --submissions=A.parquet,B.parquet --labels=holdout.csv \
+      --output_file=OUT.parquet
 ensemble.py --submissions=A_shift-1.csv,A.csv,A_shift1.csv --w0=3.72 --output_file=A_tta.csv
 ensemble.py --check A.csv B.csv --segment_label_ids_file=segment_label_ids.csv
 ensemble.py --merge part0.csv part1.csv --output_file=OUT.csv
@@ -29,7 +31,7 @@ _MOST_WORKERS = 3
 class EnsembleOptions(RayOptions, SplitOptions):
     """Options of fusion, search, checks and merges."""
 
-    configs = {Fusion: ("method", "w0", "top_n"), SearchSettings: ("method", "steps")}
+    configs = {Fusion: ("method", "w0", "w0_share", "top_n"), SearchSettings: ("method", "steps", "num_folds")}
 
     submissions: tuple[str, ...] = option((), "Submissions to fuse: .csv, .csv.gz or .parquet files.")
     output_file: str = option("", "Submission to write; the suffix .gz or .parquet chooses that form.")
@@ -47,12 +49,9 @@ class EnsembleOptions(RayOptions, SplitOptions):
     )
     search: bool = option(False, "Search of the weights of --submissions that rank --labels best.")
     labels: str = option("", f"{LABELS_HELP} For --search.")
-    weights_file: str = option("", "JSON of weights: written by --search, which resumes it, and read without.")
+    weights_file: str = option("", "JSON of weights: written by --search, and read without it.")
     test_submissions: tuple[str, ...] = option(
         (), "Submissions to fuse with the weights found, in the order of --submissions."
-    )
-    num_folds: int = option(
-        5, "Parts of the videos that cross-validate the search; 0 for none.", unit="folds", low=0, high=1000
     )
     split: str = option("all", "Side of the split of --labels that are TFRecord files to read.", choices=SIDES)
     check: bool = option(False, "Check of the files given behind the flags; exit 1 where one has errors.")
@@ -98,33 +97,34 @@ def main(options: EnsembleOptions, files: list[str]) -> int | None:
 
 
 def _search(options):
-    from yt8m.ensemble.rank_objective import RankObjective
+    from yt8m.ensemble.segment_objective import SegmentObjective
     from yt8m.ensemble.weights_file import search_into_file
     from yt8m.runtime.progress import Progress
 
-    given = options.of(Fusion)
-    if not options.labels or options.weights or given.get("method", "reciprocal_rank") != "reciprocal_rank":
-        raise InputError("--search needs --labels, finds the --weights itself, and is for reciprocal ranks only")
+    if not options.labels or options.weights:
+        raise InputError("--search needs --labels, and finds the --weights itself")
     if not options.weights_file and not options.output_file:
         raise InputError("--search needs --weights_file or --output_file, or what it finds is lost")
-    settings = SearchSettings(**options.of(SearchSettings), seed=options.seed, w0=given.get("w0"))
-    fusion = _fusion(options, (1.0,) * len(options.submissions))
-    with Progress("reading ranks", unit="classes") as progress:
-        objective = RankObjective.from_submissions(
+    plain = _fusion(options, (1.0,) * len(options.submissions))
+    search_w0 = not {"w0", "w0_share"} & set(options.of(Fusion))
+    settings = SearchSettings(**options.of(SearchSettings), seed=options.seed, search_w0=search_w0)
+    with Progress("reading submissions", unit="classes") as progress:
+        objective = SegmentObjective.from_submissions(
             list(options.submissions),
             options.rated_labels(options.labels),
-            top_n=fusion.top_n,
+            by_score=plain.by_score,
+            top_n=plain.top_n,
             class_range=options.class_range,
             workers=options.processes,
             progress=progress,
         )
     path = options.weights_file or f"{options.output_file}.weights.json"
-    described = _described(options, fusion.top_n)
-    with Progress("searching", unit="steps") as progress:
+    described = _described(options, plain.top_n)
+    with Progress("searching", unit="evaluations") as progress:
         found = search_into_file(
-            objective, path, described=described, settings=settings, num_folds=options.num_folds, progress=progress
+            objective, path, described=described, plain=plain, settings=settings, progress=progress
         )
-    print(json.dumps({name: value for name, value in found.items() if name not in ("history", *described)}))
+    print(json.dumps({name: value for name, value in found.items() if name not in ("candidates", *described)}))
     return found
 
 
@@ -146,8 +146,8 @@ def _described(options, top_n):
     }
 
 
-def _fusion(options, weights, **changes):
-    return Fusion(tuple(weights), **(options.of(Fusion) | changes))
+def _fusion(options, weights):
+    return Fusion(tuple(weights), **options.of(Fusion))
 
 
 def _fuse(options, found):
@@ -155,13 +155,11 @@ def _fuse(options, found):
     from yt8m.runtime.progress import Progress
 
     paths = list(options.test_submissions or options.submissions)
-    if found is not None:
-        fusion = _fusion(options, found["weights"], w0=found["w0"])
-    elif options.weights_file:
-        if options.weights or "w0" in options.of(Fusion):
-            raise InputError("give either --weights_file or --weights and --w0, not both")
-        weights, w0 = read_weights(options.weights_file, num_files=len(paths))
-        fusion = _fusion(options, weights, w0=w0)
+    path = options.weights_file or (found and f"{options.output_file}.weights.json")
+    if path:
+        if found is None and (options.weights or set(options.of(Fusion)) - {"top_n"}):
+            raise InputError("give either --weights_file or --weights, --method, --w0 and --w0_share, not both")
+        fusion = read_weights(path, num_files=len(paths), top_n=_fusion(options, (1.0,)).top_n)
     else:
         fusion = _fusion(options, options.weights or (1.0,) * len(paths))
     progress = Progress("fusing", unit="classes")
@@ -206,12 +204,7 @@ def _merge(options, files):
 
 def run() -> None:
     """Entry point of the console script."""
-    command_line.run(
-        main,
-        EnsembleOptions,
-        resume_hint="With --search, the same command resumes from --weights_file.",
-        takes_files=True,
-    )
+    command_line.run(main, EnsembleOptions, takes_files=True)
 
 
 if __name__ == "__main__":

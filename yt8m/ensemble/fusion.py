@@ -108,6 +108,10 @@ class Fusion:
             return weight * scores / total
         return weight * np.log(np.maximum(scores, LEAST_SCORE) / LEAST_SCORE) / total
 
+    def scores_of(self, sums: np.ndarray) -> np.ndarray:
+        """The scores that are kept of ``sums``."""
+        return np.exp(sums) * LEAST_SCORE if self.method == "geometric_mean" else sums
+
     def farthest(self, sums: np.ndarray, *, longest: Any) -> np.ndarray:
         """The distance that gives ``sums`` if all files give it, and a little more; some file must be as close."""
         with np.errstate(divide="ignore"):
@@ -217,7 +221,7 @@ def fuse_lists(lists: Sequence[SegmentList | None], *, fusion: Fusion) -> tuple[
     distinct.check()
     best = distinct.best(sums, fusion.top_n)
     fused = distinct.take(best)
-    fused.scores = _scores(sums[best], fusion)
+    fused.scores = fusion.scores_of(sums[best])
     return fused, np.zeros(len(present), np.int64)
 
 
@@ -300,10 +304,6 @@ def _shares(lists, fusion):
     for index, part in enumerate(lists):
         distances = -part.scores.astype(np.float64) if fusion.by_score else np.arange(len(part))
         yield fusion.share(index, distances, longest=longest)
-
-
-def _scores(sums, fusion):
-    return np.exp(sums) * LEAST_SCORE if fusion.method == "geometric_mean" else sums
 
 
 def _notes(submissions, class_ids, repeats):

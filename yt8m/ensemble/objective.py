@@ -24,7 +24,7 @@ class Objective(abc.ABC):
     classes for MAP, all 0 for GAP; videos (P,) int64, indices of their videos, 0 to num_videos - 1; num_videos.
     """
 
-    metric = ""
+    metric: str
 
     def __init__(self, distances: np.ndarray, positive: np.ndarray, groups: np.ndarray, videos: np.ndarray):
         self.distances = distances

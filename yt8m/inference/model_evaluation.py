@@ -31,6 +31,7 @@ def evaluate_model(
     top_n: int = MAX_SEGMENTS_PER_CLASS,
     cache: Any = None,
     show_progress: bool = False,
+    with_pairs: bool = False,
 ) -> dict[str, Any]:
     """Scores of the model of ``scorer`` (a Scorer of all classes) on the videos of ``source`` (a Source of records
     that ``config``, a DataConfig, describes).
@@ -40,6 +41,7 @@ def evaluate_model(
         best classes. True scores rated segments, over ``top_n`` a class: the summary of a
         yt8m.ranking.evaluation.Evaluation, and that itself as ``evaluation``.
     cache: a yt8m.data.cache.SegmentCache of the files, which is used where it holds what ``config`` reads.
+    with_pairs: of whole videos, their ScoredPairs too, as ``pairs``.
     Returns a dict; every result has ``loss``, the rated cross-entropy an example. Raises InputError where there is
     nothing to score.
     """
@@ -70,7 +72,8 @@ def evaluate_model(
     if not examples:
         kind = "rated segments" if segment_labels else "videos"
         raise InputError(f"there are no {kind} to evaluate on in {source.files[0]} and {len(source.files) - 1} more")
-    return tally.result() | {"loss": loss / examples}
+    pairs = {"pairs": tally.metrics.pairs()} if with_pairs and isinstance(tally, _Videos) else {}
+    return tally.result() | {"loss": loss / examples} | pairs
 
 
 def evaluate_masked_frames(

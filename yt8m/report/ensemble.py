@@ -10,8 +10,6 @@ from yt8m.ensemble.fusion import rank_overlap
 from yt8m.report.charts import bars, heat_map
 from yt8m.report.page import render, write_page
 
-METRICS = {"map_at_k": "MAP@K", "gap_at_20": "GAP@20"}
-
 
 def write_ensemble_report(
     path: str | os.PathLike,
@@ -24,7 +22,8 @@ def write_ensemble_report(
     """Writes the page.
 
     submissions: paths of the submission files; search: the dict of a weights file (see yt8m.ensemble.weights_file) or
-    None; depth: best segments of a class that are compared between files; class_range: (first, end) of class ids.
+    None; depth: best segments of a class that are compared between files, 0 for no comparison, as of predictions of
+    whole videos; class_range: (first, end) of class ids.
     """
     parts = ensemble_parts(submissions, search=search, depth=depth, class_range=class_range)
     write_page(path, title=f"Ensemble of {len(submissions)} submissions", parts=parts)
@@ -41,13 +40,15 @@ def ensemble_parts(
     names = _short_names(submissions)
     if search is not None:
         yield _weights(names, search)
+    if not depth:
+        return
     overlap = rank_overlap(submissions, depth=depth, class_range=class_range)
     yield render("overlap.html", depth=depth, chart=heat_map("Overlap of the submissions", names, overlap))
 
 
 def _weights(names, search):
     metric = search["metric"]
-    label = METRICS[metric]
+    label = "MAP@K" if metric == "map_at_k" else metric.upper().replace("_AT_", "@")
     weights = search["weights"]
     shares = np.asarray(weights) / sum(weights)
     entries = [

@@ -146,6 +146,13 @@ def test_interval_is_the_corrected_one():
     assert gain.high - 0.02 == pytest.approx(0.02 - gain.low) == pytest.approx(2.776445 * (0.00025 * 0.45) ** 0.5)
 
 
+def test_labels_of_other_videos_are_refused():
+    objective = made_up((1, 1))
+    objective.distances[:] = np.inf
+    with pytest.raises(InputError, match="list nothing of what the labels rate"):
+        search(objective)
+
+
 def test_bad_folds():
     with pytest.raises(InputError, match="100 folds: expected 2 to 20, the number of rated videos"):
         search(Bowl(), num_folds=100)

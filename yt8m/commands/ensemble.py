@@ -157,10 +157,11 @@ def _segment_objective(options, plain):
     from yt8m.ensemble.segment_objective import SegmentObjective
     from yt8m.runtime.progress import Progress
 
+    labels = options.rated_labels(options.labels)
     with Progress("reading submissions", unit="classes") as progress:
         return SegmentObjective.from_submissions(
             list(options.submissions),
-            options.rated_labels(options.labels),
+            labels,
             by_score=plain.by_score,
             top_n=plain.top_n,
             class_range=options.class_range,

@@ -59,7 +59,8 @@ class Objective(abc.ABC):
         """
         size = max(1, _ENTRIES_AT_ONCE // max(1, len(keys)))
         parts = [video_weights[begin : begin + size] for begin in range(0, len(video_weights), size)]
-        return np.concatenate([self._scores(keys, part[:, self.videos]) for part in parts])
+        # In memory the pairs come first, as average_precisions goes through them.
+        return np.concatenate([self._scores(keys, np.ascontiguousarray(part.T)[self.videos].T) for part in parts])
 
     def _scores(self, keys, weights):
         precisions = average_precisions(keys, self.positive, self.groups, weights=weights)

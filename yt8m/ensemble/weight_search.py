@@ -136,8 +136,10 @@ def search_weights(
     """Searches for weights and w0; returns a SearchResult.
 
     plain: Fusion with equal weights, which is searched around. progress: a Progress, told of every evaluation. Raises
-    InputError where the labels have fewer videos than folds, or too few positives for them.
+    InputError where the labels have fewer videos than folds, or too few positives for them, or are of other videos.
     """
+    if not np.isfinite(objective.distances).any():
+        raise InputError("the submissions list nothing of what the labels rate: are the labels of other videos?")
     note = _obvious(objective)
     gain, candidates, chosen, fusion = None, (), 0, plain
     if not note:

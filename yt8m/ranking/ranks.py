@@ -56,25 +56,25 @@ def average_precisions(
     groups = groups[order]
     begins = np.flatnonzero(np.diff(groups, prepend=-1))
     places = np.flatnonzero(positive[order])
-    weights = np.ones(len(order)) if weights is None else weights[..., order]
-    # Only what stands at positives is divided, which is most of the time where many weights share one order.
-    seen = np.cumsum(weights, axis=-1)
-    before = seen[..., begins] - weights[..., begins]
-    seen = seen[..., places] - before[..., groups[places]]
-    hits = weights[..., places]
-    starts = np.flatnonzero(np.diff(groups[places], prepend=-1))
-    found = np.cumsum(hits, axis=-1)
-    owners = np.cumsum(np.diff(groups[places], prepend=-1) > 0) - 1
-    found -= (found[..., starts] - hits[..., starts])[..., owners]
-    gains = hits * (ranks[order[places]] < UNLISTED)
-    gains *= np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
-    values = np.full((*weights.shape[:-1], len(begins)), np.nan)
+    weights = np.ones(len(order)) if weights is None else weights
+    # Items first, so that many weights are summed side by side; and only what stands at positives is divided.
+    weights = np.moveaxis(weights, -1, 0)[order]
+    seen = np.cumsum(weights, axis=0)
+    before = seen[begins] - weights[begins]
+    seen = seen[places] - before[groups[places]]
+    hits = weights[places]
+    values = np.full((len(begins), *hits.shape[1:]), np.nan)
     if len(places):
-        totals = np.add.reduceat(hits, starts, axis=-1)
-        sums = np.add.reduceat(gains, starts, axis=-1)
-        shares = np.divide(sums, totals, out=np.full_like(sums, np.nan), where=totals > 0)
-        values[..., groups[places[starts]]] = shares
-    return values
+        first = np.diff(groups[places], prepend=-1) > 0
+        starts = np.flatnonzero(first)
+        found = np.cumsum(hits, axis=0)
+        found -= (found[starts] - hits[starts])[np.cumsum(first) - 1]
+        gains = hits * np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
+        gains[ranks[order[places]] >= UNLISTED] = 0
+        totals = np.add.reduceat(hits, starts, axis=0)
+        sums = np.add.reduceat(gains, starts, axis=0)
+        values[groups[places[starts]]] = np.divide(sums, totals, out=np.full_like(sums, np.nan), where=totals > 0)
+    return np.moveaxis(values, 0, -1)
 
 
 def mean_precision(values: Any) -> float:

@@ -120,6 +120,8 @@ def main(options: EvalOptions) -> None:
 
         check_writable(options.report)
         import_matplotlib()
+    if options.fit_thresholds:
+        check_writable(options.fit_thresholds)
     names = read_class_names(options.vocabulary) if options.vocabulary else {}
     results, timelines = _score_submission(options) if options.submission else _score_model(options)
     evaluation, pairs = results.pop("evaluation", None), results.pop("pairs", None)

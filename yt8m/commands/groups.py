@@ -16,6 +16,7 @@ from yt8m.types import MAX_FRAMES, InputError
 SIDES = ("all", "train", "holdout")
 VOCABULARY_HELP = "CSV with the columns Index and Name: the names of the classes."
 LABELS_HELP = "Ratings: CSV of vid:start,class,score, or TFRecord files."
+VIDEO_LABELS_HELP = "Of whole videos: CSV of video_id,class[,class...], or TFRecord files."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,6 +109,24 @@ class SplitOptions(Options):
         from yt8m.data.labels import load_rated_labels
 
         return load_rated_labels(self.source(text, side))
+
+    def video_labels(self, text: str) -> dict[str, tuple[int, ...]]:
+        """Dict of video id to the classes that ``text`` names: CSV of video_id,class[,class...], or TFRecord files."""
+        if text.endswith(".csv"):
+            from yt8m.data.making.annotations import ClassIds, read_labels
+
+            if self.split != "all":
+                raise InputError(
+                    f"--split={self.split} is for --labels that are TFRecord files: {text} is scored as a whole"
+                )
+            labels = read_labels(text, ClassIds())
+        else:
+            from yt8m.data.labels import load_video_labels
+
+            labels = load_video_labels(self.source(text))
+        if not any(labels.values()):
+            raise InputError(f"{text} has no labels of whole videos")
+        return labels
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -132,6 +132,7 @@ def _are_videos(options):
 
 
 def _search(options, videos):
+    from yt8m.data.seen_videos import warn_of_notes
     from yt8m.ensemble.weights_file import search_into_file
     from yt8m.runtime.progress import Progress
 
@@ -139,6 +140,7 @@ def _search(options, videos):
         raise InputError("--search needs --labels, and finds the --weights itself")
     if not options.weights_file and not options.output_file:
         raise InputError("--search needs --weights_file or --output_file, or what it finds is lost")
+    warn_of_notes(options.submissions)
     plain = _fusion(options, (1.0,) * len(options.submissions))
     search_w0 = not {"w0", "w0_share"} & set(options.of(Fusion))
     settings = SearchSettings(**options.of(SearchSettings), seed=options.seed, search_w0=search_w0)

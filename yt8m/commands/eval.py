@@ -139,6 +139,7 @@ def main(options: EvalOptions) -> None:
 
 def _score_submission(options):
     """(results, function of video_ids and class_ids that gives Timelines)."""
+    from yt8m.data.seen_videos import warn_of_notes
     from yt8m.ranking.diagnosis import has_probabilities
     from yt8m.ranking.evaluation import evaluate_submission
     from yt8m.ranking.timelines import read_timelines
@@ -147,6 +148,7 @@ def _score_submission(options):
 
     if not options.labels:
         raise InputError("--submission needs --labels: a CSV of vid:start,class,score, or TFRecord files")
+    warn_of_notes([options.submission])
     if is_video_predictions(options.submission):
         metrics = evaluate_videos(options.submission, options.video_labels(options.labels), top_k=options.top_k)
         return metrics.result() | {"pairs": metrics.pairs()}, None
@@ -166,10 +168,11 @@ def _score_model(options):
     from yt8m.inference.model_evaluation import evaluate_model
     from yt8m.inference.prediction import predict_timelines
     from yt8m.inference.scorer import Scorer
-    from yt8m.models.checkpoints import load_model, read_run_config
+    from yt8m.models.checkpoints import load_model, overlap_with, read_run_config
 
     run = read_run_config(options.train_dir)
     options.check_run(run)
+    overlap = overlap_with(options.train_dir)
     source = _holdout_of(options, run)
     model, _ = load_model(options.train_dir)
     config = run.data.replace(skip_corrupt=options.of(DataConfig).get("skip_corrupt", False))
@@ -182,7 +185,10 @@ def _score_model(options):
         top_n=options.top_n,
         show_progress=True,
         with_pairs=True,
+        overlap=overlap,
     )
+    if overlap is not None:
+        overlap.warn()
     return results, functools.partial(predict_timelines, model, source, config, batch_size=options.batch_size)
 
 

@@ -23,16 +23,21 @@ def segment_key(text):
     return video_id, int(start)
 
 
-def fuse_rankings(rankings, *, weights, w0=1.0, method="reciprocal_rank", top_n=100_000):
-    """{class id: list of segments} fused by weight * w0 / (rank + w0), or Borda counts."""
+def fuse_rankings(rankings, *, weights, w0=None, w0_share=0.2, method="reciprocal_rank", top_n=100_000):
+    """{class id: list of segments} fused by weight * w0 / (rank + w0), or Borda counts; as fusion.Fusion says."""
     fused = {}
     for class_id in sorted(set().union(*rankings)):
         longest = max(len(ranking.get(class_id, ())) for ranking, weight in zip(rankings, weights) if weight)
+        constant = w0_share * longest if w0 is None else w0
         sums = collections.defaultdict(float)
         for ranking, weight in zip(rankings, weights):
             if weight:
                 for rank, segment in enumerate(ranking.get(class_id, ())):
-                    share = weight * w0 / (rank + w0) if method == "reciprocal_rank" else weight * (longest - rank)
+                    share = (
+                        weight * constant / (rank + constant)
+                        if method == "reciprocal_rank"
+                        else weight * (longest - rank)
+                    )
                     sums[segment] += share
         # Segments are parsed for ties only, which makes the loop as fast as one that leaves ties to chance.
         ordered = itertools.groupby(sorted(sums, key=sums.get, reverse=True), key=sums.get)

@@ -22,7 +22,6 @@ def demo(tmp_path_factory):
         "SIZE": "tiny",
         "PRETRAIN_EPOCHS": 1,
         "FINETUNE_EPOCHS": FINETUNE_EPOCHS,
-        "SEARCH_STEPS": 6,
         "BOOTSTRAP_DRAWS": 50,
         "REPORT_VIDEOS": REPORT_VIDEOS,
         "ENTRIES": {
@@ -54,21 +53,22 @@ def test_the_table_holds_the_scores_of_the_files(demo):
         assert len(read_metrics(folder / "finetuned" / name)) == FINETUNE_EPOCHS
     ensemble = results["ensemble"]
     searched, best = score("ensemble.searched"), max("AB", key=lambda name: results["models"][name]["tta"])
-    assert ensemble["equal"] == {"map_at_k": score("ensemble.equal"), "weights": [1, 1], "w0": 1}
+    assert ensemble["equal"] == {"map_at_k": score("ensemble.equal"), "weights": [1, 1], "w0": "0.2 of the list"}
     assert ensemble["searched"]["map_at_k"] == searched and ensemble["against"] == best
     assert ensemble["difference"]["difference"] == pytest.approx(searched - score(f"{best}.tta"), abs=1e-12)
     assert ensemble["difference"]["low"] <= ensemble["difference"]["high"]
     weights = json.loads((folder / "weights.json").read_text())
-    assert (weights["weights"], weights["w0"]) == (ensemble["searched"]["weights"], ensemble["searched"]["w0"])
-    assert table in printed and f"{searched:.4f}  (w0 = {weights['w0']:.3g})" in table
+    assert weights["weights"] == ensemble["searched"]["weights"]
+    assert ensemble["searched"]["w0"] == f"{weights['w0_share']:.3g} of the list"
+    assert table in printed and f"{searched:.4f}  (w0 = {weights['w0_share']:.3g} of the list)" in table
 
 
 def test_the_ensembles_are_fused_of_the_models(demo):
     folder, _ = demo
-    searched = json.loads((folder / "results.json").read_text())["ensemble"]["searched"]
+    searched = json.loads((folder / "weights.json").read_text())
     parts = [folder / "submissions" / f"{name}.tta.csv" for name in "AB"]
-    for kind, weights, w0 in (("equal", (1.0, 1.0), 1.0), ("searched", searched["weights"], searched["w0"])):
-        plain.fuse(parts, folder / "slow.csv", weights=weights, w0=w0)
+    for kind, weights, share in (("equal", (1.0, 1.0), 0.2), ("searched", searched["weights"], searched["w0_share"])):
+        plain.fuse(parts, folder / "slow.csv", weights=weights, w0_share=share)
         assert (folder / "slow.csv").read_bytes() == (folder / "submissions" / f"ensemble.{kind}.csv").read_bytes()
 
 

@@ -5,12 +5,14 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from benchmarks import plain
 from tests.helpers import ROOT
 from tests.helpers.commands import call
-from tests.helpers.submissions import write_case
+from tests.helpers.submissions import with_scores, write_case
+from yt8m.ranking.video_predictions import write_video_predictions
 
 
 def run(folder, *arguments, status=0):
@@ -49,19 +51,71 @@ def test_class_ranges_merge_to_the_whole(case):
 
 def test_searches_then_applies(case):
     folder, names, labels = case
-    search = ["--search", f"--submissions={names}", f"--labels={labels}", "--search_method=greedy", "--workers=1"]
-    out, _ = run(folder, *search, "--num_folds=2", "--weights_file=w.json", "--output_file=o.csv", "--report=r.html")
+    search = ["--search", f"--submissions={names}", f"--labels={labels}", "--workers=1", "--weights_file=w.json"]
+    out, _ = run(folder, *search, "--num_folds=3", "--output_file=o.csv", "--report=r.html")
     found, fused = map(json.loads, out.splitlines())
     assert fused["output_file"] == "o.csv"
     value, _ = plain.score_rankings(plain.read(folder / "o.csv"), plain.read_labels(folder / labels))
     assert found["map_at_k"] == pytest.approx(value, abs=1e-12)
-    assert found["cross_validation"]["folds"]
+    assert len(found["out_of_fold_gain"]["folds"]) == 3
     run(folder, f"--submissions={names}", "--weights_file=w.json", "--output_file=later.csv", "--workers=1")
     assert (folder / "later.csv").read_bytes() == (folder / "o.csv").read_bytes()
     text = (folder / "r.html").read_text()
-    assert text.count('role="img"') == 3 and "model0.csv" in text
-    _, err = run(folder, *search, "--seed=3", "--weights_file=w.json", status=2)
-    assert "choose another --weights_file" in err
+    assert text.count('role="img"') == 2 and "model0.csv" in text and "to the bagged ones" in text
+    # A search takes seconds: killed or not, the same command writes the same file again.
+    first = (folder / "w.json").read_bytes()
+    run(folder, *search, "--num_folds=3")
+    assert (folder / "w.json").read_bytes() == first
+    run(folder, *search, "--num_folds=3", "--w0=1")
+    assert json.loads((folder / "w.json").read_text())["w0"] == 1
+    _, err = run(folder, f"--submissions={names}", "--weights_file=w.json", "--w0=1", "--output_file=no.csv", status=2)
+    assert "give either --weights_file or --weights, --method, --w0 and --w0_share, not both" in err
+
+
+@pytest.mark.parametrize("method", ["mean", "geometric_mean"])
+def test_searches_weights_of_scores(case, method):
+    folder, names, labels = case
+    with_scores([str(folder / name) for name in names.split(",")], folder)
+    names = names.replace(".csv", ".parquet")
+    search = ["--search", f"--method={method}", f"--submissions={names}", f"--labels={labels}", "--workers=1"]
+    out, _ = run(folder, *search, "--num_folds=3", "--output_file=o.parquet")
+    found, _ = map(json.loads, out.splitlines())
+    assert (found["fusion"], found["w0"], found["w0_share"]) == (method, None, None)
+    weights = "--weights=" + ",".join(map(str, found["weights"]))
+    run(folder, f"--submissions={names}", f"--method={method}", weights, "--output_file=again.csv")
+    run(folder, f"--submissions={names}", "--weights_file=o.parquet.weights.json", "--output_file=read.csv")
+    assert (folder / "again.csv").read_bytes() == (folder / "read.csv").read_bytes()
+    value, _ = plain.score_rankings(plain.read(folder / "again.csv"), plain.read_labels(folder / labels))
+    assert found["map_at_k"] == pytest.approx(value, abs=1e-12)
+
+
+def test_fuses_and_searches_predictions_of_whole_videos(case):
+    folder, _, _ = case
+    generator = np.random.default_rng(0)
+    labels = {f"v{i:02}": i % 4 for i in range(40)}
+    for name, strength in (("a", 0.2), ("b", 3.0), ("c", 3.0)):
+        rows = {video: 1 / (1 + np.exp(-generator.normal(strength * np.eye(4)[own]))) for video, own in labels.items()}
+        write_video_predictions(folder / f"{name}.csv", [(video, range(4), row) for video, row in rows.items()])
+    (folder / "l.csv").write_text("".join(f"{video},{own}\n" for video, own in labels.items()))
+    common = ["--submissions=a.csv,b.csv,c.csv", "--method=mean"]
+    out, _ = run(folder, *common, "--search", "--labels=l.csv", "--output_file=o.csv", "--report=r.html", "--top_k=3")
+    found, fused = map(json.loads, out.splitlines())
+    assert found["metric"] == "gap_at_3" and found["weights"][0] < 0.7 and fused["rows_written"] == 120
+    scored = json.loads(call("eval", "--submission=o.csv", "--labels=l.csv", "--top_k=3", folder=folder).stdout)
+    assert scored["gap_at_3"] == pytest.approx(found["gap_at_3"], abs=1e-6)
+    assert "GAP@3" in (folder / "r.html").read_text() and "Overlap" not in (folder / "r.html").read_text()
+    run(folder, *common, "--output_file=equal.csv", "--top_k=3")
+    equal = json.loads(call("eval", "--submission=equal.csv", "--labels=l.csv", "--top_k=3", folder=folder).stdout)
+    assert equal["gap_at_3"] == pytest.approx(found["equal_weights"]["gap_at_3"], abs=1e-6)
+    assert equal["gap_at_3"] < scored["gap_at_3"]
+    run(folder, common[0], "--weights_file=o.csv.weights.json", "--output_file=again.csv", "--top_k=3")
+    assert (folder / "again.csv").read_bytes() == (folder / "o.csv").read_bytes()
+    for arguments, sentence in (
+        ([common[0]], "--method=reciprocal_rank is for ranked segments: predictions of whole videos are fused by mean"),
+        (["--submissions=a.csv,model0.csv", common[1]], "a.csv holds predictions of whole videos, and model0.csv does"),
+        ([*common, "--classes=0:2"], "--classes and --ray are for submissions"),
+    ):
+        assert sentence in run(folder, *arguments, "--output_file=no.csv", status=2)[1]
 
 
 def test_checks(case):

@@ -96,7 +96,7 @@ def test_the_job_end_to_end(finetuned_run, demo_data, tmp_path):
     passed("ensemble", submissions, "--weights=1,2", f"--output_file={tmp_path}/fused.csv")
     fused = json.loads(passed("eval", f"--submission={tmp_path}/fused.csv", labels).stdout)
     searched = passed(
-        "ensemble", "--search", submissions, labels, "--search_steps=5", "--num_folds=0",
+        "ensemble", "--search", submissions, labels, "--search_method=bayesian", "--search_steps=5", "--num_folds=0",
         f"--weights_file={tmp_path}/w.json", f"--output_file={tmp_path}/best.csv",
     )  # fmt: skip
     found = json.loads(searched.stdout.splitlines()[0])
@@ -106,6 +106,34 @@ def test_the_job_end_to_end(finetuned_run, demo_data, tmp_path):
     passed("inference", *common, "--nosegment_labels", "--top_k=3", f"--output_file={tmp_path}/videos.csv")
     header, first, *_ = (tmp_path / "videos.csv").read_text().splitlines()
     assert header == "VideoId,LabelConfidencePairs" and len(first.split(",")[1].split()) == 6
+
+
+def test_thresholds_are_fitted_on_one_file_and_used_on_another(finetuned_run, demo_data, tmp_path):
+    run = f"--train_dir={finetuned_run}"
+    fitted = json.loads(passed("eval", run, f"--fit_thresholds={tmp_path}/t.csv").stdout)["best_f1"]
+    again = json.loads(passed("eval", run, f"--thresholds={tmp_path}/t.csv").stdout)["f1"]
+    assert again.pop("thresholds") == f"{tmp_path}/t.csv" and again == fitted["by_class"]
+    assert fitted["by_class"]["micro"] >= fitted["one_threshold"]["micro"] > 0
+    assert 0 <= fitted["by_class_out_of_fold"]["micro"] <= fitted["by_class"]["micro"]
+    plain = json.loads(passed("eval", run, "--threshold=0.5").stdout)
+    assert plain["f1"]["threshold"] == 0.5 and "best_f1" not in plain
+    assert "f1" not in json.loads(passed("eval", run).stdout)
+    # A holdout of whole videos, by a model and by the file of its classes.
+    pattern = f"--eval_data_pattern={demo_data}/validate/*.tfrecord"
+    video = json.loads(passed("eval", run, "--nosegment_labels", pattern).stdout)
+    files = (f"--input_data_pattern={demo_data}/validate/*.tfrecord", f"--output_file={tmp_path}/v.csv")
+    passed("inference", run, *files, "--nosegment_labels", "--top_k=20")
+    labels = f"--labels={demo_data}/validate/*.tfrecord"
+    scored = json.loads(passed("eval", f"--submission={tmp_path}/v.csv", labels).stdout)
+    for name in ("hit_at_one", "num_videos"):
+        assert scored[name] == video[name]
+    assert scored["gap_at_20"] == pytest.approx(video["gap_at_20"], abs=1e-4)
+    assert scored["f1"]["micro"] == pytest.approx(video["f1"]["micro"], abs=1e-4)
+    said = refused("eval", f"--submission={tmp_path}/v.csv", labels, "--bootstrap=5")
+    assert "are for segments, and whole videos were scored" in said
+    (tmp_path / "s.csv").write_text("Class,Segments\n0,test00000:0\n")
+    ranked = (f"--submission={tmp_path}/s.csv", f"--labels={demo_data}/test_labels.csv")
+    assert "has ranks and no scores" in refused("eval", *ranked, "--threshold=0.5")
 
 
 def test_it_is_said_whether_segments_or_videos_were_written(finetuned_run, demo_data, tmp_path):
@@ -173,7 +201,7 @@ def test_a_submission_is_scored_on_the_side_of_the_split_that_it_ranks(demo_data
     assert whole["map_at_k"] == pytest.approx(sum(shares) / len(shares)) and whole["map_at_k"] < 0.8
     side = json.loads(passed("eval", f"--submission={tmp_path}/s.csv", *common, "--split=holdout").stdout)
     assert side["map_at_k"] == 1 and side["num_positive"] == sum(listed.values()) < whole["num_positive"]
-    search = ("--search", "--search_method=greedy", "--num_folds=0", f"--weights_file={tmp_path}/w.json")
+    search = ("--search", f"--weights_file={tmp_path}/w.json")
     found = passed("ensemble", f"--submissions={tmp_path}/s.csv,{tmp_path}/s.csv", *search, *common, "--split=holdout")
     assert json.loads(found.stdout.splitlines()[0])["map_at_k"] == 1
     said = refused("eval", f"--submission={tmp_path}/s.csv", f"--labels={demo_data}/test_labels.csv", "--split=holdout")

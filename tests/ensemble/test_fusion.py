@@ -20,7 +20,7 @@ from yt8m.types import InputError
 def test_equals_plain_loop(tmp_path, name, method):
     rankings = rankings_of(name)
     paths = write_all(tmp_path, rankings)
-    for weights, w0, top_n in [((1, 1, 1), 1.0, 100_000), ((0.3, 2, 0.7), 6.06, 100_000), ((1, 1, 1), 1.0, 7)]:
+    for weights, w0, top_n in [((1, 1, 1), 1.0, 100_000), ((0.3, 2, 0.7), 6.06, 100_000), ((1, 1, 1), None, 7)]:
         plain.fuse(paths, tmp_path / "slow.csv", weights=weights, w0=w0, method=method, top_n=top_n)
         fuse(paths, tmp_path / "fast.csv", fusion=Fusion(weights, method=method, w0=w0, top_n=top_n))
         assert (tmp_path / "fast.csv").read_bytes() == (tmp_path / "slow.csv").read_bytes()
@@ -28,7 +28,7 @@ def test_equals_plain_loop(tmp_path, name, method):
 
 def test_equation_20_by_hand():
     lists = [SegmentList.from_text(b"a:0 b:5 c:10"), SegmentList.from_text(b"b:5 d:15 a:0")]
-    fused, repeats = fuse_lists(lists, fusion=Fusion((1.0, 2.0)))
+    fused, repeats = fuse_lists(lists, fusion=Fusion((1.0, 2.0), w0=1.0))
     assert fused.texts() == ["b:5", "a:0", "d:15", "c:10"]
     np.testing.assert_allclose(fused.scores, [1 / 2 + 2, 1 + 2 / 3, 2 / 2, 1 / 3])
     assert repeats.tolist() == [0, 0]
@@ -37,6 +37,15 @@ def test_equation_20_by_hand():
 def test_w0_by_hand():
     fused, _ = fuse_lists([SegmentList.from_text(b"a:0 b:5")], fusion=Fusion((2.0,), w0=6.06))
     np.testing.assert_allclose(fused.scores, [2.0, 2 * 6.06 / 7.06])
+
+
+def test_w0_is_a_share_of_the_longest_list():
+    lists = [SegmentList.from_text(b"a:0 b:5 c:10 d:0 e:0"), SegmentList.from_text(b"b:5")]
+    fused, _ = fuse_lists(lists, fusion=Fusion((1.0, 1.0)))
+    assert fused.texts() == ["b:5", "a:0", "c:10", "d:0", "e:0"]
+    np.testing.assert_allclose(fused.scores, [1 + 1 / 2, 1, 1 / 3, 1 / 4, 1 / 5])
+    fused, _ = fuse_lists(lists, fusion=Fusion((1.0, 1.0), w0_share=2.0))
+    np.testing.assert_allclose(fused.scores, [1 + 10 / 11, 1, 10 / 12, 10 / 13, 10 / 14])
 
 
 def test_ties_rank_by_video_and_then_start_as_a_number():
@@ -53,7 +62,7 @@ def test_cut_through_ties():
 
 def test_repeats_count_once_and_ranks_close_up():
     lists = [SegmentList.from_text(b"a:0 a:0 b:0 a:0"), SegmentList.from_text(b"b:0 c:0")]
-    fused, repeats = fuse_lists(lists, fusion=Fusion((1.0, 1.0)))
+    fused, repeats = fuse_lists(lists, fusion=Fusion((1.0, 1.0), w0=1.0))
     assert fused.texts() == ["b:0", "a:0", "c:0"]
     np.testing.assert_allclose(fused.scores, [1.5, 1.0, 0.5])
     assert repeats.tolist() == [2, 0]

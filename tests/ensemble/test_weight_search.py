@@ -1,148 +1,192 @@
-"""Searches find what is there, resume exactly, and are honest about what they found."""
+"""Searches find what is there, keep equal weights where nothing is, and are honest about what they found."""
 
 import json
 
 import numpy as np
 import pytest
 
-from tests.helpers.submissions import write_case
-from yt8m.ensemble.rank_objective import RankObjective
-from yt8m.ensemble.weight_search import METHODS, SearchSettings, cross_validate, search_weights
+from yt8m.ensemble import weight_search
+from yt8m.ensemble.fusion import Fusion
+from yt8m.ensemble.objective import Objective
+from yt8m.ensemble.segment_objective import SegmentObjective
+from yt8m.ensemble.weight_search import METHODS, Gain, SearchSettings, search_weights
 from yt8m.ensemble.weights_file import read_weights, search_into_file
-from yt8m.ranking.evaluation import RatedLabels
 from yt8m.types import InputError
 
 
-class Bowl:
-    """A smooth objective with its best at weights (1, 0.5, 0) and w0 = 6; the third file hurts."""
+class Bowl(Objective):
+    """A smooth objective with its best at weights (1, 0.5, 0) and w0 at half of the list; the third file hurts."""
 
-    num_files = 3
-    single_maps = (0.5, 0.4, 0.3)
+    metric = "map_at_k"
 
-    def __init__(self):
-        self.calls = 0
+    def __init__(self, num_videos=20):
+        distances = np.argsort(np.random.default_rng(0).random((3, num_videos)), axis=1).astype(float)
+        super().__init__(distances, np.ones(num_videos, bool), np.zeros(num_videos), np.arange(num_videos))
 
-    def __call__(self, weights, w0):
-        self.calls += 1
-        first, second, third = np.asarray(weights) / np.sum(weights)
+    def keys(self, fusion):
+        first, second, third = np.asarray(fusion.weights) / np.sum(fusion.weights)
         distance = (first - 2 / 3) ** 2 + (second - 1 / 3) ** 2 + third**2
-        return 0.6 - 0.3 * distance - 0.001 * np.log(w0 / 6) ** 2
+        return np.array(0.6 - 0.3 * distance - 0.001 * np.log(fusion.w0_share / 0.5) ** 2)
+
+    def scores(self, keys, video_weights):
+        return np.full(len(video_weights), keys)
+
+    def __call__(self, fusion):
+        return float(self.keys(fusion))
+
+    def restrict(self, kept):
+        raise NotImplementedError
 
 
-@pytest.fixture(scope="module")
-def case(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("case")
-    paths, labels = write_case(folder)
-    return RankObjective.from_submissions(paths, RatedLabels.from_csv(labels))
+def made_up(strengths, *, seed=0, alike=False, random_labels=False, classes=8, videos=60):
+    """SegmentObjective of models whose scores are ``strength`` higher for positives; with ``alike`` the first two agree."""
+    generator = np.random.default_rng(seed)
+    size = 3 * videos
+    ranks, positives = [], []
+    for _ in range(classes):
+        positive = generator.random(size) < 0.3
+        common, own = generator.normal(size=size), generator.normal(size=(len(strengths), size))
+        if alike:
+            own[1] = own[0]
+        scores = np.array(strengths)[:, None] * positive + 0.5 * common + 0.8 * own
+        ranks.append(np.argsort(np.argsort(-scores, axis=1), axis=1).astype(float))
+        positives.append(generator.random(size) < 0.3 if random_labels else positive)
+    ids, places = np.repeat(np.arange(classes), size), np.tile(np.arange(size) % videos, classes)
+    lengths = np.full((len(strengths), classes), size)
+    return SegmentObjective(np.concatenate(ranks, axis=1), ids, np.concatenate(positives), places, lengths=lengths)
 
 
-@pytest.mark.parametrize(
-    "method, least", [("bayesian", 0.595), ("nelder_mead", 0.599), ("random", 0.59), ("greedy", 0.595)]
-)
+def plain(objective, **settings):
+    return Fusion((1.0,) * objective.num_files, **settings)
+
+
+def search(objective, *, method="bagging", w0=None, **settings):
+    return search_weights(objective, plain=plain(objective, w0=w0), settings=SearchSettings(method, **settings))
+
+
+@pytest.mark.parametrize("method, least", [("bagging", 0.585), ("bayesian", 0.595)])
 def test_finds_the_best(method, least):
-    result = search_weights(Bowl(), settings=SearchSettings(method, steps=32 if method == "bayesian" else 200))
-    assert result.map_at_k >= max(step.map_at_k for step in result.history)
-    assert result.map_at_k > least
-    assert result.map_at_k == Bowl()(result.weights, result.w0)
-    assert 2 in result.droppable
-    assert all(result.weights[index] == 0 for index in result.droppable)
+    result = search(Bowl(), method=method, steps=50)
+    assert result.score == Bowl()(result.fusion) > least > 0.55 > result.plain_score
+    assert result.fusion.weights[0] > result.fusion.weights[1] > result.fusion.weights[2]
+    assert 2 in result.droppable and 0 not in result.droppable
+    assert result.gain.mean == pytest.approx(result.score - result.plain_score, abs=0.02)
+    assert result.single_scores == tuple(Bowl()(Fusion(tuple(row.tolist()))) for row in np.eye(3))
+
+
+@pytest.mark.parametrize("kind", [{"strengths": (0.1, 1.2, 1.2, 1.2)}, {"strengths": (1, 1, 1), "alike": True}])
+def test_gains_hold_on_others_where_models_are_unequal_or_alike(kind):
+    found, others = made_up(**kind), made_up(**kind, seed=1)
+    result = search(found)
+    assert result.gain.mean > 0.005
+    best = max(others(plain(others, w0=w0)) for w0 in (1.0, 32.0, 300.0, 1000.0))
+    assert others(result.fusion) > best + 0.002
+    weights = result.fusion.weights
+    assert weights[0] < 0.6 if len(weights) == 4 else weights[2] > 1.1
+
+
+def test_labels_without_meaning_promise_nothing():
+    results = [search(made_up((1,) * 4, seed=seed, random_labels=True, classes=2)) for seed in range(3)]
+    assert max(result.gain.low for result in results) < 0
+    assert search(made_up((1, 1, 1, 1), random_labels=True), method="bayesian", steps=60).gain.low < 0
+
+
+def test_what_a_fold_leaves_out_does_not_shape_its_weights():
+    objective, settings = made_up((0.1, 1, 1), classes=4), SearchSettings()
+    left_out = weight_search._Folds(objective, settings).outside[0].astype(bool)
+    turned = SegmentObjective(
+        objective.distances,
+        objective.class_ids,
+        objective.positive ^ left_out[objective.videos],
+        objective.videos,
+        lengths=objective.lengths,
+    )
+    found = []
+    for labels in (objective, turned):
+        bagging = weight_search._Bagging(labels, plain(labels), settings, weight_search._Folds(labels, settings), None)
+        equal = np.array([bagging._on_halves(fusion) for fusion in bagging.fusions])
+        found.append([bagging._candidates(equal, bagging.fold_of_half == fold) for fold in (0, 1)])
+    assert found[0][0] == found[1][0]
+    assert found[0][1] != found[1][1]
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_resumes_exactly(method):
-    settings = SearchSettings(method, steps=22, seed=5)
-    whole = search_weights(Bowl(), settings=settings)
-    half = search_weights(Bowl(), settings=SearchSettings(method, steps=17, seed=5))
-    assert half.history == whole.history[:17]
-    steps = []
-    resumed = Bowl()
-    result = search_weights(resumed, settings=settings, history=half.history, on_step=lambda s: steps.append(len(s)))
-    assert result == whole
-    assert len(steps) <= 22 - 17
+def test_the_same_seed_gives_the_same_weights(method):
+    objective = made_up((0.5, 1, 1), classes=2)
+    first, second, third = (search(objective, method=method, seed=seed, steps=12) for seed in (3, 3, 4))
+    assert first == second
+    assert first.gain != third.gain
 
 
-def test_seeds_differ():
-    first, second = (search_weights(Bowl(), settings=SearchSettings("random", steps=20, seed=s)) for s in (0, 1))
-    assert first.history[:6] == second.history[:6]
-    assert first.history[6:] != second.history[6:]
+@pytest.mark.parametrize("method", METHODS)
+def test_given_w0_stays(method):
+    result = search_weights(
+        made_up((0.1, 1, 1), classes=2),
+        plain=Fusion((1.0,) * 3, w0=3.0),
+        settings=SearchSettings(method, steps=15, search_w0=False),
+    )
+    assert result.fusion.w0 == 3.0 and {candidate.fusion.w0 for candidate in result.candidates} <= {3.0}
+    assert result.fusion.weights[0] < result.fusion.weights[1]
 
 
-def test_given_w0_stays():
-    result = search_weights(Bowl(), settings=SearchSettings("bayesian", steps=15, w0=3.0))
-    assert {step.w0 for step in result.history} == {3.0}
+def test_obvious_cases_answer_at_once():
+    single = made_up((1,))
+    result = search(single)
+    assert (result.fusion, result.candidates, result.gain) == (plain(single), (), None)
+    assert "one submission" in result.note
+    same = made_up((1, 1))
+    same.distances[1] = same.distances[0]
+    assert "alike" in search(same).note and search(same).fusion == plain(same)
 
 
-def test_bounds_are_each_files_own_map():
-    result = search_weights(Bowl(), settings=SearchSettings("random", steps=300, patience=300))
-    weights = np.array([step.weights for step in result.history[6:]])
-    np.testing.assert_array_less(weights.max(axis=0), [1.0, 0.8, 0.6])
-    assert (weights.max(axis=0) > np.array([1.0, 0.8, 0.6]) * 0.95).all()
+def test_interval_is_the_corrected_one():
+    gain = Gain.of([0.01, 0.02, 0.03, 0.0, 0.04])
+    # t of 4 degrees of freedom at 97.5% is 2.776; the variance is 0.00025, times 1/5 + 1/4.
+    assert gain.mean == pytest.approx(0.02)
+    assert gain.high - 0.02 == pytest.approx(0.02 - gain.low) == pytest.approx(2.776445 * (0.00025 * 0.45) ** 0.5)
 
 
-def test_converges_early():
-    result = search_weights(lambda_objective(lambda weights, w0: 0.5), settings=SearchSettings("random", steps=500))
-    assert result.converged
-    assert len(result.history) < 100
+def test_labels_of_other_videos_are_refused():
+    objective = made_up((1, 1))
+    objective.distances[:] = np.inf
+    with pytest.raises(InputError, match="list nothing of what the labels rate"):
+        search(objective)
 
 
-def lambda_objective(function):
-    function.num_files, function.single_maps = 2, (0.5, 0.5)
-    return function
+def test_bad_folds():
+    with pytest.raises(InputError, match="100 folds: expected 2 to 20, the number of rated videos"):
+        search(Bowl(), num_folds=100)
+    with pytest.raises(InputError, match="num_folds is 0; valid for bagging: 3 or more"):
+        SearchSettings(num_folds=0)
+    assert search(Bowl(), method="bayesian", steps=9, num_folds=0).gain is None
+    objective = made_up((1, 1), classes=1)
+    few = objective.restrict((objective.videos < 6) | ~objective.positive)
+    with pytest.raises(InputError, match="use fewer folds"):
+        search(few, num_folds=30)
 
 
-def test_useless_files_are_dropped(case):
-    result = search_weights(lambda_objective(lambda weights, w0: 0.5), settings=SearchSettings("random", steps=10))
-    assert len(result.droppable) == 1
-    found = search_weights(case, settings=SearchSettings("greedy", steps=200))
-    assert found.map_at_k >= max(case.single_maps)
-    for index in found.droppable:
-        assert found.weights[index] == 0
-
-
-def test_cross_validation(case):
-    settings = SearchSettings("greedy", steps=60)
-    result = cross_validate(case, settings=settings, num_folds=3)
-    assert len(result["folds"]) == 3
-    assert result["in_fold"] == pytest.approx(np.mean([fold["in_fold"] for fold in result["folds"]]))
-    assert result["optimism"] == pytest.approx(result["in_fold_gain"] - result["out_of_fold_gain"])
-    assert result == cross_validate(case, settings=settings, num_folds=3)
-    with pytest.raises(InputError, match="expected 2 to"):
-        cross_validate(case, settings=settings, num_folds=1)
-
-
-def test_optimism_of_random_labels_is_found(tmp_path):
-    # Labels that have nothing to do with the lists: what the search gains on them cannot hold outside.
-    paths, labels = write_case(tmp_path, positives=0.5, rated=40, files=6)
-    objective = RankObjective.from_submissions(paths, RatedLabels.from_csv(labels))
-    settings = SearchSettings("random", steps=200, patience=200)
-    assert cross_validate(objective, settings=settings, num_folds=4)["optimism"] > 0
-
-
-def test_weights_file(case, tmp_path):
+def test_weights_file(tmp_path):
     path = tmp_path / "weights.json"
-    described = {"submissions": list("abcd"), "labels": "l"}
-    settings = SearchSettings("random", steps=15)
-    content = search_into_file(case, path, described=described, settings=settings, num_folds=2)
+    objective = made_up((0.1, 1, 1), classes=2)
+    content = search_into_file(
+        objective,
+        path,
+        described={"submissions": list("abc"), "labels": "l"},
+        plain=plain(objective),
+        settings=SearchSettings(num_folds=3),
+    )
     assert json.loads(path.read_text()) == content
-    assert len(content["history"]) == 15
-    assert set(content["cross_validation"]) >= {"in_fold", "out_of_fold", "optimism", "folds"}
-    assert read_weights(path, num_files=4) == (tuple(content["weights"]), content["w0"])
-    longer = SearchSettings("random", steps=25)
-    again = search_into_file(case, path, described=described, settings=longer)
-    assert again["history"][:15] == content["history"]
-    assert len(again["history"]) == 25
-    with pytest.raises(InputError, match="holds a search with seed 0, not 1: choose another --weights_file"):
-        search_into_file(case, path, described=described, settings=SearchSettings("random", seed=1))
-    with pytest.raises(InputError, match="is of other contents"):
-        search_into_file(lambda_four(), path, described=described, settings=settings)
-    with pytest.raises(InputError, match="has 4 weights, for 2 submissions"):
-        read_weights(path, num_files=2)
+    assert len(content["candidates"]) == 10 and sum(entry["chosen"] for entry in content["candidates"]) == 1
+    fusion = read_weights(path, num_files=3, top_n=7)
+    assert fusion == Fusion(tuple(content["weights"]), w0_share=content["w0_share"], top_n=7)
+    assert content["map_at_k"] == objective(fusion) > content["equal_weights"]["map_at_k"]
+    with pytest.raises(InputError, match="has 3 weights, for 2 submissions"):
+        read_weights(path, num_files=2, top_n=7)
 
 
-def lambda_four():
-    objective = lambda_objective(lambda weights, w0: 0.123)
-    objective.num_files, objective.single_maps = 4, (0.1,) * 4
-    return objective
+def test_weights_files_of_0_2_0_are_read(tmp_path):
+    (tmp_path / "w.json").write_text('{"method": "bayesian", "weights": [1, 0.5], "w0": 6.06, "history": []}')
+    assert read_weights(tmp_path / "w.json", num_files=2, top_n=5) == Fusion((1.0, 0.5), w0=6.06, top_n=5)
 
 
 @pytest.mark.parametrize(
@@ -151,10 +195,12 @@ def lambda_four():
 def test_bad_weights_files(tmp_path, text, sentence):
     (tmp_path / "w.json").write_text(text)
     with pytest.raises(InputError, match=sentence):
-        read_weights(tmp_path / "w.json", num_files=1)
+        read_weights(tmp_path / "w.json", num_files=1, top_n=5)
 
 
-@pytest.mark.parametrize("options", [{"method": "x"}, {"steps": 0}, {"w0": -1.0}])
+@pytest.mark.parametrize(
+    "options", [{"method": "x"}, {"steps": 0}, {"num_folds": 2}, {"method": "bayesian", "num_folds": 1}]
+)
 def test_bad_settings(options):
     with pytest.raises(InputError):
         SearchSettings(**options)

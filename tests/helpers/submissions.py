@@ -2,7 +2,10 @@
 
 import random
 
+import numpy as np
+
 from benchmarks import plain
+from yt8m.ranking.submission import write_submission
 
 ALPHABETS = {
     "short": ("ab", 2),
@@ -55,3 +58,14 @@ def write_case(folder, *, seed=0, files=4, classes=5, size=120, rated=60, positi
             for segment in generator.sample(segments, rated):
                 file.write(f"{segment},{c},{int(generator.random() < positives)}\n")
     return paths, folder / "labels.csv"
+
+
+def with_scores(paths, folder, *, lowest=0.0):
+    """Paths of the same lists as parquet, with scores in steps of 0.05 from 1 down to ``lowest``."""
+    outputs = []
+    for path in paths:
+        rankings = plain.read(path)
+        scores = {c: np.round(np.linspace(1, lowest, len(segments)) * 20) / 20 for c, segments in rankings.items()}
+        outputs.append(str(folder / path.rpartition("/")[2].replace(".csv", ".parquet")))
+        write_submission(outputs[-1], rankings, scores=scores)
+    return outputs

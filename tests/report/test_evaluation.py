@@ -74,21 +74,40 @@ def test_overlap_alone(tmp_path, submissions):
 
 
 def test_with_a_search(tmp_path, submissions):
+    gains = [{"mean": 0.0, "low": 0.0, "high": 0.0}, {"mean": 0.01, "low": -0.02, "high": 0.04}]
     search = {
-        "weights": [1.0, 0.0],
-        "w0": 6.06,
+        "submissions": [str(path) for path in submissions],
+        "weights": [1.5, 0.5],
+        "w0": None,
+        "w0_share": 0.6,
+        "metric": "map_at_k",
         "map_at_k": 0.8,
-        "equal_weights_map": 0.75,
-        "single_maps": [0.7, 0.6],
-        "method": "random",
-        "converged": True,
-        "history": [{"map_at_k": value} for value in (0.7, 0.6, 0.8)],
-        "cross_validation": {"in_fold_gain": 0.05, "out_of_fold_gain": 0.01, "optimism": 0.04, "folds": [{}, {}]},
+        "equal_weights": {"w0": 6.06, "w0_share": None, "map_at_k": 0.75},
+        "single_scores": [0.7, 0.6],
+        "method": "bagging",
+        "droppable": [str(submissions[1])],
+        "out_of_fold_gain": gains[1] | {"folds": [0.0, 0.02]},
+        "candidates": [
+            {"strength": 0.0, "w0": 6.06, "w0_share": None, "gain": gains[0], "chosen": False},
+            {"strength": 0.5, "w0": None, "w0_share": 0.6, "gain": gains[1], "chosen": True},
+        ],
     }
     write_ensemble_report(tmp_path / "r.html", submissions, search=search)
-    text = read(tmp_path / "r.html")
-    for expected in ("0.80000", "0.75000", "6.06", "c.csv.", "+0.04000", "2 folds", "3 steps", "converged"):
+    text = " ".join(read(tmp_path / "r.html").split())
+    for expected in (
+        *(
+            "0.80000",
+            "0.75000 with equal weights and w0 = 6.06",
+            "and w0 = 0.6 of the list",
+            "no lower without: c.csv.",
+        ),
+        *("+0.01000 over equal weights, 95% interval -0.02000 to +0.04000 (2 folds", "That is within its noise."),
+        *("50% to the bagged ones, chosen 0.6 of the list +0.01000 -0.02000 +0.04000", "equal 6.06 +0.00000"),
+    ):
         assert expected in text
+    certain = search | {"out_of_fold_gain": {"mean": 0.02, "low": 0.01, "high": 0.03, "folds": [0.01, 0.03]}}
+    write_ensemble_report(tmp_path / "r.html", submissions, search=certain)
+    assert "noise" not in read(tmp_path / "r.html")
 
 
 @pytest.fixture
@@ -155,7 +174,7 @@ def test_what_comes_from_data_is_text(tmp_path, evaluation):
     results = evaluation.summary() | {"note": EVIL}
     models = {EVIL: {"pretrained": 0.1, "finetuned": 0.2, "tta": 0.3, "shifts": [0, 1]}}
     ensemble = {
-        "equal": {"map_at_k": 0.4, "w0": 1}, "searched": {"map_at_k": 0.5, "w0": 2, "weights": [1]}, "against": EVIL,
+        "equal": {"map_at_k": 0.4, "w0": "1"}, "searched": {"map_at_k": 0.5, "w0": "2", "weights": [1]}, "against": EVIL,
         "difference": {"difference": 0.1, "low": 0.05, "high": 0.15},
     }  # fmt: skip
     write_evaluation_report(
@@ -179,7 +198,7 @@ def test_what_comes_from_data_is_text(tmp_path, evaluation):
 def test_gains_are_differences(tmp_path, submissions):
     models = {"A": {"pretrained": 0.5, "finetuned": 0.7, "tta": 0.71, "shifts": [-2, 1]},
               "B": {"pretrained": 0.4, "finetuned": 0.65, "tta": 0.64, "shifts": [0, 2]}}  # fmt: skip
-    ensemble = {"equal": {"map_at_k": 0.72, "w0": 1.0}, "searched": {"map_at_k": 0.74, "w0": 6.06, "weights": [3, 1]},
+    ensemble = {"equal": {"map_at_k": 0.72, "w0": "1"}, "searched": {"map_at_k": 0.74, "w0": "6.06", "weights": [3, 1]},
                 "against": "A", "difference": {"difference": 0.03, "low": -0.01, "high": 0.07}}  # fmt: skip
     html_text = gains_part(models, ensemble)
     for expected in ("+0.2000", "+0.0100", "-0.0100", "-2 to 1", "75.0%", "+0.0300", "[-0.0100, +0.0700]"):

@@ -19,7 +19,6 @@ SIZE = "small"
 HOLDOUT_FILES = 2
 PRETRAIN_EPOCHS = 15
 FINETUNE_EPOCHS = 8
-SEARCH_STEPS = 60
 BOOTSTRAP_DRAWS = 1000
 REPORT_VIDEOS = 12
 
@@ -123,30 +122,31 @@ class _Demo:
         """Equal weights, and weights searched on the holdout, both applied to the test submissions."""
         from yt8m.data.labels import load_rated_labels
         from yt8m.ensemble.fusion import Fusion, fuse
-        from yt8m.ensemble.rank_objective import RankObjective
+        from yt8m.ensemble.segment_objective import SegmentObjective
         from yt8m.ensemble.weight_search import SearchSettings
-        from yt8m.ensemble.weights_file import search_into_file
+        from yt8m.ensemble.weights_file import read_weights, search_into_file
         from yt8m.ranking.bootstrap import paired_difference
         from yt8m.ranking.evaluation import evaluate_submission
+        from yt8m.types import MAX_SEGMENTS_PER_CLASS
 
         test = [self._submission(f"{name}.tta.csv") for name in ENTRIES]
         holdout = [self._submission(f"{name}.tta.holdout.csv") for name in ENTRIES]
         validate = self.path("data", "validate", "*.tfrecord")
         held_out, _ = self._source("holdout")
-        labels = load_rated_labels(held_out)
-        objective = RankObjective.from_submissions(holdout, labels)
-        settings = SearchSettings(steps=SEARCH_STEPS, seed=self.seed)
-        found = search_into_file(
-            objective,
+        plain = Fusion((1.0,) * len(test))
+        self.search = search_into_file(
+            SegmentObjective.from_submissions(holdout, load_rated_labels(held_out)),
             self.path("weights.json"),
             described={"submissions": holdout, "labels": validate},
-            settings=settings,
+            plain=plain,
+            settings=SearchSettings(seed=self.seed),
         )
-        choices = {"equal": ((1.0,) * len(test), 1.0), "searched": (tuple(found["weights"]), found["w0"])}
-        for kind, (weights, w0) in choices.items():
+        searched = read_weights(self.path("weights.json"), num_files=len(test), top_n=MAX_SEGMENTS_PER_CLASS)
+        for kind, fusion in (("equal", plain), ("searched", searched)):
             output = self._submission(f"ensemble.{kind}.csv")
-            fuse(test, output, fusion=Fusion(weights, w0=w0))
-            self.ensemble[kind] = {"map_at_k": self._score(output), "weights": list(weights), "w0": w0}
+            fuse(test, output, fusion=fusion)
+            scored = {"map_at_k": self._score(output), "weights": list(fusion.weights), "w0": fusion.w0_words()}
+            self.ensemble[kind] = scored
         best = max(self.models, key=lambda name: self.models[name]["tta"])
         scored = [
             evaluate_submission(path, self.labels)
@@ -154,7 +154,6 @@ class _Demo:
         ]
         self.ensemble["against"] = best
         self.ensemble["difference"] = paired_difference(*scored, num_samples=BOOTSTRAP_DRAWS, seed=self.seed)
-        self.search = found
 
     def finish(self, seconds):
         """Prints the table, writes it and the picture."""
@@ -271,7 +270,7 @@ def _table(models, ensemble):
     equal, searched = ensemble["equal"], ensemble["searched"]
     lines += [
         f"{'Ensemble, equal weights':57} {equal['map_at_k']:.4f}",
-        f"{'Ensemble, searched weights':57} {searched['map_at_k']:.4f}  (w0 = {searched['w0']:.3g})",
+        f"{'Ensemble, searched weights':57} {searched['map_at_k']:.4f}  (w0 = {searched['w0']})",
         f"searched weights against the best single model on this test, {ensemble['against']}: "
         f"{difference['difference']:+.4f}, 95% interval [{difference['low']:+.4f}, {difference['high']:+.4f}]",
     ]

@@ -1,9 +1,12 @@
-r"""Fusion of ranked submission files, search of the weights to fuse with, checks and merges of files.
+r"""Fusion of submission files, or predictions of whole videos; search of the weights; checks and merges of files.
 
 ensemble.py --submissions=A.csv,B.csv --weights=1,2 --output_file=OUT.csv
 ensemble.py --search --submissions=A.csv,B.csv --labels=holdout.csv --weights_file=weights.json \
       --test_submissions=testA.csv,testB.csv --output_file=OUT.csv
+ensemble.py --search --method=geometric_mean --submissions=A.parquet,B.parquet --labels=holdout.csv \
+      --output_file=OUT.parquet
 ensemble.py --submissions=A_shift-1.csv,A.csv,A_shift1.csv --w0=3.72 --output_file=A_tta.csv
+ensemble.py --method=mean --submissions=videosA.csv,videosB.csv --output_file=videos.csv
 ensemble.py --check A.csv B.csv --segment_label_ids_file=segment_label_ids.csv
 ensemble.py --merge part0.csv part1.csv --output_file=OUT.csv
 """
@@ -14,7 +17,7 @@ import os
 import sys
 
 from yt8m.commands import command_line
-from yt8m.commands.groups import LABELS_HELP, SIDES, RayOptions, SplitOptions
+from yt8m.commands.groups import LABELS_HELP, SIDES, VIDEO_LABELS_HELP, RayOptions, SplitOptions
 from yt8m.config import RunConfig
 from yt8m.ensemble.fusion import Fusion, fuse, parse_class_range
 from yt8m.ensemble.weight_search import SearchSettings
@@ -23,15 +26,19 @@ from yt8m.types import InputError
 
 # A worker takes 0.4 GB where 36 files list 100,000 segments a class; the whole should stay below 1.5 GB.
 _MOST_WORKERS = 3
+OVERLAP_DEPTH = 1000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EnsembleOptions(RayOptions, SplitOptions):
     """Options of fusion, search, checks and merges."""
 
-    configs = {Fusion: ("method", "w0", "top_n"), SearchSettings: ("method", "steps")}
+    configs = {Fusion: ("method", "w0", "w0_share", "top_n"), SearchSettings: ("method", "steps", "num_folds")}
 
-    submissions: tuple[str, ...] = option((), "Submissions to fuse: .csv, .csv.gz or .parquet files.")
+    submissions: tuple[str, ...] = option(
+        (),
+        "Submissions to fuse: .csv, .csv.gz or .parquet files; or CSV files of whole videos' classes, for the means.",
+    )
     output_file: str = option("", "Submission to write; the suffix .gz or .parquet chooses that form.")
     weights: tuple[float, ...] = option(
         (),
@@ -46,13 +53,13 @@ class EnsembleOptions(RayOptions, SplitOptions):
         None, "Processes that fuse.", unit="processes", low=1, defaults_to="one per CPU, 3 at most for memory"
     )
     search: bool = option(False, "Search of the weights of --submissions that rank --labels best.")
-    labels: str = option("", f"{LABELS_HELP} For --search.")
-    weights_file: str = option("", "JSON of weights: written by --search, which resumes it, and read without.")
+    labels: str = option("", f"{LABELS_HELP} {VIDEO_LABELS_HELP} For --search.")
+    top_k: int = option(
+        20, "Classes of a video to list, and those that count in the search, as in GAP@20.", unit="classes", low=1
+    )
+    weights_file: str = option("", "JSON of weights: written by --search, and read without it.")
     test_submissions: tuple[str, ...] = option(
         (), "Submissions to fuse with the weights found, in the order of --submissions."
-    )
-    num_folds: int = option(
-        5, "Parts of the videos that cross-validate the search; 0 for none.", unit="folds", low=0, high=1000
     )
     split: str = option("all", "Side of the split of --labels that are TFRecord files to read.", choices=SIDES)
     check: bool = option(False, "Check of the files given behind the flags; exit 1 where one has errors.")
@@ -85,47 +92,91 @@ def main(options: EnsembleOptions, files: list[str]) -> int | None:
         from yt8m.report.svg import import_matplotlib
 
         import_matplotlib()
-    found = _search(options) if options.search else None
+    videos = _are_videos(options)
+    found = _search(options, videos) if options.search else None
     if options.output_file:
-        _fuse(options, found)
+        _fuse(options, found, videos)
     elif not options.search and not options.report:
         raise InputError("--output_file must be given")
     if options.report:
         from yt8m.report import write_ensemble_report
 
-        write_ensemble_report(options.report, list(options.submissions), search=found, class_range=options.class_range)
+        write_ensemble_report(
+            options.report,
+            list(options.submissions),
+            search=found,
+            depth=0 if videos else OVERLAP_DEPTH,
+            class_range=options.class_range,
+        )
     return None
 
 
-def _search(options):
-    from yt8m.ensemble.rank_objective import RankObjective
+def _are_videos(options):
+    """Whether the files hold predictions of whole videos; InputError where some do, or where a flag does not fit."""
+    from yt8m.ensemble.video_fusion import check_method
+    from yt8m.ranking.video_predictions import is_video_predictions
+
+    paths = [*options.submissions, *options.test_submissions]
+    videos = [is_video_predictions(path) for path in paths]
+    if not any(videos):
+        return False
+    if not all(videos):
+        raise InputError(
+            f"{paths[videos.index(True)]} holds predictions of whole videos, and {paths[videos.index(False)]} does not"
+        )
+    if options.classes or options.ray:
+        raise InputError("--classes and --ray are for submissions, and these are predictions of whole videos")
+    if not options.weights_file or options.search:
+        check_method(_fusion(options, (1.0,)))
+    return True
+
+
+def _search(options, videos):
+    from yt8m.data.seen_videos import warn_of_notes
     from yt8m.ensemble.weights_file import search_into_file
     from yt8m.runtime.progress import Progress
 
-    given = options.of(Fusion)
-    if not options.labels or options.weights or given.get("method", "reciprocal_rank") != "reciprocal_rank":
-        raise InputError("--search needs --labels, finds the --weights itself, and is for reciprocal ranks only")
+    if not options.labels or options.weights:
+        raise InputError("--search needs --labels, and finds the --weights itself")
     if not options.weights_file and not options.output_file:
         raise InputError("--search needs --weights_file or --output_file, or what it finds is lost")
-    settings = SearchSettings(**options.of(SearchSettings), seed=options.seed, w0=given.get("w0"))
-    fusion = _fusion(options, (1.0,) * len(options.submissions))
-    with Progress("reading ranks", unit="classes") as progress:
-        objective = RankObjective.from_submissions(
+    warn_of_notes(options.submissions)
+    plain = _fusion(options, (1.0,) * len(options.submissions))
+    search_w0 = not {"w0", "w0_share"} & set(options.of(Fusion))
+    settings = SearchSettings(**options.of(SearchSettings), seed=options.seed, search_w0=search_w0)
+    objective = (_video_objective if videos else _segment_objective)(options, plain)
+    path = options.weights_file or f"{options.output_file}.weights.json"
+    described = _described(options, plain.top_n)
+    with Progress("searching", unit="evaluations") as progress:
+        found = search_into_file(
+            objective, path, described=described, plain=plain, settings=settings, progress=progress
+        )
+    print(json.dumps({name: value for name, value in found.items() if name not in ("candidates", *described)}))
+    return found
+
+
+def _segment_objective(options, plain):
+    from yt8m.ensemble.segment_objective import SegmentObjective
+    from yt8m.runtime.progress import Progress
+
+    labels = options.rated_labels(options.labels)
+    with Progress("reading submissions", unit="classes") as progress:
+        return SegmentObjective.from_submissions(
             list(options.submissions),
-            options.rated_labels(options.labels),
-            top_n=fusion.top_n,
+            labels,
+            by_score=plain.by_score,
+            top_n=plain.top_n,
             class_range=options.class_range,
             workers=options.processes,
             progress=progress,
         )
-    path = options.weights_file or f"{options.output_file}.weights.json"
-    described = _described(options, fusion.top_n)
-    with Progress("searching", unit="steps") as progress:
-        found = search_into_file(
-            objective, path, described=described, settings=settings, num_folds=options.num_folds, progress=progress
-        )
-    print(json.dumps({name: value for name, value in found.items() if name not in ("history", *described)}))
-    return found
+
+
+def _video_objective(options, plain):
+    from yt8m.ensemble.video_fusion import VideoObjective
+
+    labels = options.video_labels(options.labels)
+    return VideoObjective.from_predictions(list(options.submissions), labels, top_k=options.top_k)
 
 
 def _described(options, top_n):
@@ -146,35 +197,36 @@ def _described(options, top_n):
     }
 
 
-def _fusion(options, weights, **changes):
-    return Fusion(tuple(weights), **(options.of(Fusion) | changes))
+def _fusion(options, weights):
+    return Fusion(tuple(weights), **options.of(Fusion))
 
 
-def _fuse(options, found):
+def _fuse(options, found, videos):
+    from yt8m.ensemble.video_fusion import fuse_videos
     from yt8m.ensemble.weights_file import read_weights
     from yt8m.runtime.progress import Progress
 
     paths = list(options.test_submissions or options.submissions)
-    if found is not None:
-        fusion = _fusion(options, found["weights"], w0=found["w0"])
-    elif options.weights_file:
-        if options.weights or "w0" in options.of(Fusion):
-            raise InputError("give either --weights_file or --weights and --w0, not both")
-        weights, w0 = read_weights(options.weights_file, num_files=len(paths))
-        fusion = _fusion(options, weights, w0=w0)
+    path = options.weights_file or (found and f"{options.output_file}.weights.json")
+    if path:
+        if found is None and (options.weights or set(options.of(Fusion)) - {"top_n"}):
+            raise InputError("give either --weights_file or --weights, --method, --w0 and --w0_share, not both")
+        fusion = read_weights(path, num_files=len(paths), top_n=_fusion(options, (1.0,)).top_n)
     else:
         fusion = _fusion(options, options.weights or (1.0,) * len(paths))
-    progress = Progress("fusing", unit="classes")
-    report = fuse(
-        paths,
-        options.output_file,
-        fusion=fusion,
-        class_range=options.class_range,
-        workers=options.processes,
-        ray=options.ray,
-        progress=progress,
-    )
-    progress.close()
+    if videos:
+        report = fuse_videos(paths, options.output_file, fusion=fusion, top_k=options.top_k)
+    else:
+        with Progress("fusing", unit="classes") as progress:
+            report = fuse(
+                paths,
+                options.output_file,
+                fusion=fusion,
+                class_range=options.class_range,
+                workers=options.processes,
+                ray=options.ray,
+                progress=progress,
+            )
     for note in report.notes:
         print(f"note: {note}", file=sys.stderr)
     print(json.dumps({"output_file": options.output_file} | report.summary()))
@@ -206,12 +258,7 @@ def _merge(options, files):
 
 def run() -> None:
     """Entry point of the console script."""
-    command_line.run(
-        main,
-        EnsembleOptions,
-        resume_hint="With --search, the same command resumes from --weights_file.",
-        takes_files=True,
-    )
+    command_line.run(main, EnsembleOptions, takes_files=True)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
-"""Scores of a model on rated segments or whole videos, or of a submission file on rated segments.
+"""Scores of a model on rated segments or whole videos, or of a file: a submission, or predictions of whole videos.
 
   eval.py --train_dir=runs/finetuned                                  the run's own holdout
   eval.py --train_dir=runs/finetuned --eval_data_pattern='validate/*.tfrecord'
   eval.py --submission=submission.csv --labels=labels.csv             prints {"map_at_k": ...}
   eval.py --submission=holdout.csv --labels='validate/*.tfrecord' --holdout_files=300 --split=holdout
+  eval.py --submission=videos.csv --labels='validate/*.tfrecord'      predictions of whole videos
+  eval.py --train_dir=runs/finetuned --fit_thresholds=thresholds.csv  the threshold of best F1 of each class
+  eval.py --submission=submission.parquet --labels=labels.csv --thresholds=thresholds.csv
   eval.py --train_dir=runs/finetuned --report=report.html --vocabulary=vocabulary.csv
 
-The last line on standard output is one JSON object. Segments: map_at_k. Videos: gap_at_20, hit_at_one, perr, map.
+The last line on standard output is one JSON object. Segments: map_at_k. Videos: gap_at_20, hit_at_one, perr, map, f1.
 """
 
 import dataclasses
@@ -14,7 +17,15 @@ import functools
 import json
 
 from yt8m.commands import command_line
-from yt8m.commands.groups import LABELS_HELP, SIDES, VOCABULARY_HELP, BackendOptions, RunCheckOptions, SplitOptions
+from yt8m.commands.groups import (
+    LABELS_HELP,
+    SIDES,
+    VIDEO_LABELS_HELP,
+    VOCABULARY_HELP,
+    BackendOptions,
+    RunCheckOptions,
+    SplitOptions,
+)
 from yt8m.config import PATTERN_HELP, DataConfig
 from yt8m.options import option
 from yt8m.ranking.calibration import METHODS
@@ -41,8 +52,11 @@ class EvalOptions(RunCheckOptions, SplitOptions, BackendOptions):
     )
     batch_size: int = option(128, "Examples in a step.", unit="examples", low=1, high=1 << 20)
     top_k: int = option(20, "Classes of a video that count, as in GAP@20.", unit="classes", low=1)
-    submission: str = option("", "Submission file to score instead of a model: CSV, .gz or .parquet.")
-    labels: str = option("", f"{LABELS_HELP} For --submission.")
+    submission: str = option(
+        "",
+        "File to score instead of a model: a submission, as CSV, .gz or .parquet, or a CSV of whole videos' classes.",
+    )
+    labels: str = option("", f"{LABELS_HELP} {VIDEO_LABELS_HELP} For --submission.")
     top_n: int = option(MAX_SEGMENTS_PER_CLASS, "K of MAP@K: segments of a class that count.", unit="segments", low=1)
     compare_with: str = option("", "Another submission: adds the difference of MAP@K and its interval.")
     bootstrap: int | None = option(
@@ -52,6 +66,23 @@ class EvalOptions(RunCheckOptions, SplitOptions, BackendOptions):
         low=0,
         high=1_000_000,
         defaults_to="none, with --report 1000",
+    )
+    threshold: float | None = option(
+        None,
+        "Score from which a class counts as found: adds F1, micro and macro, with precision and recall. For segments "
+        "known by their ranks alone there is no F1: write them as .parquet.",
+        low=0,
+        defaults_to="0.5 for whole videos and with --thresholds; else no F1",
+    )
+    thresholds: str = option(
+        "",
+        "CSV of a threshold for each class, as --fit_thresholds writes it: adds F1. --threshold replaces the file's "
+        "own for classes that it lacks.",
+    )
+    fit_thresholds: str = option(
+        "",
+        "CSV to write: for each class the threshold of its best F1 on what is scored here. Fit on the holdout, then "
+        "give it as --thresholds for other data.",
     )
     classes: str = option("", "Range of class ids to score, first:end without end, as in 0:250.", defaults_to="all")
     per_class_csv: str = option("", "CSV to write: average precision and counts of every class.")
@@ -89,13 +120,18 @@ def main(options: EvalOptions) -> None:
 
         check_writable(options.report)
         import_matplotlib()
+    if options.fit_thresholds:
+        check_writable(options.fit_thresholds)
     names = read_class_names(options.vocabulary) if options.vocabulary else {}
     results, timelines = _score_submission(options) if options.submission else _score_model(options)
-    evaluation = results.pop("evaluation", None)
-    if evaluation is None and (options.per_class_csv or options.bootstrap or options.calibrate):
-        raise InputError("--per_class_csv, --bootstrap and --calibrate are for segments, and whole videos were scored")
+    evaluation, pairs = results.pop("evaluation", None), results.pop("pairs", None)
+    for_segments = ("per_class_csv", "bootstrap", "calibrate", "compare_with", "classes")
+    if evaluation is None and any(getattr(options, name) for name in for_segments):
+        flags = ", ".join(f"--{name}" for name in for_segments)
+        raise InputError(f"{flags} are for segments, and whole videos were scored")
     if evaluation is not None:
         results |= _details(options, evaluation, names)
+    results |= _f1(options, evaluation, pairs)
     if options.report:
         _report(options, results, evaluation, timelines, names)
     print(json.dumps(results))
@@ -103,12 +139,19 @@ def main(options: EvalOptions) -> None:
 
 def _score_submission(options):
     """(results, function of video_ids and class_ids that gives Timelines)."""
+    from yt8m.data.seen_videos import warn_of_notes
     from yt8m.ranking.diagnosis import has_probabilities
     from yt8m.ranking.evaluation import evaluate_submission
     from yt8m.ranking.timelines import read_timelines
+    from yt8m.ranking.video_evaluation import evaluate_videos
+    from yt8m.ranking.video_predictions import is_video_predictions
 
     if not options.labels:
         raise InputError("--submission needs --labels: a CSV of vid:start,class,score, or TFRecord files")
+    warn_of_notes([options.submission])
+    if is_video_predictions(options.submission):
+        metrics = evaluate_videos(options.submission, options.video_labels(options.labels), top_k=options.top_k)
+        return metrics.result() | {"pairs": metrics.pairs()}, None
     labels = options.rated_labels(options.labels)
     evaluation = evaluate_submission(options.submission, labels, top_n=options.top_n, class_range=_class_range(options))
     timelines = functools.partial(read_timelines, options.submission, probabilities=has_probabilities(evaluation))
@@ -125,10 +168,11 @@ def _score_model(options):
     from yt8m.inference.model_evaluation import evaluate_model
     from yt8m.inference.prediction import predict_timelines
     from yt8m.inference.scorer import Scorer
-    from yt8m.models.checkpoints import load_model, read_run_config
+    from yt8m.models.checkpoints import load_model, overlap_with, read_run_config
 
     run = read_run_config(options.train_dir)
     options.check_run(run)
+    overlap = overlap_with(options.train_dir)
     source = _holdout_of(options, run)
     model, _ = load_model(options.train_dir)
     config = run.data.replace(skip_corrupt=options.of(DataConfig).get("skip_corrupt", False))
@@ -140,8 +184,11 @@ def _score_model(options):
         top_k=options.top_k,
         top_n=options.top_n,
         show_progress=True,
+        with_pairs=True,
+        overlap=overlap,
     )
-
+    if overlap is not None:
+        overlap.warn()
     return results, functools.partial(predict_timelines, model, source, config, batch_size=options.batch_size)
 
 
@@ -175,6 +222,36 @@ def _details(options, evaluation, names):
     if options.per_class_csv:
         write_per_class_csv(evaluation, options.per_class_csv, class_names=names)
     return details
+
+
+def _f1(options, evaluation, pairs):
+    """F1 by the thresholds asked for, and of those that are fitted here."""
+    from yt8m.ranking.diagnosis import scored_pairs
+    from yt8m.ranking.f1 import Thresholds, cross_validated_f1, f1_scores, fit_thresholds
+
+    if pairs is None:
+        if options.threshold is None and not options.thresholds and not options.fit_thresholds:
+            return {}
+        pairs = scored_pairs(evaluation)
+    found = {}
+    if options.thresholds:
+        thresholds = Thresholds.read(options.thresholds, common=options.threshold)
+        found["f1"] = f1_scores(pairs, thresholds) | {"thresholds": options.thresholds}
+    elif options.threshold is not None or evaluation is None:
+        threshold = 0.5 if options.threshold is None else options.threshold
+        found["f1"] = f1_scores(pairs, Thresholds(threshold)) | {"threshold": threshold}
+    if options.fit_thresholds:
+        fitted = fit_thresholds(pairs)
+        fitted.write(options.fit_thresholds)
+        common = Thresholds(fitted.common)
+        found["best_f1"] = {
+            "file": options.fit_thresholds,
+            "one_threshold": f1_scores(pairs, common) | {"threshold": fitted.common},
+            "one_threshold_out_of_fold": cross_validated_f1(pairs, by_class=False, seed=options.seed),
+            "by_class": f1_scores(pairs, fitted),
+            "by_class_out_of_fold": cross_validated_f1(pairs, seed=options.seed),
+        }
+    return found
 
 
 def _calibrate(options, evaluation):

@@ -3,10 +3,10 @@
 import dataclasses
 import json
 import os
-import sys
 from typing import Any
 
 from yt8m.commands.command_line import Options
+from yt8m.commands.record_facts import default_features, found_num_classes, found_sizes
 from yt8m.config import VIDEO_FRAMES, DataConfig, ModelConfig, RunConfig, TrainConfig
 from yt8m.models import MODELS
 from yt8m.models.presets import PRESETS, Preset
@@ -16,6 +16,7 @@ from yt8m.types import MAX_FRAMES, InputError
 SIDES = ("all", "train", "holdout")
 VOCABULARY_HELP = "CSV with the columns Index and Name: the names of the classes."
 LABELS_HELP = "Ratings: CSV of vid:start,class,score, or TFRecord files."
+VIDEO_LABELS_HELP = "Of whole videos: CSV of video_id,class[,class...], or TFRecord files."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -109,6 +110,24 @@ class SplitOptions(Options):
 
         return load_rated_labels(self.source(text, side))
 
+    def video_labels(self, text: str) -> dict[str, tuple[int, ...]]:
+        """Dict of video id to the classes that ``text`` names: CSV of video_id,class[,class...], or TFRecord files."""
+        if text.endswith(".csv"):
+            from yt8m.data.making.annotations import ClassIds, read_labels
+
+            if self.split != "all":
+                raise InputError(
+                    f"--split={self.split} is for --labels that are TFRecord files: {text} is scored as a whole"
+                )
+            labels = read_labels(text, ClassIds())
+        else:
+            from yt8m.data.labels import load_video_labels
+
+            labels = load_video_labels(self.source(text))
+        if not any(labels.values()):
+            raise InputError(f"{text} has no labels of whole videos")
+        return labels
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FeatureOptions(Options):
@@ -141,9 +160,9 @@ class FeatureOptions(Options):
                 chosen |= {"num_frames": preset.num_frames, "sampling": preset.sampling}
         chosen |= given
         if base is None and "feature_sizes" not in given:
-            chosen["feature_sizes"] = _found_sizes(chosen["feature_names"], found.features, files[0])
+            chosen["feature_sizes"] = found_sizes(chosen["feature_names"], found.features, files[0])
         if "num_classes" not in chosen:
-            chosen["num_classes"] = _found_num_classes(files[0])
+            chosen["num_classes"] = found_num_classes(files[0])
         if model is not None and MODELS[model.name].takes_video_frames and not chosen.get("video_frames"):
             chosen["video_frames"] = VIDEO_FRAMES
         return DataConfig.from_dict(chosen)
@@ -328,12 +347,6 @@ class RayOptions(Options):
     )
 
 
-def default_features(available: dict[str, int]) -> tuple[str, ...]:
-    """Names in the field's usual order: rgb before audio, and further ones as the file has them."""
-    usual = [name for name in ("rgb", "audio", "mean_rgb", "mean_audio") if name in available]
-    return (*usual, *(name for name in available if name not in usual))
-
-
 def read_json(text: str, flag: str, example: str = "'{...}'") -> dict[str, Any]:
     """The dict that ``text``, the value of ``flag``, is: JSON itself, or the path of a file of it."""
     source = f"--{flag}"
@@ -350,43 +363,3 @@ def read_json(text: str, flag: str, example: str = "'{...}'") -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InputError(f"{source} must be a JSON object, as in {example}")
     return values
-
-
-def _found_num_classes(file):
-    """Size of the vocabulary as the folder of the records or the one above says it, YouTube-8M's where neither does."""
-    from yt8m.vocabulary import read_class_names
-
-    folder = os.path.dirname(file) or "."
-    for place in (folder, os.path.join(folder, os.pardir)):
-        for name in ("pack.json", "manifest.json"):
-            path = os.path.normpath(os.path.join(place, name))
-            found = read_json(path, name).get("num_classes") if os.path.exists(path) else None
-            if isinstance(found, int) and found > 0:
-                _tell(f"num_classes is {found}, as {path} says")
-                return found
-        path = os.path.normpath(os.path.join(place, "vocabulary.csv"))
-        if os.path.exists(path):
-            found = max(read_class_names(path), default=-1) + 1
-            if found:
-                _tell(f"num_classes is {found}, as {path} has them")
-                return found
-    default = DataConfig().num_classes
-    _tell(
-        f"num_classes is {default}, as in YouTube-8M: neither --num_classes nor a pack.json or vocabulary.csv beside "
-        "the records says otherwise"
-    )
-    return default
-
-
-def _tell(text):
-    # Not a result: standard output has those alone.
-    print(text, file=sys.stderr)
-
-
-def _found_sizes(names, available, file):
-    missing = [name for name in names if name not in available]
-    if missing:
-        raise InputError(
-            f"{file}, record 0 has no feature {', '.join(missing)}; it has {', '.join(available) or 'none'}"
-        )
-    return tuple(available[name] for name in names)

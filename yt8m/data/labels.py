@@ -67,6 +67,16 @@ def read_video_labels(files: Sequence[str], config: DataConfig) -> tuple[list[st
     return videos, labels
 
 
+def load_video_labels(source: Source) -> dict[str, tuple[int, ...]]:
+    """Dict of video id to its classes, of all videos of ``source``, a Source of frame-level or video-level records."""
+    found = tfrecord.probe(source.files)
+    features = found.features
+    config = DataConfig(feature_names=tuple(features), feature_sizes=tuple(features.values()), level=found.level)
+    videos, labels = read_video_labels(list(source.files), config)
+    keep = source.keep or (lambda video_id: True)
+    return {video_id: tuple(classes.tolist()) for video_id, classes in zip(videos, labels) if keep(video_id)}
+
+
 def count_records(files: Sequence[str], config: DataConfig, *, keep: Callable[[str], bool] | None = None) -> int:
     """Number of records in ``files``; bad ones raise InputError, or are left out with config.skip_corrupt.
 

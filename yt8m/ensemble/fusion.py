@@ -34,10 +34,11 @@ LEAST_SCORE = 1e-6
 class Fusion:
     """Settings of a fusion: method, a weight per file, w0 of reciprocal ranks, and how many segments to keep.
 
-    With rank 0 for the best, a file's share of the sum is
+    With rank 0 for the best, and n the length of the longest list of the class, a file's share of the sum is
 
-    - reciprocal_rank: weight * w0 / (rank + w0); w0 = 1 is eq. 20, weight / rank from 1;
-    - borda: weight * (n - rank), n the length of the longest list of the class;
+    - reciprocal_rank: weight * w0 / (rank + w0), w0 being ``w0_share`` * n unless it is given; w0 = 1 is eq. 20,
+      weight / rank from 1;
+    - borda: weight * (n - rank);
     - mean: weight * score / sum of weights, a segment that is not listed having score 0;
     - geometric_mean: weight * log(max(score, 1e-6) / 1e-6) / sum of weights; the score kept is exp(sum) * 1e-6.
 
@@ -48,12 +49,19 @@ class Fusion:
     method: str = option(
         "reciprocal_rank", "Fusion method; the means need parquet files, which hold scores.", choices=METHODS
     )
-    w0: float = option(
-        1.0,
-        "Constant w0 of weight * w0 / (rank from 0 + w0).",
+    w0: float | None = option(
+        None,
+        "Constant w0 of weight * w0 / (rank from 0 + w0), the same for all lists; 1 is the paper's eq. 20.",
         above=0,
         high=1e9,
-        defaults_to="1, eq. 20; --search finds it",
+        defaults_to="--w0_share of the list",
+    )
+    w0_share: float = option(
+        0.2,
+        "The constant w0 as a share of the longest list of the class, where --w0 is not given.",
+        above=0,
+        high=1e6,
+        defaults_to="0.2; --search finds it",
     )
     top_n: int = option(
         MAX_SEGMENTS_PER_CLASS, "Most segments to list for a class, K of MAP@K.", unit="segments", low=1
@@ -65,6 +73,56 @@ class Fusion:
             raise InputError(f"weights must be finite and at least 0, not {list(self.weights)}")
         if not any(self.weights):
             raise InputError("all weights are 0: at least one file must count")
+
+    @property
+    def by_score(self) -> bool:
+        """Whether it fuses scores and not ranks."""
+        return self.method in SCORE_METHODS
+
+    def w0_of(self, longest: Any) -> Any:
+        """The constant w0 of classes whose longest lists have ``longest`` segments, a number or an array."""
+        return self.w0_share * longest if self.w0 is None else self.w0
+
+    def w0_words(self) -> str:
+        """The constant w0 in words, "" where the method has none."""
+        if self.method != "reciprocal_rank":
+            return ""
+        return f"{self.w0_share:.3g} of the list" if self.w0 is None else f"{self.w0:.3g}"
+
+    def share(self, index: int, distances: np.ndarray, *, longest: Any) -> np.ndarray:
+        """What file ``index`` adds to the sums, float64.
+
+        distances: ranks from 0, or for methods by score the scores times -1; infinite where the file does not list a
+        segment. longest: n of their classes.
+        """
+        weight = self.weights[index]
+        distances = distances.astype(np.float64)
+        if self.method == "reciprocal_rank":
+            w0 = self.w0_of(longest)
+            return weight * w0 / (distances + w0)
+        if self.method == "borda":
+            return weight * np.maximum(longest - distances, 0)
+        total = math.fsum(self.weights)
+        scores = np.where(np.isfinite(distances), -distances, 0)
+        if self.method == "mean":
+            return weight * scores / total
+        return weight * np.log(np.maximum(scores, LEAST_SCORE) / LEAST_SCORE) / total
+
+    def scores_of(self, sums: np.ndarray) -> np.ndarray:
+        """The scores that are kept of ``sums``."""
+        return np.exp(sums) * LEAST_SCORE if self.method == "geometric_mean" else sums
+
+    def farthest(self, sums: np.ndarray, *, longest: Any) -> np.ndarray:
+        """The distance that gives ``sums`` if all files give it, and a little more; some file must be as close."""
+        with np.errstate(divide="ignore"):
+            if self.method == "reciprocal_rank":
+                w0 = self.w0_of(longest)
+                return w0 * math.fsum(self.weights) / sums * (1 + 1e-9) - w0 + 1e-6
+            if self.method == "borda":
+                return longest - sums / math.fsum(self.weights) * (1 - 1e-9) + 1e-6
+        if self.method == "mean":
+            return -sums * (1 - 1e-9) + 1e-12
+        return -LEAST_SCORE * np.exp(sums) * (1 - 1e-9) + 2 * LEAST_SCORE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,10 +151,10 @@ def fuse(
 ) -> FusionReport:
     """Fuses submission files into ``output``, classes ascending; returns a FusionReport.
 
-    paths: submission files, of any form each; one with weight 0 is not read. fusion: None for eq. 20 with equal
-    weights. output: path; its suffix chooses the form, and parquet carries the sums as scores. class_range: (first,
-    end), only class ids in [first, end). workers: processes, one class each at a time; with more than one, calls
-    belong under ``if __name__ == "__main__"``. ray: address of a Ray cluster that does the work instead, see
+    paths: submission files, of any form each; one with weight 0 is not read. fusion: None for equal weights and the
+    defaults of Fusion. output: path; its suffix chooses the form, and parquet carries the sums as scores. class_range:
+    (first, end), only class ids in [first, end). workers: processes, one class each at a time; with more than one,
+    calls belong under ``if __name__ == "__main__"``. ray: address of a Ray cluster that does the work instead, see
     yt8m.runtime.cluster, a class on each of its CPUs. progress: a Progress, whose total is set to the number of
     classes. The bytes written do not depend on ``workers`` or ``ray``.
 
@@ -110,7 +168,7 @@ def fuse(
     with contextlib.ExitStack() as stack:
         submissions = [stack.enter_context(Submission(path)) for path, _ in used]
         for submission in submissions:
-            if fusion.method in SCORE_METHODS and not submission.has_scores:
+            if fusion.by_score and not submission.has_scores:
                 raise InputError(f"{submission.path} has no scores: method {fusion.method} needs parquet files")
         class_ids = _class_ids(submissions, class_range)
         as_text = not str(output).endswith(".parquet")
@@ -163,7 +221,7 @@ def fuse_lists(lists: Sequence[SegmentList | None], *, fusion: Fusion) -> tuple[
     distinct.check()
     best = distinct.best(sums, fusion.top_n)
     fused = distinct.take(best)
-    fused.scores = _scores(sums[best], fusion)
+    fused.scores = fusion.scores_of(sums[best])
     return fused, np.zeros(len(present), np.int64)
 
 
@@ -228,7 +286,7 @@ def _fuse_class(class_id, *, submissions, fusion, as_text):
     lists = [None] * len(submissions)
     for place, submission in present:
         lists[place] = submission[class_id]
-        if fusion.method in SCORE_METHODS and not np.isfinite(lists[place].scores).all():
+        if fusion.by_score and not np.isfinite(lists[place].scores).all():
             raise InputError(f"{submission.where(class_id)}: a score is not a finite number")
     try:
         fused, repeats = fuse_lists(lists, fusion=fusion)
@@ -242,22 +300,10 @@ def _fuse_class(class_id, *, submissions, fusion, as_text):
 
 
 def _shares(lists, fusion):
-    total = math.fsum(fusion.weights)
     longest = max(len(part) for part in lists)
-    for part, weight in zip(lists, fusion.weights):
-        ranks = np.arange(len(part), dtype=np.float64)
-        if fusion.method == "reciprocal_rank":
-            yield weight * fusion.w0 / (ranks + fusion.w0)
-        elif fusion.method == "borda":
-            yield weight * (longest - ranks)
-        elif fusion.method == "mean":
-            yield weight * part.scores.astype(np.float64) / total
-        else:
-            yield weight * np.log(np.maximum(part.scores.astype(np.float64), LEAST_SCORE) / LEAST_SCORE) / total
-
-
-def _scores(sums, fusion):
-    return np.exp(sums) * LEAST_SCORE if fusion.method == "geometric_mean" else sums
+    for index, part in enumerate(lists):
+        distances = -part.scores.astype(np.float64) if fusion.by_score else np.arange(len(part))
+        yield fusion.share(index, distances, longest=longest)
 
 
 def _notes(submissions, class_ids, repeats):

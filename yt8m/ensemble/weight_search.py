@@ -1,309 +1,322 @@
-"""Search of the ensemble's weights and w0 on rated segments (Liu & Shao 2019, arXiv 1912.01127, section 3.4).
+"""Search of an ensemble's weights and w0 on labels, held to what it gains on videos that it has not seen.
 
-Every method starts from the files alone, equal weights and weights by MAP. A file's weight is searched between 0 and
-its own MAP over the best file's, the paper's first step; w0 between 0.5 and 1000 on a log scale, unless it is given.
-All methods are deterministic: the same history, seed and settings give the same next step, which resumes a search.
+``bagging``, the default: many weightings are scored on many halves of the videos; the best one of each half, averaged
+over the halves (bagging, Breiman 1996; halves without replacement as in Buehlmann & Yu 2002), says where to go from
+equal weights. How far, nowhere included, and whether with another w0, is chosen by cross-validation over videos: a
+candidate must gain more there than half of its standard error, or equal weights stay.
+
+``bayesian``: the highest score on the labels, by Bayesian optimisation (Liu & Shao 2019, arXiv 1912.01127, section 6).
+It promises more than it holds on other videos; the cross-validation says by how much.
+
+The weights of what cross-validation leaves out are never made of it, and all is deterministic for a seed.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from yt8m.ensemble.bayesian_search import find_best
+from yt8m.ensemble.fusion import Fusion
+from yt8m.ensemble.objective import Objective
 from yt8m.options import check_options, option
 from yt8m.types import InputError
 
-METHODS = ("bayesian", "nelder_mead", "random", "greedy")
-W0_RANGE = (0.5, 1000.0)
-LEAST_GAIN = 1e-6
-"""A smaller gain of MAP counts as none: the search has converged after ``patience`` steps without more."""
+METHODS = ("bagging", "bayesian")
+W0_SHARES = (0.002, 0.006, 0.02, 0.06, 0.2, 0.6, 2.0)
+STRENGTHS = (0.25, 0.5, 0.75, 1.0)
+"""How far the weights go from equal ones to the bagged ones."""
+
+CAUTION = 0.5
+"""Standard errors that a gain must be above 0."""
+
+_HALVES_OF_FOLD = 12
+_RANDOM_WEIGHTINGS = 200
+_CONFIDENCE = 0.95
 
 
 @dataclasses.dataclass(frozen=True)
 class SearchSettings:
-    """Settings of a search. Raises InputError where a value is out of range."""
+    """Settings of a search. Raises InputError where a value is out of range.
 
-    method: str = option("bayesian", "Search method.", choices=METHODS, flag="search_method")
-    steps: int = option(
-        150, "Most weights to try; fewer where none improve.", unit="evaluations", low=1, flag="search_steps"
+    search_w0: whether w0 is searched too, where the method of fusion has one.
+    """
+
+    method: str = option(
+        "bagging",
+        "Search method: bagging, held near equal weights by cross-validation; bayesian, the highest MAP on the labels, "
+        "as in the paper.",
+        choices=METHODS,
+        flag="search_method",
     )
-    patience: int = option(60, "Steps without gain after which the search ends.", unit="evaluations", low=1, flag=None)
+    steps: int = option(
+        150,
+        "Most weights to try in --search_method=bayesian; fewer where none improve.",
+        unit="evaluations",
+        low=1,
+        flag="search_steps",
+    )
+    num_folds: int = option(
+        5,
+        "Parts of the videos that cross-validate the search; at least 3, or for --search_method=bayesian 0 for none.",
+        unit="folds",
+        low=0,
+        high=1000,
+    )
     seed: int = option(0, "Seed of everything random.", low=0, flag=None)
-    w0: float | None = option(None, "Fixed w0, or None to search it.", above=0, flag=None)
+    search_w0: bool = option(True, "Search of w0.", flag=None)
 
     def __post_init__(self):
         check_options(self)
+        if self.num_folds < (least := 3 if self.method == "bagging" else 2) and (self.num_folds, self.method) != (
+            0,
+            "bayesian",
+        ):
+            or_none = "" if self.method == "bagging" else "0, or "
+            raise InputError(f"num_folds is {self.num_folds}; valid for {self.method}: {or_none}{least} or more")
 
 
 @dataclasses.dataclass(frozen=True)
-class Step:
-    """One evaluation: weights (tuple of F floats), w0, and the MAP@K that they gave."""
+class Gain:
+    """Gain of the score over equal weights with the default w0, on videos left out: mean over folds, 95% interval.
 
-    weights: tuple
-    w0: float
-    map_at_k: float
+    The interval is the corrected resampled t interval of Nadeau & Bengio (2003), as folds share what is learned from.
+    """
+
+    mean: float
+    low: float
+    high: float
+    folds: tuple
+
+    @classmethod
+    def of(cls, differences: Any) -> "Gain":
+        """The gain whose differences, one a fold, are ``differences``."""
+        from scipy.stats import t
+
+        values = np.asarray(differences, np.float64)
+        reach = t.ppf((1 + _CONFIDENCE) / 2, len(values) - 1) * _standard_error(values)
+        mean = float(values.mean())
+        return cls(mean, float(mean - reach), float(mean + reach), tuple(values.tolist()))
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """What cross-validation chooses from: a fusion, ``strength`` of the way from equal weights, and its gain."""
+
+    fusion: Fusion
+    strength: float
+    gain: Gain
 
 
 @dataclasses.dataclass(frozen=True)
 class SearchResult:
-    """weights, w0 and map_at_k: the best found, without weights that do not help.
+    """What a search found.
 
-    droppable: indices of the files that those are of. history: tuple of Step, in order. converged: whether the search
-    ended before its steps did.
+    fusion: weights and w0; score: theirs on all labels; plain: equal weights with the default w0, and its plain_score.
+    single_scores: of each file alone. gain: what the search, its choice included, gains on videos left out, None
+    without folds. candidates: tuple of Candidate; chosen: index of the one taken. droppable: indices of files without
+    which ``score`` is no lower. note: a sentence where there was nothing to search, else "".
     """
 
-    weights: tuple
-    w0: float
-    map_at_k: float
-    droppable: tuple
-    history: tuple
-    converged: bool
-
-
-class _Done(Exception):
-    """Ends a search from within its objective."""
+    fusion: Fusion
+    score: float
+    plain: Fusion
+    plain_score: float
+    single_scores: tuple
+    gain: Gain | None = None
+    candidates: tuple = ()
+    chosen: int = 0
+    droppable: tuple = ()
+    note: str = ""
 
 
 def search_weights(
-    objective: Any,
-    *,
-    settings: SearchSettings,
-    history: Sequence[Step] = (),
-    on_step: Callable[[list[Step]], None] | None = None,
+    objective: Objective, *, plain: Fusion, settings: SearchSettings, progress: Any = None
 ) -> SearchResult:
-    """Searches for the weights and w0 with the highest MAP@K; returns a SearchResult.
+    """Searches for weights and w0; returns a SearchResult.
 
-    objective: RankObjective, or any function of (weights, w0) with num_files and single_maps. history: Steps of an
-    earlier run with the same objective and settings, which are not evaluated again. on_step: called with the list of
-    Steps after every new one.
+    plain: Fusion with equal weights, which is searched around. progress: a Progress, told of every evaluation. Raises
+    InputError where the labels have fewer videos than folds, or too few positives for them, or are of other videos.
     """
-    search = _Search(objective, settings, history, on_step)
-    try:
-        for start in search.starting_points():
-            search.evaluate(*start)
-        _ALGORITHMS[settings.method](search)
-        converged = True
-    except _Done:
-        converged = search.is_converged()
-    best = search.best()
-    weights, droppable = _without_useless(objective, best)
+    if not np.isfinite(objective.distances).any():
+        raise InputError("the submissions list nothing of what the labels rate: are the labels of other videos?")
+    note = _obvious(objective)
+    gain, candidates, chosen, fusion = None, (), 0, plain
+    if not note:
+        if settings.num_folds:
+            folds = _Folds(objective, settings)
+        if settings.method == "bagging":
+            gain, candidates, chosen = _Bagging(objective, plain, settings, folds, progress).run()
+            fusion = candidates[chosen].fusion
+        else:
+            gain, fusion = _bayesian(objective, plain, settings, folds if settings.num_folds else None, progress)
+    score = objective(fusion)
     return SearchResult(
-        weights=weights,
-        w0=best.w0,
-        map_at_k=objective(np.array(weights), best.w0),
-        droppable=droppable,
-        history=tuple(search.history),
-        converged=converged,
+        fusion=fusion,
+        score=score,
+        plain=plain,
+        plain_score=objective(plain),
+        single_scores=tuple(objective(_weighted(plain, row)) for row in np.eye(objective.num_files)),
+        gain=gain,
+        candidates=candidates,
+        chosen=chosen,
+        droppable=tuple(_droppable(objective, fusion, score)),
+        note=note,
     )
 
 
-def cross_validate(
-    objective: Any, *, settings: SearchSettings, num_folds: int, on_step: Callable[[list[Step]], None] | None = None
-) -> dict[str, Any]:
-    """Searches weights on all but one of ``num_folds`` parts of the videos and scores them on that one, for each part.
-
-    Returns dict: in_fold and out_of_fold, mean MAP@K on the videos searched on and left out; in_fold_gain and
-    out_of_fold_gain, the same over equal weights with w0 = 1 (parts of different size have MAPs of different level,
-    gains compare); optimism, in_fold_gain - out_of_fold_gain: what the search promises and does not hold; folds, a list
-    of dicts with these numbers of each. on_step: called as by search_weights, anew in each fold.
-    """
-    videos = np.unique(objective.videos)
-    if not 2 <= num_folds <= len(videos):
-        raise InputError(f"{num_folds} folds: expected 2 to {len(videos)}, the number of rated videos")
-    parts = np.empty(int(videos[-1]) + 1, np.int64)
-    parts[np.random.default_rng(settings.seed).permutation(videos)] = np.arange(len(videos)) % num_folds
-    equal = np.ones(objective.num_files)
-    folds = []
-    for fold in range(num_folds):
-        left_out = parts[objective.videos] == fold
-        inside, outside = objective.restrict(~left_out), objective.restrict(left_out)
-        found = search_weights(inside, settings=settings, on_step=on_step)
-        weights = np.array(found.weights)
-        entry = {"in_fold": found.map_at_k, "out_of_fold": outside(weights, found.w0)}
-        entry["in_fold_gain"] = entry["in_fold"] - inside(equal, 1.0)
-        entry["out_of_fold_gain"] = entry["out_of_fold"] - outside(equal, 1.0)
-        entry["optimism"] = entry["in_fold_gain"] - entry["out_of_fold_gain"]
-        folds.append(entry | {"weights": list(found.weights), "w0": found.w0})
-    return {name: float(np.mean([fold[name] for fold in folds])) for name in entry} | {"folds": folds}
+def _obvious(objective):
+    """Words on why there is nothing to search, or ""."""
+    if objective.num_files == 1:
+        return "there is one submission: nothing to search"
+    if (objective.distances == objective.distances[0]).all():
+        return "the submissions rank what is rated alike: nothing to search"
+    return ""
 
 
-class _Search:
-    """The history of a search, what may be tried, and when it ends."""
-
-    def __init__(self, objective, settings, history, on_step):
-        self.settings = settings
-        self.num_files = objective.num_files
-        maps = np.array(objective.single_maps)
-        self.highest = maps / maps.max() if maps.max() > 0 else np.ones(len(maps))
-        self.fixed_w0 = settings.w0
-        self.history = []
-        self._objective = objective
-        self._earlier = tuple(history)
-        self._known = {(step.weights, step.w0): step.map_at_k for step in history}
-        self._on_step = on_step
-
-    def starting_points(self):
-        """(weights, w0) of each file alone, of all equal, and of all by MAP."""
-        first = self.fixed_w0 or 1.0
-        yield from ((row, first) for row in np.eye(self.num_files))
-        yield np.ones(self.num_files), first
-        yield from ((self.highest, w0) for w0 in ([self.fixed_w0] if self.fixed_w0 else [1.0, 6.06]))
-
-    def evaluate(self, weights, w0):
-        """MAP@K; raises _Done where the search has ended."""
-        if len(self.history) >= self.settings.steps or self.is_converged():
-            raise _Done
-        key = tuple(float(weight) for weight in weights), float(w0)
-        value = self._known.get(key)
-        known = value is not None
-        if not known:
-            value = self._known[key] = self._objective(np.array(key[0]), key[1]) if any(key[0]) else 0.0
-        self.history.append(Step(*key, value))
-        if self._on_step is not None and not known:
-            self._on_step(self.history)
-        return value
-
-    def replay(self):
-        """Repeats the next step of the earlier history without asking how it was chosen; False where there is none."""
-        if len(self.history) >= len(self._earlier):
-            return False
-        step = self._earlier[len(self.history)]
-        self.evaluate(step.weights, step.w0)
-        return True
-
-    def evaluate_point(self, point):
-        """MAP@K at a point of the unit cube, one dimension a file and one of w0 unless that is fixed."""
-        return self.evaluate(*self.decoded(point))
-
-    def decoded(self, point):
-        weights = np.clip(point[: self.num_files], 0, 1) * self.highest
-        if self.fixed_w0:
-            return weights, self.fixed_w0
-        low, high = np.log(W0_RANGE)
-        return weights, float(np.exp(low + np.clip(point[-1], 0, 1) * (high - low)))
-
-    def encoded(self, weights, w0):
-        # Only ratios of weights matter, so that weights beyond the bounds can be scaled down to them.
-        point = np.divide(weights, self.highest, out=np.zeros(self.num_files), where=self.highest > 0)
-        point /= max(point.max(), 1.0)
-        if self.fixed_w0:
-            return point
-        low, high = np.log(W0_RANGE)
-        return np.append(point, np.clip((np.log(w0) - low) / (high - low), 0, 1))
-
-    @property
-    def num_dimensions(self):
-        return self.num_files + (not self.fixed_w0)
-
-    def random_point(self):
-        """A point of the unit cube that depends on the seed and the number of steps so far only."""
-        return np.random.default_rng([self.settings.seed, len(self.history)]).random(self.num_dimensions)
-
-    def best(self):
-        """The Step with the highest MAP@K, the earliest of equals."""
-        return max(self.history, key=lambda step: step.map_at_k)
-
-    def is_converged(self):
-        patience = self.settings.patience
-        if len(self.history) <= patience + self.num_files:
-            return False
-        values = [step.map_at_k for step in self.history]
-        return max(values[-patience:]) < max(values[:-patience]) + LEAST_GAIN
+def _weighted(plain, weights, **changes):
+    # Three digits say more than any labels can.
+    weights = np.asarray(weights, np.float64)
+    return dataclasses.replace(plain, weights=tuple((weights / weights.mean()).round(3).tolist()), **changes)
 
 
-def _search_at_random(search):
-    while True:
-        search.evaluate_point(search.random_point())
+def _droppable(objective, fusion, score):
+    for index in range(objective.num_files):
+        weights = np.array(fusion.weights)
+        weights[index] = 0
+        if weights.any() and objective(dataclasses.replace(fusion, weights=tuple(weights.tolist()))) >= score:
+            yield index
 
 
-def _search_bayesian(search):
-    import warnings
+class _Folds:
+    """The videos in parts: inside and outside, (K, V) float64 of 0 and 1, what each fold learns from and leaves out."""
 
-    from bayes_opt import acquisition
-    from bayes_opt.target_space import TargetSpace
-    from sklearn.gaussian_process import GaussianProcessRegressor, kernels
+    def __init__(self, objective, settings):
+        if not 2 <= settings.num_folds <= objective.num_videos:
+            raise InputError(
+                f"{settings.num_folds} folds: expected 2 to {objective.num_videos}, the number of rated videos"
+            )
+        self.generator = np.random.default_rng(settings.seed)
+        parts = np.empty(objective.num_videos, np.int64)
+        parts[self.generator.permutation(objective.num_videos)] = np.arange(objective.num_videos) % settings.num_folds
+        self.outside = (parts == np.arange(settings.num_folds)[:, None]).astype(np.float64)
+        self.inside = 1 - self.outside
 
-    space = TargetSpace(None, {f"x{index:02}": (0.0, 1.0) for index in range(search.num_dimensions)})
-    seen = set()
-
-    def register(step):
-        point = search.encoded(step.weights, step.w0)
-        # bayes_opt refuses a point twice.
-        if tuple(point) not in seen:
-            seen.add(tuple(point))
-            space.register(point, step.map_at_k)
-
-    def suggest():
-        # A random state that depends on the step alone makes a resumed search go on as if it had never stopped.
-        state = np.random.RandomState([search.settings.seed, len(search.history)])
-        process = GaussianProcessRegressor(
-            kernels.Matern(nu=2.5), alpha=1e-6, normalize_y=True, n_restarts_optimizer=1, random_state=state
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return proposer.suggest(process, space, n_random=4000, n_smart=1, random_state=state)
-
-    proposer = acquisition.ExpectedImprovement(xi=0.0)
-    for step in search.history:
-        register(step)
-    num_random = len(search.history) + 2 * search.num_dimensions
-    while True:
-        if not search.replay():
-            point = suggest() if len(search.history) >= num_random else search.random_point()
-            search.evaluate_point(search.random_point() if tuple(point) in seen else point)
-        register(search.history[-1])
+    def halves(self):
+        """((K * 12, V) float32, (K * 12,) fold): random halves of what each fold learns from."""
+        halves = []
+        for inside in self.inside:
+            videos = np.flatnonzero(inside)
+            for _ in range(_HALVES_OF_FOLD):
+                half = np.zeros(len(inside), np.float32)
+                half[self.generator.permutation(videos)[: (len(videos) + 1) // 2]] = 1
+                halves.append(half)
+        return np.array(halves), np.repeat(np.arange(len(self.inside)), _HALVES_OF_FOLD)
 
 
-def _search_nelder_mead(search):
-    from scipy.optimize import minimize
+class _Bagging:
+    """Scores of weightings on halves of the videos, and what follows from them."""
 
-    start = search.encoded(search.best().weights, search.best().w0)
-    # MAP is a staircase: a first simplex of scipy's size, 5%, may not leave a step.
-    corners = np.where(start > 0.5, start - 0.3, start + 0.3)
-    simplex = np.vstack([start, np.where(np.eye(len(start), dtype=bool), corners, start)])
-    minimize(
-        lambda point: -search.evaluate_point(point),
-        start,
-        method="Nelder-Mead",
-        bounds=[(0, 1)] * len(start),
-        options={"initial_simplex": simplex, "maxfev": search.settings.steps, "xatol": 1e-4, "fatol": LEAST_GAIN},
-    )
+    def __init__(self, objective, plain, settings, folds, progress):
+        self.objective = objective
+        self.folds = folds
+        self.progress = progress
+        self.halves, self.fold_of_half = folds.halves()
+        self.weightings = _weightings(objective.num_files, folds.generator)
+        self.plain = plain
+        self.fusions = [plain]
+        if settings.search_w0 and plain.method == "reciprocal_rank":
+            shares = [share for share in W0_SHARES if share != plain.w0_share]
+            self.fusions += [dataclasses.replace(plain, w0=None, w0_share=share) for share in shares]
+        self._tables = {}
+
+    def run(self):
+        """(Gain of the procedure, tuple of Candidate, index of the one to take)."""
+        equal = np.array([self._on_halves(fusion) for fusion in self.fusions])
+        if np.isnan(equal).any():
+            raise InputError("a part of the labels has no positives: use fewer folds")
+        folds = range(len(self.folds.outside))
+        of_folds = [self._candidates(equal, self.fold_of_half == fold) for fold in folds]
+        scores = np.array([self._outside(of_folds[fold], fold) for fold in folds]).T
+        if np.isnan(scores).any():
+            raise InputError("a part of the labels has no positives: use fewer folds")
+        gains = scores - scores[0]
+        # The choice, too, is made without the fold that it is scored on.
+        chosen = [_choose(np.delete(gains, fold, axis=1)) for fold in folds]
+        final = self._candidates(equal, np.ones(len(self.halves), bool))
+        candidates = [Candidate(fusion, strength, Gain.of(row)) for (fusion, strength), row in zip(final, gains)]
+        procedure = Gain.of([gains[which, fold] for which, fold in zip(chosen, folds)])
+        return procedure, tuple(candidates), _choose(gains)
+
+    def _candidates(self, equal, halves):
+        """List of (Fusion, strength) as ``halves``, (H,) bool, suggest: equal weights, and towards the bagged ones."""
+        best = self.fusions[int(np.argmax(equal[:, halves].mean(axis=1)))]
+        found = []
+        # The same list for every fold: its places are what cross-validation compares.
+        for base in [self.plain, best] if len(self.fusions) > 1 else [self.plain]:
+            table = self._table(base)[:, halves]
+            bagged = self.weightings[np.argmax(table, axis=0)].mean(axis=0)
+            found.append((base, 0.0))
+            found += [(_weighted(base, 1 - strength + strength * bagged), strength) for strength in STRENGTHS]
+        return found
+
+    def _outside(self, candidates, fold):
+        weights = self.folds.outside[fold : fold + 1]
+        return [self.objective.scores(self.objective.keys(fusion), weights)[0] for fusion, _ in candidates]
+
+    def _table(self, base):
+        """(weightings, halves) scores."""
+        if base not in self._tables:
+            if self.progress is not None:
+                self.progress.total = (self.progress.total or len(self.fusions)) + len(self.weightings)
+            self._tables[base] = np.array([self._on_halves(_weighted(base, row)) for row in self.weightings])
+        return self._tables[base]
+
+    def _on_halves(self, fusion):
+        if self.progress is not None:
+            self.progress.update()
+        return self.objective.scores(self.objective.keys(fusion), self.halves)
 
 
-def _search_greedy(search):
-    """Forward selection with replacement: the file, and the change of w0, that gain most, again and again."""
-    counts = np.zeros(search.num_files)
-    w0, value = search.best().w0, 0.0
-    while True:
-        tried = []
-        for candidate in [w0] if search.fixed_w0 else [w0, w0 / 2, w0 * 2]:
-            if search.fixed_w0 or W0_RANGE[0] <= candidate <= W0_RANGE[1]:
-                for row in np.eye(search.num_files):
-                    tried.append((search.evaluate(counts + row, candidate), -len(tried), counts + row, candidate))
-        best, _, counts, w0 = max(tried, key=lambda entry: entry[:2])
-        if best <= value:
-            return
-        value = best
+def _weightings(num_files, generator):
+    """(N, F) weights of mean 1: equal, one file without, at half and at twice its weight, and random ones."""
+    rows = [np.ones((1, num_files))]
+    for factor in (0.0, 0.5, 2.0):
+        rows.append(np.where(np.eye(num_files, dtype=bool), factor, 1.0))
+    for concentration in (1.0, 4.0):
+        rows.append(generator.dirichlet(np.full(num_files, concentration), _RANDOM_WEIGHTINGS // 2))
+    weights = np.concatenate(rows)
+    return weights / weights.mean(axis=1, keepdims=True)
 
 
-_ALGORITHMS = {
-    "bayesian": _search_bayesian,
-    "nelder_mead": _search_nelder_mead,
-    "random": _search_at_random,
-    "greedy": _search_greedy,
-}
+def _choose(gains):
+    """Index of the candidate, (C, K) gains, whose mean is highest after CAUTION; 0 where none is above 0."""
+    cautious = gains.mean(axis=1) - CAUTION * _standard_error(gains)
+    cautious[0] = 0.0
+    return int(np.argmax(cautious))
 
 
-def _without_useless(objective, best):
-    """(weights, indices of files that are useless): weights that can be 0 without a lower MAP, the smallest first."""
-    weights = np.array(best.weights)
-    value = best.map_at_k
-    for index in np.argsort(weights, kind="stable"):
-        without = weights.copy()
-        without[index] = 0.0
-        if weights[index] and without.any():
-            reached = objective(without, best.w0)
-            if reached >= value:
-                weights, value = without, reached
-    return tuple(weights.tolist()), tuple(np.flatnonzero(weights == 0).tolist())
+def _standard_error(values):
+    """Of means over K folds (last axis), corrected for what the folds share (Nadeau & Bengio 2003)."""
+    number = values.shape[-1]
+    return np.sqrt((1 / number + 1 / (number - 1)) * values.var(axis=-1, ddof=1))
+
+
+def _bayesian(objective, plain, settings, folds, progress):
+    """(Gain or None, Fusion)."""
+    if progress is not None:
+        progress.total = settings.steps * (1 + settings.num_folds)
+    options = {"steps": settings.steps, "seed": settings.seed, "progress": progress}
+    options["search_w0"] = settings.search_w0 and plain.method == "reciprocal_rank"
+    everything = np.ones(objective.num_videos)
+    found = find_best(objective, plain, everything, **options)
+    if folds is None:
+        return None, found
+    gains = []
+    for inside, outside in zip(folds.inside, folds.outside):
+        inner = find_best(objective, plain, inside, **options)
+        scores = [objective.scores(objective.keys(fusion), outside[None])[0] for fusion in (inner, plain)]
+        gains.append(scores[0] - scores[1])
+    if np.isnan(gains).any():
+        raise InputError("a part of the labels has no positives: use fewer folds")
+    return Gain.of(gains), found

@@ -33,6 +33,7 @@ def evaluate_model(
     cache: Any = None,
     show_progress: bool = False,
     overlap: Overlap | None = None,
+    with_pairs: bool = False,
 ) -> dict[str, Any]:
     """Scores of the model of ``scorer`` (a Scorer of all classes) on the videos of ``source`` (a Source of records
     that ``config``, a DataConfig, describes).
@@ -43,6 +44,7 @@ def evaluate_model(
         yt8m.ranking.evaluation.Evaluation, and that itself as ``evaluation``.
     cache: a yt8m.data.cache.SegmentCache of the files, which is used where it holds what ``config`` reads.
     overlap: told the ids of what is scored.
+    with_pairs: of whole videos, their ScoredPairs too, as ``pairs``.
     Returns a dict; every result has ``loss``, the rated cross-entropy an example. Raises InputError where there is
     nothing to score.
     """
@@ -75,7 +77,8 @@ def evaluate_model(
     if not examples:
         kind = "rated segments" if segment_labels else "videos"
         raise InputError(f"there are no {kind} to evaluate on in {source.files[0]} and {len(source.files) - 1} more")
-    return tally.result() | {"loss": loss / examples}
+    pairs = {"pairs": tally.metrics.pairs()} if with_pairs and isinstance(tally, _Videos) else {}
+    return tally.result() | {"loss": loss / examples} | pairs
 
 
 def evaluate_masked_frames(

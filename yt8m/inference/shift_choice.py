@@ -1,7 +1,6 @@
 """Choice of the range of temporal shifts that are averaged, by the holdout of the run."""
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 
@@ -90,7 +89,7 @@ def _scores(model, source, config, labels, shifts, batch_size):
     return scores
 
 
-def _one_view(features: dict[str, Any], config, place):
+def _one_view(features, config, place):
     """The features under one of their views; frames of the whole video are there once for all."""
     shifted = {*config.features, "num_frames"}
     return {name: values[:, place] if name in shifted else values for name, values in features.items()}

@@ -230,7 +230,7 @@ def continue_from(learner: keras.Model, model: VideoModel, train_dir: StrPath, *
     places = {id(variable): place for place, variable in enumerate(source.trainable_variables)}
     counterparts = dict(zip(map(id, _weights(model)), map(id, _weights(within)), strict=True))
     for place, variable in enumerate(learner.trainable_variables):
-        other = places.get(counterparts.get(id(variable)))
+        other = places.get(counterparts.get(id(variable), -1))
         if other is not None and variable.path not in fresh:
             here.momenta[place].assign(there.momenta[other])
             here.velocities[place].assign(there.velocities[other])

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from yt8m.ranking.evaluation import Evaluation
+from yt8m.ranking.f1 import ScoredPairs
 from yt8m.ranking.ranks import UNLISTED
+from yt8m.types import InputError
 
 FALSE_ALARM, MISS = 1, -1
 _CURVE_POINTS = 150
@@ -22,6 +24,17 @@ _CURVE_POINTS = 150
 def scored_rows(evaluation: Evaluation) -> np.ndarray:
     """(N,) bool: the rated pairs of the classes that an Evaluation scores."""
     return np.isin(evaluation.labels.class_ids, evaluation.class_ids)
+
+
+def scored_pairs(evaluation: Evaluation) -> ScoredPairs:
+    """The rated pairs of the classes that an Evaluation scores. Raises InputError where it has no scores."""
+    if evaluation.scores is None:
+        raise InputError(
+            f"{evaluation.path} has ranks and no scores: F1 needs scores, which a submission keeps as .parquet alone"
+        )
+    labels = evaluation.labels
+    scores = np.where(np.isnan(evaluation.scores), -np.inf, evaluation.scores).astype(np.float64)
+    return ScoredPairs(labels.class_ids, scores, labels.positive, labels.videos).take(scored_rows(evaluation))
 
 
 def has_probabilities(evaluation: Evaluation) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from yt8m.ranking.f1 import ScoredPairs
 from yt8m.types import MAX_SEGMENTS_PER_CLASS
 
 POSITIVE = 0.5
@@ -52,7 +53,7 @@ def perr(scores: np.ndarray, labels: np.ndarray) -> float:
     scores, labels: (N, C). Mean over the videos with labels; 0.0 where there is none.
     """
     scores, labels = _checked(scores, labels)
-    per_video = _perr_per_video(scores, labels)
+    per_video = _perr_per_video(scores, labels, labels)
     return float(per_video.mean()) if len(per_video) else 0.0
 
 
@@ -97,22 +98,45 @@ class VideoMetrics:
         self._first_hits = 0
         self._num_videos = 0
         self._perr = []
+        self._missed = []
 
-    def update(self, scores: np.ndarray, labels: np.ndarray) -> None:
-        """Adds videos: scores, labels (N, num_classes)."""
+    def update(self, scores: np.ndarray, labels: np.ndarray, *, listed: np.ndarray | None = None) -> None:
+        """Adds videos: scores, labels (N, num_classes).
+
+        listed: (N, num_classes) bool, False where a class is not found, whatever its score; None for all True.
+        """
         scores, labels = _checked(scores, labels)
+        found = labels if listed is None else labels & listed
         if scores.shape[1] != self.num_classes:
             raise ValueError(f"scores have {scores.shape[1]} classes, expected {self.num_classes}")
         if not len(scores):
             return
         columns = _top_columns(scores, self.top_k)
         top_scores = np.take_along_axis(scores, columns, axis=1)
-        hits = np.take_along_axis(labels, columns, axis=1)
+        hits = np.take_along_axis(found, columns, axis=1)
+        if listed is not None:
+            top_scores = np.where(np.take_along_axis(listed, columns, axis=1), top_scores, -np.inf)
         self._batches.append((columns.astype(np.int32).ravel(), top_scores.ravel(), hits.ravel()))
         self._positives += labels.sum(axis=0)
-        self._first_hits += int(labels[np.arange(len(labels)), scores.argmax(axis=1)].sum())
+        self._first_hits += int(found[np.arange(len(found)), scores.argmax(axis=1)].sum())
+        missed = labels.copy()
+        np.put_along_axis(missed, columns, np.take_along_axis(labels, columns, axis=1) & ~hits, axis=1)
+        rows, classes = np.nonzero(missed)
+        self._missed.append((rows + self._num_videos, classes))
         self._num_videos += len(scores)
-        self._perr.append(_perr_per_video(scores, labels))
+        self._perr.append(_perr_per_video(scores, labels, found))
+
+    def pairs(self) -> ScoredPairs:
+        """The ScoredPairs of the ``top_k`` best classes of every video, and of its labels that are not among them."""
+        columns, scores, hits = (np.concatenate(arrays) for arrays in zip(*self._batches))
+        videos = np.repeat(np.arange(self._num_videos), len(columns) // self._num_videos)
+        rows, classes = (np.concatenate(arrays) for arrays in zip(*self._missed))
+        return ScoredPairs(
+            class_ids=np.concatenate([columns, classes]).astype(np.int64),
+            scores=np.concatenate([scores.astype(np.float64), np.full(len(classes), -np.inf)]),
+            positive=np.concatenate([hits, np.ones(len(classes), bool)]),
+            videos=np.concatenate([videos, rows]),
+        )
 
     def result(self) -> dict[str, Any]:
         """Dict of gap_at_<top_k>, hit_at_one, perr, map (floats) and num_videos (int) of what has been added."""
@@ -188,14 +212,14 @@ def _top_columns(scores, top_k):
     return np.take_along_axis(columns, order, axis=1)
 
 
-def _perr_per_video(scores, labels):
+def _perr_per_video(scores, labels, found):
     counts = labels.sum(axis=1)
     kept = counts > 0
     if not kept.any():
         return np.zeros(0)
-    scores, labels, counts = scores[kept], labels[kept], counts[kept]
+    scores, found, counts = scores[kept], found[kept], counts[kept]
     columns = _top_columns(scores, int(counts.max()))
-    hits = np.take_along_axis(labels, columns, axis=1) & (np.arange(columns.shape[1]) < counts[:, None])
+    hits = np.take_along_axis(found, columns, axis=1) & (np.arange(columns.shape[1]) < counts[:, None])
     return hits.sum(axis=1) / counts
 
 

@@ -49,32 +49,35 @@ def average_precisions(
     """Average precision of every group of ranked items.
 
     ranks: (N,) rank of an item in its group's list, from UNLISTED on if not in it, equal ones in the order given;
-    positive: (N,) bool; groups: (N,) int64 in 0..G-1; weights: (..., N) how often each item counts (1 if None), the
-    copies of one item tying. Returns (..., G) float64; nan where the positives of a group weigh nothing.
+    positive: (N,) bool; groups: (N,) int64 in 0..G-1; weights: (..., N) floats, how often each item counts (1 if None),
+    the copies of one item tying. Returns (..., G) float64; nan where the positives of a group weigh nothing.
     """
     order = np.lexsort((ranks, groups))
     groups = groups[order]
     begins = np.flatnonzero(np.diff(groups, prepend=-1))
-    positive = positive[order]
-    weights = np.ones(len(order)) if weights is None else weights[..., order]
-    hits = weights * positive
-    listed = ranks[order] < UNLISTED
-    seen = _running_sums(weights, begins)
-    found = _running_sums(hits, begins)
-    gains = hits * listed * np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
-    totals = np.add.reduceat(hits, begins, axis=-1)
-    sums = np.add.reduceat(gains, begins, axis=-1)
-    return np.divide(sums, totals, out=np.full_like(sums, np.nan), where=totals > 0)
+    places = np.flatnonzero(positive[order])
+    weights = np.ones(len(order)) if weights is None else weights
+    # Items first, so that many weights are summed side by side; and only what stands at positives is divided.
+    weights = np.moveaxis(weights, -1, 0)[order]
+    seen = np.cumsum(weights, axis=0)
+    before = seen[begins] - weights[begins]
+    seen = seen[places] - before[groups[places]]
+    hits = weights[places]
+    values = np.full((len(begins), *hits.shape[1:]), np.nan)
+    if len(places):
+        first = np.diff(groups[places], prepend=-1) > 0
+        starts = np.flatnonzero(first)
+        found = np.cumsum(hits, axis=0)
+        found -= (found[starts] - hits[starts])[np.cumsum(first) - 1]
+        gains = hits * np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
+        gains[ranks[order[places]] >= UNLISTED] = 0
+        totals = np.add.reduceat(hits, starts, axis=0)
+        sums = np.add.reduceat(gains, starts, axis=0)
+        values[groups[places[starts]]] = np.divide(sums, totals, out=np.full_like(sums, np.nan), where=totals > 0)
+    return np.moveaxis(values, 0, -1)
 
 
 def mean_precision(values: Any) -> float:
     """Mean by fsum, which does not depend on the order, so that class ranges merge exactly; nan of nothing."""
     values = np.asarray(values, np.float64).tolist()
     return math.fsum(values) / len(values) if values else math.nan
-
-
-def _running_sums(values, begins):
-    """Cumulative sums along the last axis that start anew at each of ``begins``."""
-    sums = np.cumsum(values, axis=-1)
-    before = np.take(sums, begins, axis=-1) - np.take(values, begins, axis=-1)
-    return sums - np.repeat(before, np.diff(begins, append=values.shape[-1]), axis=-1)

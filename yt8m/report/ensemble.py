@@ -7,7 +7,7 @@ import numpy as np
 from markupsafe import Markup
 
 from yt8m.ensemble.fusion import rank_overlap
-from yt8m.report.charts import bars, heat_map, line_chart
+from yt8m.report.charts import bars, heat_map
 from yt8m.report.page import render, write_page
 
 
@@ -22,7 +22,8 @@ def write_ensemble_report(
     """Writes the page.
 
     submissions: paths of the submission files; search: the dict of a weights file (see yt8m.ensemble.weights_file) or
-    None; depth: best segments of a class that are compared between files; class_range: (first, end) of class ids.
+    None; depth: best segments of a class that are compared between files, 0 for no comparison, as of predictions of
+    whole videos; class_range: (first, end) of class ids.
     """
     parts = ensemble_parts(submissions, search=search, depth=depth, class_range=class_range)
     write_page(path, title=f"Ensemble of {len(submissions)} submissions", parts=parts)
@@ -39,31 +40,55 @@ def ensemble_parts(
     names = _short_names(submissions)
     if search is not None:
         yield _weights(names, search)
+    if not depth:
+        return
     overlap = rank_overlap(submissions, depth=depth, class_range=class_range)
     yield render("overlap.html", depth=depth, chart=heat_map("Overlap of the submissions", names, overlap))
 
 
 def _weights(names, search):
+    metric = search["metric"]
+    label = "MAP@K" if metric == "map_at_k" else metric.upper().replace("_AT_", "@")
     weights = search["weights"]
     shares = np.asarray(weights) / sum(weights)
     entries = [
         (name, share, (f"{share:.3f}", f"{value:.5f}"))
-        for name, share, value in zip(names, shares, search["single_maps"])
+        for name, share, value in zip(names, shares, search["single_scores"])
     ]
+    files = dict(zip(search["submissions"], names))
     return render(
         "weights.html",
-        search={"cross_validation": None} | search,
-        weights_chart=bars("Weights", entries, columns=("weight", "own MAP")),
-        dropped=[name for name, weight in zip(names, weights) if weight == 0],
-        search_chart=_convergence([step["map_at_k"] for step in search["history"]]),
+        metric=label,
+        score=search[metric],
+        w0=_w0(search),
+        plain=search["equal_weights"][metric],
+        plain_w0=_w0(search["equal_weights"]),
+        singles=search["single_scores"],
+        note=search.get("note", ""),
+        method=search["method"],
+        gain=search.get("out_of_fold_gain"),
+        chart=bars("Weights", entries, columns=("weight", f"own {label}")),
+        droppable=[files[name] for name in search["droppable"]],
+        candidates=[_candidate(entry) for entry in search.get("candidates", ())],
     )
 
 
-def _convergence(values):
-    """MAP of every step, and the best so far."""
-    steps = np.arange(1, len(values) + 1)
-    series = [("best so far", steps, np.maximum.accumulate(values)), ("step", steps, values)]
-    return line_chart("MAP over the steps", series, x_label="step", y_label="MAP@K")
+def _w0(entry):
+    """What follows a number: its w0, or nothing."""
+    if entry["w0"] is not None:
+        return f" and w0 = {entry['w0']:.3g}"
+    return f" and w0 = {entry['w0_share']:.3g} of the list" if entry["w0_share"] is not None else ""
+
+
+def _candidate(entry):
+    """Cells of its row."""
+    weights = f"{entry['strength']:.0%} to the bagged ones" if entry["strength"] else "equal"
+    gain = entry["gain"]
+    return (
+        f"{weights}, chosen" if entry["chosen"] else weights,
+        _w0(entry).removeprefix(" and w0 = ") or "none",
+        *(f"{gain[name]:+.5f}" for name in ("mean", "low", "high")),
+    )
 
 
 def _short_names(paths):

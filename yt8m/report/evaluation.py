@@ -73,6 +73,8 @@ def _headline(results):
         shown.append((said, f"{difference['difference']:+.5f}"))
     gaps = [name for name in results if name.startswith("gap_at_")]
     shown += [(name.upper().replace("_AT_", "@"), f"{results[name]:.5f}") for name in gaps]
+    if "f1" in results:
+        shown += [(f"F1, {name}", f"{results['f1'][name]:.5f}") for name in ("micro", "macro")]
     for name, label in _SHOWN.items():
         if name in results:
             shown.append((label, f"{results[name]:,}" if isinstance(results[name], int) else f"{results[name]:.5f}"))

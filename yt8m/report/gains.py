@@ -9,8 +9,8 @@ def gains_part(models: dict[str, dict], ensemble: dict) -> Markup:
     """A section of HTML.
 
     models: dict of name to dict of the segment MAPs "pretrained", "finetuned" and "tta", and "shifts", first and last.
-    ensemble: dict with "equal" and "searched", each with "map_at_k" and "w0", the latter with "weights", one a model;
-    "against", name of the best model, and "difference" of the searched ensemble from it, as
+    ensemble: dict with "equal" and "searched", each with "map_at_k" and "w0" in words, the latter with "weights", one a
+    model; "against", name of the best model, and "difference" of the searched ensemble from it, as
     yt8m.ranking.bootstrap.paired_difference gives it.
     """
     weights = ensemble["searched"]["weights"]
@@ -25,7 +25,7 @@ def gains_part(models: dict[str, dict], ensemble: dict) -> Markup:
     best = max(row["tta"] for row in models.values())
     fused = [
         (f"Ensemble, {kind} weights", _map(ensemble[kind]["map_at_k"]), _gain(ensemble[kind]["map_at_k"] - best),
-         f"{ensemble[kind]['w0']:.3g}")
+         ensemble[kind]["w0"])
         for kind in ("equal", "searched")
     ]  # fmt: skip
     against, difference = ensemble["against"], ensemble["difference"]

@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from yt8m.ranking.metrics import POSITIVE
 from yt8m.types import SEGMENT_SECONDS, InputError, StrPath
@@ -33,7 +33,9 @@ class ClassIds:
                 raise InputError(f"the vocabulary calls both {self._ids[name]} and {class_id} {name!r}")
             self._ids[name] = class_id
 
-    def size(self, labels: dict[str, Iterable[int]] | None, intervals: dict[str, list[Interval]] | None) -> int | None:
+    def size(
+        self, labels: Mapping[str, Iterable[int]] | None, intervals: Mapping[str, list[Interval]] | None
+    ) -> int | None:
         """Number of classes: of the vocabulary, or else up to the highest id; None where no class is named."""
         if self._names:
             return max(self._names) + 1

@@ -1,0 +1,66 @@
+"""What records and the files beside them say where flags leave it open: features, their sizes, the vocabulary."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from yt8m.config import DataConfig
+from yt8m.types import InputError
+
+
+def default_features(available: dict[str, int]) -> tuple[str, ...]:
+    """Names in the field's usual order: rgb before audio, and further ones as the file has them."""
+    usual = [name for name in ("rgb", "audio", "mean_rgb", "mean_audio") if name in available]
+    return (*usual, *(name for name in available if name not in usual))
+
+
+def found_num_classes(file: str) -> int:
+    """Size of the vocabulary as the folder of the records or the one above says it, YouTube-8M's where neither does."""
+    from yt8m.vocabulary import read_class_names
+
+    folder = os.path.dirname(file) or "."
+    for place in (folder, os.path.join(folder, os.pardir)):
+        for name in ("pack.json", "manifest.json"):
+            path = os.path.normpath(os.path.join(place, name))
+            found = _num_classes_in(path) if os.path.exists(path) else None
+            if found:
+                _tell(f"num_classes is {found}, as {path} says")
+                return found
+        path = os.path.normpath(os.path.join(place, "vocabulary.csv"))
+        if os.path.exists(path):
+            found = max(read_class_names(path), default=-1) + 1
+            if found:
+                _tell(f"num_classes is {found}, as {path} has them")
+                return found
+    default = DataConfig().num_classes
+    _tell(
+        f"num_classes is {default}, as in YouTube-8M: neither --num_classes nor a pack.json or vocabulary.csv beside "
+        "the records says otherwise"
+    )
+    return default
+
+
+def _num_classes_in(path):
+    """What a JSON file says, None where it does not."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file)["num_classes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if isinstance(found, int) and found > 0 else None
+
+
+def _tell(text):
+    # Not a result: standard output has those alone.
+    print(text, file=sys.stderr)
+
+
+def found_sizes(names: Sequence[str], available: dict[str, int], file: str) -> tuple[int, ...]:
+    """Sizes of the features ``names`` of those ``available`` in the first record of ``file``; InputError for others."""
+    missing = [name for name in names if name not in available]
+    if missing:
+        raise InputError(
+            f"{file}, record 0 has no feature {', '.join(missing)}; it has {', '.join(available) or 'none'}"
+        )
+    return tuple(available[name] for name in names)

@@ -22,7 +22,7 @@ from yt8m.models import checkpoints
 from yt8m.ranking.evaluation import evaluate_scores
 from yt8m.ranking.metrics import VideoMetrics
 from yt8m.ranking.submission import SubmissionWriter, write_lists
-from yt8m.ranking.video_predictions import HEADER
+from yt8m.ranking.video_predictions import VideoPredictions
 from yt8m.runtime.parts import PartsFolder
 from yt8m.types import InputError, Segment, StrPath
 
@@ -128,22 +128,11 @@ def _predict(teacher, unlabelled, path, *, run, class_ids, views):
     parts.remove()
 
 
-def _read_videos(path: StrPath) -> Iterator[tuple[str, list[int], list[float]]]:
+def _read_videos(path: StrPath) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Yields (video id, class ids, scores) of a CSV that inference.py or ensemble.py wrote of whole videos."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            if file.readline().strip() != HEADER:
-                raise InputError(f"{path} holds no predictions of videos: its first line is not {HEADER}")
-            for number, line in enumerate(file, 2):
-                video_id, _, pairs = line.strip().rpartition(",")
-                numbers = pairs.split()
-                try:
-                    yield video_id, [int(c) for c in numbers[::2]], [float(s) for s in numbers[1::2]]
-                except ValueError:
-                    message = f"{path}, line {number}: expected id,class confidence class confidence ..."
-                    raise InputError(message) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    found = VideoPredictions.read(path)
+    bounds = np.flatnonzero(np.diff(found.videos)) + 1
+    yield from zip(found.video_ids, np.split(found.class_ids, bounds), np.split(found.scores, bounds))
 
 
 def _write_video_lists(path, predictions):

@@ -88,6 +88,9 @@ def test_gains_hold_on_others_where_models_are_unequal_or_alike(kind):
 def test_labels_without_meaning_promise_nothing():
     results = [search(made_up((1,) * 4, seed=seed, random_labels=True, classes=2)) for seed in range(3)]
     assert max(result.gain.low for result in results) < 0
+    # What gains nothing out of fold is not taken, whatever it seems worth on all labels.
+    lost = [result for result in results if result.gain.mean <= 0]
+    assert lost and all(result.fusion == result.plain for result in lost)
     assert search(made_up((1, 1, 1, 1), random_labels=True), method="bayesian", steps=60).gain.low < 0
 
 

@@ -107,7 +107,10 @@ def test_with_a_search(tmp_path, submissions):
         assert expected in text
     certain = search | {"out_of_fold_gain": {"mean": 0.02, "low": 0.01, "high": 0.03, "folds": [0.01, 0.03]}}
     write_ensemble_report(tmp_path / "r.html", submissions, search=certain)
-    assert "noise" not in read(tmp_path / "r.html")
+    assert "noise" not in read(tmp_path / "r.html") and "Equal weights stay" not in read(tmp_path / "r.html")
+    none = search | {"out_of_fold_gain": {"mean": -0.01, "low": -0.03, "high": 0.01, "folds": [0.0, -0.02]}}
+    write_ensemble_report(tmp_path / "r.html", submissions, search=none)
+    assert "Equal weights stay." in read(tmp_path / "r.html")
 
 
 @pytest.fixture

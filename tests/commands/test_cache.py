@@ -64,7 +64,7 @@ def test_a_run_is_the_same_with_a_cache_without_and_with_one_from_half_way(train
     with monkeypatch.context() as patch:
         # From here on the records are read to pack them, and in no other way.
         patch.setattr("yt8m.data.pipeline.read_blocks", None)
-        patch.setattr(TrainingData, "steps_per_epoch", lambda data: None)
+        patch.setattr(TrainingData, "estimated_steps", lambda data: None)
         with_cache, metrics_with_cache = train("with", cache_dir=folder)
         patch.setattr("yt8m.data.cache._pack", None)
         changed, changed_metrics = train("changed", cache_dir=folder)

@@ -127,7 +127,8 @@ def test_thresholds_are_fitted_on_one_file_and_used_on_another(finetuned_run, de
     scored = json.loads(passed("eval", f"--submission={tmp_path}/v.csv", labels).stdout)
     for name in ("hit_at_one", "num_videos"):
         assert scored[name] == video[name]
-    assert scored["gap_at_20"] == pytest.approx(video["gap_at_20"], abs=1e-4)
+    # The file rounds scores, which a model that has hardly been trained has close together.
+    assert scored["gap_at_20"] == pytest.approx(video["gap_at_20"], abs=2e-3)
     assert scored["f1"]["micro"] == pytest.approx(video["f1"]["micro"], abs=1e-4)
     said = refused("eval", f"--submission={tmp_path}/v.csv", labels, "--bootstrap=5")
     assert "are for segments, and whole videos were scored" in said

@@ -9,6 +9,7 @@ import pytest
 from yt8m.config import TrainConfig
 from yt8m.training import callbacks
 from yt8m.training.board import LossWindow
+from yt8m.training.multigrid import Multigrid
 from yt8m.training.session import Session, TrainState
 from yt8m.types import DivergedError
 
@@ -17,11 +18,14 @@ class FakeSession:
     """What a callback sees of a Session: real state, losses and loss check; saving and messages are kept in ``done``."""
 
     check_loss = Session.check_loss
+    examples_per_step = Session.examples_per_step
 
     def __init__(self, **settings):
         self.config = TrainConfig(**settings)
         self.state = TrainState()
         self.losses = LossWindow(self.state)
+        self.data = types.SimpleNamespace(multigrid=Multigrid(config=self.config, num_frames=5))
+        self.rate = None
         self.done = []
         self.holdout = object()
         self.progress = types.SimpleNamespace(
@@ -43,6 +47,7 @@ def test_steps_are_counted_with_their_loss():
     for mean in (3.0, 2.0):
         count.on_train_batch_end(0, {"loss": mean})
     assert (session.state.step, session.state.epoch_step) == (2, 2)
+    assert (session.state.examples, session.state.stage_examples) == (256, 256)
     assert session.done == ["epoch 1, loss 3", "epoch 1, loss 2"]
     assert session.losses.take() == {"train_loss": 2.0}
 

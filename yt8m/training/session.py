@@ -89,7 +89,8 @@ class Session:
         self.progress = progress
         self.losses = LossWindow(state)
         self.rate: float | None = None
-        self._steps_before = int(learner.optimizer.iterations) - state.step
+        # Of several devices a variable is read as an array alone.
+        self._steps_before = int(keras.ops.convert_to_numpy(learner.optimizer.iterations)) - state.step
 
     @property
     def run(self) -> RunConfig:

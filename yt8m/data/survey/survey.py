@@ -135,14 +135,14 @@ def frame_parser(config: DataConfig) -> Callable[[Tensor], dict[str, np.ndarray]
     """Function of (B,) serialized SequenceExamples to a dict of NumPy arrays, or tf.errors.OpError on a bad one.
 
     "id": list of bytes. "right": (B,) bool, whether all features have frames, all of their sizes. "lengths": (B, F)
-    frames of each feature. "labels" and the rating fields: (values, lengths (B,)) each.
+    frames of each feature. "labels", "label_scores" and the rating fields: (values, lengths (B,)) each.
     """
     lists = ("labels", *SEGMENT_LISTS)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def parse(serialized):
         ids, context, frames, lengths = tfrecord.parse_frames(
-            serialized, features=config.feature_names, lists=lists, float_lists=("segment_scores",)
+            serialized, features=config.feature_names, lists=lists, float_lists=("label_scores", "segment_scores")
         )
         right = tf.ones_like(ids, tf.bool)
         for name, size in config.features.items():
@@ -167,7 +167,9 @@ def video_parser(config: DataConfig) -> Callable[[Tensor], dict[str, np.ndarray]
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def parse(serialized):
-        ids, context, features = tfrecord.parse_videos(serialized, features=config.features, lists=("labels",))
+        ids, context, features = tfrecord.parse_videos(
+            serialized, features=config.features, lists=("labels",), float_lists=("label_scores",)
+        )
         finite = tf.ones_like(ids, tf.bool)
         for values in features.values():
             finite &= tf.reduce_all(tf.math.is_finite(values), axis=1)

@@ -130,6 +130,9 @@ def good_rows(parsed: dict[str, np.ndarray], num_classes: int) -> np.ndarray:
         if name in parsed:
             values, lengths = parsed[name]
             good[np.repeat(np.arange(len(lengths)), lengths)[(values < 0) | (values >= num_classes)]] = False
+    if "label_scores" in parsed:
+        given = parsed["label_scores"][1]
+        good &= (given == 0) | (given == parsed["labels"][1])
     if "segment_labels" not in parsed:
         return good
     expected = parsed["segment_labels"][1]

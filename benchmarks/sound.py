@@ -76,11 +76,15 @@ def read(files, data):
         real = np.arange(frames.shape[1]) < features["num_frames"][:, None]
         frames = (frames * (4 / 255) + (4 / 512 - 2)) * real[..., None]
         means.append(frames.sum(axis=1) / features["num_frames"][:, None])
-        dense = np.zeros((len(frames), data.num_classes), np.float32)
-        rows, classes, values = rated_pairs(targets)
-        dense[rows, classes] = values
-        labels.append(dense)
+        labels.append(dense_labels(targets, data.num_classes))
     return np.concatenate(means).astype(np.float32), np.concatenate(labels)
+
+
+def dense_labels(targets, num_classes):
+    rows, classes, values = rated_pairs(targets)
+    dense = np.zeros((len(targets["unrated"]), num_classes), np.float32)
+    dense[rows, classes] = values
+    return dense
 
 
 def mlp_scores(trained_on, scored, epochs, seed):
@@ -117,10 +121,7 @@ def moe_scores(files, data, model, settings, epochs, number, seed):
         scorer, scores, labels = Scorer(load_model(folder)[0], batch_size=256), [], []
         for features, targets in make_dataset(files[-1:], data, windows="video", batch_size=256).as_numpy_iterator():
             scores.append(scorer(features))
-            dense = np.zeros(scores[-1].shape, np.float32)
-            rows, classes, values = rated_pairs(targets)
-            dense[rows, classes] = values
-            labels.append(dense)
+            labels.append(dense_labels(targets, data.num_classes))
         found.append(mean_average_precision(np.concatenate(scores), np.concatenate(labels)))
     return found
 

@@ -219,6 +219,12 @@ def test_l2_normalized_frames_have_unit_length_over_all_features(level):
     given, found = (np.concatenate(list(m.modalities(features)[0].values()), -1) for m in (plain, model))
     lengths = np.linalg.norm(given, axis=-1, keepdims=True)
     np.testing.assert_allclose(found, given / np.where(lengths == 0, 1, lengths), atol=1e-6)
+    # A single feature is all of them.
+    alone = type(plain).from_config(plain.get_config() | {"l2_normalize": True, "feature_sizes": {"rgb": 24}})
+    alone.build()
+    (rgb,) = alone.modalities({name: features[name] for name in features if name in ("rgb", "num_frames")})[0].values()
+    rgb = np.linalg.norm(rgb, axis=-1)
+    np.testing.assert_allclose(rgb[rgb > 0], 1, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", MODELS)

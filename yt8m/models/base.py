@@ -185,8 +185,8 @@ class VideoModel(keras.Model):
         if not self.l2_normalize:
             return features
         joined = unit_norm(ops.concatenate(list(features.values()), axis=-1), axis=-1)
-        ends = np.cumsum(list(self.feature_sizes.values()))[:-1].tolist()
-        return dict(zip(features, ops.split(joined, ends, axis=-1), strict=True))
+        ends = np.cumsum(list(self.feature_sizes.values())).tolist()
+        return {name: joined[..., first:end] for name, first, end in zip(features, [0, *ends], ends)}
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor, and the format of their meaning, for saving."""

@@ -85,7 +85,7 @@ def _distillation_without_gradient(teacher_logits, student_logits, *, temperatur
 
 
 _NO_TEACHER_GRADIENT = (("yt8m.models.mix_nextvlad.distillation", _distillation_without_gradient),)
-NO_PRIOR = tuple((f"yt8m.layers.{name}.PRIOR_LOGIT", 0.0) for name in ("logistic", "mixture_of_experts"))
+_NO_PRIOR = tuple((f"yt8m.layers.{name}.PRIOR_LOGIT", 0.0) for name in ("logistic", "mixture_of_experts"))
 
 
 def _modes():
@@ -152,12 +152,12 @@ def _modes():
         "0.28 of the rate": Mode(train={"base_learning_rate": 2.8e-4}),
         "frames of unit length": Mode(data={"l2_normalize": True}),
         "head L2 1e-6": Mode(**both(head_l2=1e-6)),
-        "head bias 0": Mode(patches=NO_PRIOR),
+        "head bias 0": Mode(patches=_NO_PRIOR),
         "gated_netvlad, second layer": Mode(
             model=("gated_netvlad", _NETVLAD | {"second_layer": True}), base="gated_netvlad"
         ),
         "gated_netvlad, frames of unit length": Mode(model=netvlad, data={"l2_normalize": True}, base="gated_netvlad"),
-        "gated_netvlad, head bias 0": Mode(model=netvlad, patches=NO_PRIOR, base="gated_netvlad"),
+        "gated_netvlad, head bias 0": Mode(model=netvlad, patches=_NO_PRIOR, base="gated_netvlad"),
         "mix_nextvlad": Mode(model=mixture),
         "mix_nextvlad, teacher without gradient": Mode(
             model=mixture, patches=_NO_TEACHER_GRADIENT, base="mix_nextvlad"

@@ -28,6 +28,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("audioset", None, "Frame-level records of clips with tags.", required=True)
 flags.DEFINE_integer("num_classes", 527, "Size of the vocabulary.")
 flags.DEFINE_list("epochs", ["8", "16", "24"], "Numbers of epochs after which a run is scored.")
+flags.DEFINE_list("modes", None, "Some of the ways. Default: all.")
 flags.DEFINE_integer("seeds", 2, "Seeds, from 0.", lower_bound=1)
 flags.DEFINE_string("output_dir", "runs/sound", "Folder of the runs.")
 
@@ -59,6 +60,8 @@ def main(_):
     print("| --- " * (1 + len(epochs)) + "|")
     show("MLP with dropout", [mlp_scores(trained_on, scored, epochs, seed) for seed in range(FLAGS.seeds)])
     for number, (name, (hyperparameters, settings)) in enumerate(MODES.items()):
+        if FLAGS.modes and name not in FLAGS.modes:
+            continue
         model = ModelConfig(name="moe", hyperparameters=hyperparameters)
         runs = [moe_scores(files, data, model, settings, epochs, number, seed) for seed in range(FLAGS.seeds)]
         show(name, runs)

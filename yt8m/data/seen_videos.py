@@ -53,8 +53,9 @@ class SeenVideos:
 
     def __contains__(self, video_id: bytes | str) -> bool:
         self._compact()
-        place = np.searchsorted(self._sorted, np.uint64(_hash(video_id)))
-        return bool(place < len(self._sorted) and self._sorted[place] == _hash(video_id))
+        wanted = np.uint64(_hash(video_id))
+        place = np.searchsorted(self._sorted, wanted)
+        return bool(place < len(self._sorted) and self._sorted[place] == wanted)
 
     def save(self, path: StrPath) -> None:
         """Writes the set, whole or not at all."""

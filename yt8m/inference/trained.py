@@ -36,7 +36,7 @@ class TrainedRun:
         self.run: RunConfig
         self.train_dir = os.fspath(train_dir)
         self.model, self.run = load_model(self.train_dir)
-        self.calibration = load_calibration(os.fspath(train_dir))
+        self.calibration = load_calibration(self.train_dir)
         first, last = self.run.tta
         self.views: tuple[int | str, ...] = tuple(range(first, last + 1))
         self._scorers: dict[tuple[int, ...], Scorer] = {}

@@ -1,4 +1,4 @@
-"""Losses: pure functions of probabilities or logits and targets, each returning one float32 scalar."""
+"""Losses: pure functions of probabilities or logits and targets, each returning one float32 scalar; L2 penalties."""
 
 from collections.abc import Callable
 from typing import Any
@@ -76,7 +76,7 @@ def distillation(teacher_logits: Tensor, student_logits: Tensor, *, temperature:
     """T^2 KL(softmax(teacher / T) || softmax(student / T)), averaged over the batch (the paper's eq. 17).
 
     Logits (B, C). T^2 keeps the gradient's size independent of T (Hinton et al. 2015). The teacher gets a gradient
-    too, as in the paper's program.
+    too, as in the authors' program.
     """
     teacher = ops.log_softmax(teacher_logits / temperature)
     student = ops.log_softmax(student_logits / temperature)

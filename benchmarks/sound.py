@@ -15,8 +15,9 @@ from absl import app, flags
 
 from yt8m.config import AugmentConfig, DataConfig, ModelConfig, RunConfig, TrainConfig
 from yt8m.data.pipeline import make_dataset
+from yt8m.data.scan import probe
 from yt8m.data.splits import Source
-from yt8m.data.tfrecord import list_files, probe
+from yt8m.data.tfrecord import list_files
 from yt8m.inference.scorer import Scorer
 from yt8m.models.checkpoints import load_model
 from yt8m.models.targets import rated_pairs

@@ -65,7 +65,11 @@ class DataConfig(Config):
         defaults_to="300, or the preset's",
     )
     max_frames: int = option(
-        MAX_FRAMES, "Frames of a video that are read at all, from its start.", unit="frames", low=1, flag=None
+        0,
+        "Frames of a video that are read, from its start; 0 for all. YouTube-8M's own programs read 300.",
+        unit="frames",
+        low=0,
+        defaults_to="0: all",
     )
     sampling: str = option(
         "sequence",

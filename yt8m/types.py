@@ -13,7 +13,7 @@ SEGMENT_SECONDS = 5
 """Length of a segment; at 1 frame a second also its number of frames."""
 
 MAX_FRAMES = 300
-"""Frames of a video that YouTube-8M models look at; longer videos are cut."""
+"""Frames of a video that YouTube-8M's own programs look at, and that a training example holds by default."""
 
 MAX_SEGMENTS_PER_CLASS = 100_000
 """K of MAP@K, and the most segments a submission may list for a class."""
@@ -38,17 +38,45 @@ class DataWarning(UserWarning):
     """Something that was dropped, cut or repaired in the user's data; commands print each text once."""
 
 
-class UnevenLengthsWarning(DataWarning):
-    """Videos whose features have different numbers of frames; commands print it for the first video alone."""
+class VideosWarning(DataWarning):
+    """Something that many videos may have; of each subclass, commands print that of the first video alone."""
 
 
-_NOT_IN_IDS = re.compile(r"[\s,\x00-\x20\x7f]")
+class UnevenLengthsWarning(VideosWarning):
+    """Videos whose features have different numbers of frames."""
+
+
+class LongVideosWarning(VideosWarning):
+    """Videos that have more frames than are read."""
+
+
+MAX_ID_BYTES = 1024
+"""Bytes of the longest video id."""
+
+NOT_IN_IDS = (
+    (0x00, 0x20),
+    (0x2C, 0x2C),
+    (0x7F, 0xA0),
+    (0x1680, 0x1680),
+    (0x2000, 0x200F),
+    (0x2028, 0x202F),
+    (0x205F, 0x206F),
+    (0x3000, 0x3000),
+    (0xFEFF, 0xFEFF),
+)
+"""Characters that no video id has, as (first, last) code points: blanks and commas, which separate in submissions, and
+those that control how text is shown."""
+
+_NOT_IN_IDS = re.compile("[{}]".format("".join(rf"\u{first:04x}-\u{last:04x}" for first, last in NOT_IN_IDS)))
 
 
 def id_problem(video_id: str) -> str:
     """What keeps an id out of submissions, in words, "" for nothing: a blank or comma, which separates, or the like."""
     if not video_id:
         return "is empty"
+    size = len(video_id.encode(errors="replace"))
+    if size > MAX_ID_BYTES:
+        return f"has {size:,} bytes, more than {MAX_ID_BYTES:,}"
     found = _NOT_IN_IDS.search(video_id)
     if found is None:
         return ""

@@ -6,7 +6,8 @@ import pytest
 from tests.helpers.commands import call
 from yt8m.commands.groups import FeatureOptions
 from yt8m.config import DataConfig
-from yt8m.data.tfrecord import list_files, probe
+from yt8m.data.scan import probe
+from yt8m.data.tfrecord import list_files
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from yt8m.data.splits import IdSplit
 from yt8m.data.tfrecord import write_records
 from yt8m.types import DataWarning, InputError
 
+pytestmark = pytest.mark.filterwarnings("ignore::yt8m.types.LongVideosWarning")
+
 
 def ratings(video, frames):
     """Some ratings, of which a few are of one segment, of one class, or of none."""

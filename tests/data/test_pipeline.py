@@ -22,6 +22,8 @@ RATED = (
     make_video("c:0", frames=6, labels=(0,), segments=((5, 1, 0.0), (5, 1, 1.0))),
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore::yt8m.types.LongVideosWarning")
+
 
 def check_frames(features, row, frames):
     """Checks that an example holds ``frames`` and zeros behind them."""

@@ -8,7 +8,8 @@ from yt8m.config import DataConfig
 from yt8m.data.labels import count_records, read_rated_labels, read_video_labels
 from yt8m.data.pipeline import make_dataset
 from yt8m.data.record_checks import diagnose
-from yt8m.data.tfrecord import list_files, probe
+from yt8m.data.scan import probe
+from yt8m.data.tfrecord import list_files
 
 AUDIO = DataConfig(feature_names=("audio",), feature_sizes=(128,), num_classes=527, num_frames=10)
 

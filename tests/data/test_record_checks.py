@@ -98,14 +98,14 @@ def test_video_level(tmp_path, write):
 
 
 @pytest.mark.parametrize(
-    "name, skipped, left", [("body", 1, 3), ("two bodies", 2, 2), ("length", 1, 1), ("tail", 1, 1)]
+    "name, skipped, left", [("body", 1, 3), ("two bodies", 2, 2), ("length", 1, 3), ("tail", 1, 1)]
 )
 def test_damaged_files(write, name, skipped, left):
     path = write("a.tfrecord", *(make_video(video) for video in "abcd"))
     damage(path, name)
     with pytest.raises(InputError) as error:
         consume([path], CONFIG, "all")
-    assert str(error.value) == f"{path}, record 1: it is truncated or corrupt"
+    assert str(error.value).startswith(f"{path}, record 1: it is truncated or corrupt")
     with pytest.raises(InputError, match="record 1: it is truncated"):
         count_records([path], CONFIG)
     count, told = skip([path], CONFIG, "video")

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tests.helpers.records import make_video
 from yt8m.data import tfrecord
+from yt8m.data.scan import probe
 from yt8m.types import InputError
 
 
@@ -73,11 +74,11 @@ def test_list_files_refuses(tmp_path):
 
 def test_probe_frame_level(write):
     path = write("a.tfrecord", make_video("a", labels=None, segments=None), make_video("b"))
-    found = tfrecord.probe([path])
+    found = probe([path])
     assert found == tfrecord.Probe(
         level="frame", features={"audio": 4, "rgb": 6}, id_key="id", has_labels=True, has_segment_labels=True
     )
-    found = tfrecord.probe([path], num_records=1)
+    found = probe([path], num_records=1)
     assert not found.has_labels and not found.has_segment_labels
 
 
@@ -85,7 +86,7 @@ def test_probe_video_level(tmp_path):
     path = str(tmp_path / "a.tfrecord")
     record = tfrecord.VideoRecord(video_id="a", features={"mean_rgb": np.arange(3.0)}, labels=(1,))
     tfrecord.write_records(path, [record], id_key="video_id")
-    assert tfrecord.probe([path]) == tfrecord.Probe(
+    assert probe([path]) == tfrecord.Probe(
         level="video", features={"mean_rgb": 3}, id_key="video_id", has_labels=True, has_segment_labels=False
     )
 
@@ -94,11 +95,11 @@ def test_probe_looks_past_bad_records_and_names_a_bad_file(write, tmp_path):
     good = write("good.tfrecord", make_video("a"), make_video("b"))
     with open(good, "rb+") as file:
         file.truncate(os.path.getsize(good) - 5)
-    assert tfrecord.probe([good]).features == {"audio": 4, "rgb": 6}
+    assert probe([good]).features == {"audio": 4, "rgb": 6}
     bad = tmp_path / "bad.tfrecord"
     bad.write_bytes(b"this is not a TFRecord file")
     with pytest.raises(InputError, match="bad.tfrecord, record 0"):
-        tfrecord.probe([str(bad)])
+        probe([str(bad)])
 
 
 def test_a_failed_write_leaves_nothing(tmp_path):

@@ -18,7 +18,7 @@ from yt8m.options import option
 class CacheOptions(FeatureOptions):
     """Options of packing rated segments."""
 
-    configs = {DataConfig: ("unrated",)}
+    configs = {DataConfig: ("max_frames", "unrated")}
 
     input_data_pattern: str = option("", f"Files to pack. {PATTERN_HELP}", required=True)
     cache_dir: str = option("", "Folder of the packed files, as for train.py.", required=True)

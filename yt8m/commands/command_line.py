@@ -15,7 +15,7 @@ from absl import flags, logging
 from yt8m.options import Config, Field, fields_of, option
 from yt8m.runtime.progress import progress_style
 from yt8m.runtime.quiet_imports import quieten_tensorflow
-from yt8m.types import DataWarning, InputError, UnevenLengthsWarning
+from yt8m.types import DataWarning, InputError, VideosWarning
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -200,7 +200,7 @@ def _told_warnings():
         show = warnings.showwarning
 
         def tell(message, category, *where, **options):
-            topic = category if issubclass(category, UnevenLengthsWarning) else str(message)
+            topic = category if issubclass(category, VideosWarning) else str(message)
             if not issubclass(category, DataWarning):
                 show(message, category, *where, **options)
             elif topic not in told:

@@ -38,7 +38,7 @@ from yt8m.vocabulary import read_class_names
 class EvalOptions(RunCheckOptions, SplitOptions, BackendOptions):
     """Options of evaluation."""
 
-    configs = {DataConfig: ("skip_corrupt",)}
+    configs = {DataConfig: ("max_frames", "skip_corrupt")}
 
     train_dir: str = option("", "Folder of the run whose best model is scored.")
     eval_data_pattern: str = option("", f"Files to score on. {PATTERN_HELP}", defaults_to="the run's own holdout")
@@ -175,7 +175,7 @@ def _score_model(options):
     overlap = overlap_with(options.train_dir)
     source = _holdout_of(options, run)
     model, _ = load_model(options.train_dir)
-    config = run.data.replace(skip_corrupt=options.of(DataConfig).get("skip_corrupt", False))
+    config = run.data.replace(**{"skip_corrupt": False} | options.of(DataConfig))
     results = evaluate_model(
         Scorer(model, batch_size=options.batch_size),
         source,

@@ -148,7 +148,7 @@ class FeatureOptions(Options):
         What they leave open comes from ``base``, the config of a run to start from, else from ``preset``, else from the
         first record of ``files``. model: what is trained on the data, None for nothing.
         """
-        from yt8m.data.tfrecord import probe
+        from yt8m.data.scan import probe
 
         given = self.of(DataConfig)
         if base is not None:

@@ -51,7 +51,7 @@ _OTHER_FORM = {
 class InferenceOptions(ViewOptions, ClassOptions, RunCheckOptions, SplitOptions, RayOptions, BackendOptions):
     """Options of inference."""
 
-    configs = {DataConfig: ("border", "skip_corrupt"), SegmentFilter: ()}
+    configs = {DataConfig: ("border", "max_frames", "skip_corrupt"), SegmentFilter: ()}
 
     train_dir: str = option("", "Folder of the run whose best model predicts.", required=True)
     input_data_pattern: str = option("", f"Files to predict. {PATTERN_HELP}", required=True)

@@ -39,7 +39,7 @@ class TrainOptions(FeatureOptions, ModelOptions, PlacementOptions):
             "unlabelled_data_pattern",
             "adapt_bn",
         ),
-        DataConfig: ("num_frames", "sampling", "video_frames", "video_radius", "unrated"),
+        DataConfig: ("num_frames", "max_frames", "sampling", "video_frames", "video_radius", "unrated"),
         TrainConfig: (),
         AugmentConfig: (),
         MaskedFramesConfig: (),

@@ -15,7 +15,7 @@ from yt8m.config import DataConfig
 from yt8m.data import record_checks, tfrecord
 from yt8m.data.sampling import sample_frames, surrounding_frames
 from yt8m.data.views import all_windows, margin_view, window_frames
-from yt8m.types import SEGMENT_SECONDS, Tensor, UnevenLengthsWarning
+from yt8m.types import SEGMENT_SECONDS, LongVideosWarning, Tensor, UnevenLengthsWarning
 
 WIDTHS = [2**power for power in range(5, 21)]
 """Columns that targets may have: few, because the model is compiled anew for each."""
@@ -36,10 +36,11 @@ def parse_videos(
     """
     if config.level == "video":
         ids, context, features = tfrecord.parse_videos(serialized, features=config.features, **_VIDEO_LISTS)
+        features = {name: finite(values, name) for name, values in features.items()}
     else:
-        ids, context, frames, num_frames = _parse_frames(serialized, config, **_VIDEO_LISTS)
+        ids, context, frames, num_frames, _ = _parse_frames(serialized, config, **_VIDEO_LISTS)
         indices, counts = sample_frames(
-            tf.minimum(num_frames, config.max_frames),
+            num_frames,
             sampling=config.sampling,
             length=config.num_frames,
             seed=None if seed is None else tf.stack([seed, tf.cast(position, tf.int32)]),
@@ -47,12 +48,12 @@ def parse_videos(
         drawn = config.sampling == "random" and seed is not None
         # Where all frames of all videos are wanted, once each, two copies of them can be saved.
         features = tf.cond(
-            tf.reduce_max(num_frames) <= (0 if drawn else min(config.num_frames, config.max_frames)),
+            tf.reduce_max(num_frames) <= (0 if drawn else config.num_frames),
             lambda: _all_frames(frames, config),
             lambda: _take_frames(frames, tf.range(tf.size(num_frames)), indices, counts, config),
         )
         features["num_frames"] = counts
-        features |= _video_frames(frames, tf.minimum(num_frames, config.max_frames), config)
+        features |= _video_frames(frames, num_frames, config)
     columns = class_columns(context["labels"], "labels", config)
     columns, scores = _distinct(columns, columns.with_values(_label_scores(context)))
     columns, scores = columns.to_tensor(), scores.to_tensor()
@@ -69,9 +70,9 @@ def _label_scores(context):
     labels, scores = context["labels"], context["label_scores"]
     given = scores.row_lengths() > 0
     same = ~given | (scores.row_lengths() == labels.row_lengths())
-    tf.debugging.Assert(tf.reduce_all(same), ["labels and label_scores of a record differ in length"])
+    given = tfrecord.checked(given, tf.reduce_all(same), "labels and label_scores of a record differ in length")
     places = tf.where(tf.gather(given, labels.value_rowids()))
-    values = tf.clip_by_value(scores.values, 0.0, 1.0)
+    values = tf.clip_by_value(finite(scores.values, "label_scores"), 0.0, 1.0)
     return tf.tensor_scatter_nd_update(tf.ones_like(labels.values, tf.float32), places, values)
 
 
@@ -86,14 +87,15 @@ def parse_rated(serialized: Tensor, *, config: DataConfig, margin: int = 0) -> t
     """
     with_labels = config.unrated == "video_negative"
     lists = record_checks.SEGMENT_LISTS + (("labels",) if with_labels else ())
-    ids, context, frames, num_frames = _parse_frames(serialized, config, lists=lists, float_lists=("segment_scores",))
-    check_ratings(context)
+    ids, context, frames, num_frames, lengths = _parse_frames(
+        serialized, config, lists=lists, float_lists=("segment_scores",)
+    )
+    starts, scores = check_ratings(context)
     columns = class_columns(context["segment_labels"], "segment_labels", config)
-    starts, scores = context["segment_start_times"].values, context["segment_scores"].values
     rows = columns.value_rowids()
-    inside = (starts >= 0) & (starts < tf.gather(tf.cast(num_frames, tf.int64), rows))
-    tf.debugging.Assert(tf.reduce_all(inside), ["a segment starts outside its video"])
-    read = starts < config.max_frames
+    inside = (starts >= 0) & (starts < tf.gather(tf.cast(lengths, tf.int64), rows))
+    starts = tfrecord.checked(starts, tf.reduce_all(inside), "a segment starts outside its video")
+    read = starts < tf.gather(tf.cast(num_frames, tf.int64), rows)
     windows, window_of = tf.unique(tf.boolean_mask(rows * _ROW + starts, read), out_idx=tf.int64)
     order = tf.argsort(window_of, stable=True)
 
@@ -102,7 +104,6 @@ def parse_rated(serialized: Tensor, *, config: DataConfig, margin: int = 0) -> t
         return tf.RaggedTensor.from_value_rowids(values, of, nrows=tf.size(windows, tf.int64), validate=False)
 
     rows, starts = tf.cast(windows // _ROW, tf.int32), tf.cast(windows % _ROW, tf.int32)
-    num_frames = tf.minimum(num_frames, config.max_frames)
     features = _segment_frames(frames, rows, starts, num_frames, config, margin=margin)
     columns, scores = _distinct(by_window(columns.values), by_window(tf.clip_by_value(scores, 0.0, 1.0)))
     segments = {"features": features, "start_time": starts, "row": rows, "classes": columns, "scores": scores}
@@ -136,8 +137,7 @@ def decode_examples(examples: dict[str, Any]) -> dict[str, Any]:
 
 def parse_unlabelled(serialized: Tensor, *, config: DataConfig, margin: int) -> dict[str, Any]:
     """Every segment of a batch of records, as a dict of "features" and "start_time" as in parse_rated, and "id"."""
-    ids, _, frames, num_frames = _parse_frames(serialized, config)
-    num_frames = tf.minimum(num_frames, config.max_frames)
+    ids, _, frames, num_frames, _ = _parse_frames(serialized, config)
     rows, starts = all_windows(num_frames)
     features = _segment_frames(frames, rows, starts, num_frames, config, margin=margin)
     return {"features": features, "start_time": starts, "id": tf.gather(ids, rows)}
@@ -147,8 +147,7 @@ def parse_all(
     serialized: Tensor, *, config: DataConfig, views: Sequence[Any]
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Every segment of a batch of records: (features, info) as make_dataset gives them for windows="all"."""
-    ids, _, frames, num_frames = _parse_frames(serialized, config)
-    num_frames = tf.minimum(num_frames, config.max_frames)
+    ids, _, frames, num_frames, _ = _parse_frames(serialized, config)
     rows, starts = all_windows(num_frames)
     lengths = tf.gather(num_frames, rows)
     indices, counts = window_frames(starts, lengths, views=views, border=config.border)
@@ -193,42 +192,66 @@ def _video_frames(frames, num_frames, config, *, rows=None, starts=None):
 
 
 def _parse_frames(serialized, config, *, lists=(), float_lists=()):
-    """Frames of tfrecord.parse_frames, checked, with one number of frames (B,) int32 for all features."""
-    ids, context, frames, lengths = tfrecord.parse_frames(
+    """(ids, context, frames, num_frames, lengths): frames of tfrecord.parse_frames, checked.
+
+    lengths (B,) int32: frames that all features have; num_frames (B,) int32: how many of them are read.
+    """
+    ids, context, frames, found = tfrecord.parse_frames(
         serialized, features=config.feature_names, lists=lists, float_lists=float_lists
     )
     for name, size in config.features.items():
-        bad = (tf.strings.length(frames[name]) != size) & tf.sequence_mask(lengths[name], tf.shape(frames[name])[1])
-        tf.debugging.Assert(~tf.reduce_any(bad), [f"a frame of {name} does not have {size} bytes"])
+        bad = (tf.strings.length(frames[name]) != size) & tf.sequence_mask(found[name], tf.shape(frames[name])[1])
+        problem = f"a frame of {name} does not have {size} bytes"
+        frames[name] = tfrecord.checked(frames[name], ~tf.reduce_any(bad), problem)
     frames = {name: frames[name] for name in config.feature_names}
-    lengths = tf.cast(tf.stack([lengths[name] for name in frames]), tf.int32)
-    shortest = tf.reduce_min(lengths, axis=0)
-    tf.debugging.Assert(tf.reduce_all(shortest > 0), ["a record has no frames"])
+    found = tf.cast(tf.stack([found[name] for name in frames]), tf.int32)
+    lengths = tf.reduce_min(found, axis=0)
+    lengths = tfrecord.checked(lengths, tf.reduce_all(lengths > 0), "a record has no frames")
+    num_frames = lengths
     if len(config.features) > 1:
-        uneven = tf.reduce_any(lengths != shortest, axis=0)
-        frames = tf.cond(
-            tf.reduce_any(uneven), lambda: _cut_frames(ids, frames, lengths, shortest, uneven), lambda: frames
-        )
-    return ids, context, frames, shortest
+        uneven = tf.reduce_any(found != lengths, axis=0)
+        frames = _cut_frames(frames, lengths, of=uneven, tell=lambda: _tell_uneven(ids, found, uneven, tuple(frames)))
+    if config.max_frames:
+        num_frames = tf.minimum(lengths, config.max_frames)
+        long = lengths > num_frames
+        frames = _cut_frames(frames, num_frames, of=long, tell=lambda: _tell_long(ids, lengths, long, config))
+    return ids, context, frames, num_frames, lengths
 
 
-def _cut_frames(ids, frames, lengths, shortest, uneven):
-    """Frames without those behind the end of the shortest feature; warns of the first video that has such."""
-    names = tuple(frames)
+def _cut_frames(frames, num_frames, *, of, tell):
+    """Frames without those behind the first num_frames (B,), where ``of`` (B,) has any to cut; then calls ``tell``."""
 
-    def warn(video_id, found):
-        found = " and ".join(f"{length} frames of {name}" for name, length in zip(names, found))
-        video_id = video_id.decode(errors="replace")
-        text = f"video {video_id} has {found}: the shorter counts, here as in others"
+    def cut():
+        tell()
+        return {
+            name: tf.where(tf.sequence_mask(num_frames, tf.shape(strings)[1]), strings, "")
+            for name, strings in frames.items()
+        }
+
+    return tf.cond(tf.reduce_any(of), cut, lambda: frames)
+
+
+def _tell_uneven(ids, found, uneven, names):
+    """Warns of the first video whose features differ in length."""
+
+    def warn(video_id, lengths):
+        counts = " and ".join(f"{length} frames of {name}" for name, length in zip(names, lengths))
+        text = f"video {video_id.decode(errors='replace')} has {counts}: the shorter counts, here as in others"
         warnings.warn(text, UnevenLengthsWarning, stacklevel=2)
         return np.int32(0)
 
-    tf.numpy_function(warn, [tf.boolean_mask(ids, uneven)[0], tf.boolean_mask(lengths, uneven, axis=1)[:, 0]], tf.int32)
+    tf.numpy_function(warn, [tf.boolean_mask(ids, uneven)[0], tf.boolean_mask(found, uneven, axis=1)[:, 0]], tf.int32)
 
-    def cut(strings):
-        return tf.where(tf.sequence_mask(shortest, tf.shape(strings)[1]), strings, "")
 
-    return {name: cut(strings) for name, strings in frames.items()}
+def _tell_long(ids, lengths, long, config):
+    """Warns of the first video that is longer than what is read."""
+
+    def warn(video_id, length):
+        text = f"video {video_id.decode(errors='replace')} has {length} frames, of which the first {config.max_frames} "
+        warnings.warn(f"{text}are read, as --max_frames says, here as in others", LongVideosWarning, stacklevel=2)
+        return np.int32(0)
+
+    tf.numpy_function(warn, [tf.boolean_mask(ids, long)[0], tf.boolean_mask(lengths, long)[0]], tf.int32)
 
 
 def _take_frames(frames, rows, indices, counts, config):
@@ -260,21 +283,34 @@ def _all_frames(frames, config):
     return features
 
 
-def check_ratings(context: dict[str, Tensor]) -> None:
-    """Asserts, in the graph, that the rating fields of ``context`` (as parse_context gives them) are of one length."""
+def check_ratings(context: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Start times (N,) int64 and scores (N,) float32 of all ratings of ``context``, as parse_context gives it.
+
+    Asserts, in the graph, that the rating fields of a record are of one length and that scores are finite.
+    """
     lengths = context["segment_labels"].row_lengths()
+    starts, scores = context["segment_start_times"].values, context["segment_scores"].values
     for name in ("segment_start_times", "segment_end_times", "segment_scores"):
         found = context[name].row_lengths()
         # End times follow from the starts, so files may do without.
-        same = (found == lengths) | ((found == 0) & (name == "segment_end_times"))
-        tf.debugging.Assert(tf.reduce_all(same), [f"segment_labels and {name} of a record differ in length"])
+        same = tf.reduce_all((found == lengths) | ((found == 0) & (name == "segment_end_times")))
+        problem = f"segment_labels and {name} of a record differ in length"
+        starts, scores = (tfrecord.checked(values, same, problem) for values in (starts, scores))
+    return starts, finite(scores, "segment_scores")
+
+
+def finite(values: Tensor, field: str) -> Tensor:
+    """``values`` as they are; asserts in the graph that none is NaN or infinite."""
+    return tfrecord.checked(
+        values, tf.reduce_all(tf.math.is_finite(values)), f"{field} holds a value that is no number"
+    )
 
 
 def class_columns(classes: Tensor, field: str, config: DataConfig) -> Tensor:
     """Ragged class ids (B, None) as int32 of id + 1, because padding is 0; asserts in the graph that they are such."""
     inside = (classes.values >= 0) & (classes.values < config.num_classes)
-    tf.debugging.Assert(tf.reduce_all(inside), [f"{field} holds a class outside [0, {config.num_classes})"])
-    return tf.cast(classes + 1, tf.int32)
+    problem = f"{field} holds a class outside [0, {config.num_classes})"
+    return classes.with_values(tf.cast(tfrecord.checked(classes.values, tf.reduce_all(inside), problem) + 1, tf.int32))
 
 
 def _distinct(columns, scores=None):

@@ -9,6 +9,7 @@ from yt8m.config import DataConfig
 from yt8m.data import record_checks, tfrecord
 from yt8m.data.examples import check_ratings, class_columns
 from yt8m.data.pipeline import parallel_map, read_blocks
+from yt8m.data.scan import probe
 from yt8m.data.splits import Source
 from yt8m.ranking.metrics import POSITIVE
 from yt8m.ranking.rated_labels import RatedLabels
@@ -37,7 +38,7 @@ def read_rated_labels(
 
 def load_rated_labels(source: Source) -> RatedLabels:
     """The RatedLabels of all ratings of ``source``, a Source of frame-level records."""
-    features = tfrecord.probe(source.files).features
+    features = probe(source.files).features
     config = DataConfig(feature_names=tuple(features), feature_sizes=tuple(features.values()))
     return RatedLabels(*read_rated_labels(list(source.files), config, keep=source.keep))
 
@@ -69,7 +70,7 @@ def read_video_labels(files: Sequence[str], config: DataConfig) -> tuple[list[st
 
 def load_video_labels(source: Source) -> dict[str, tuple[int, ...]]:
     """Dict of video id to its classes, of all videos of ``source``, a Source of frame-level or video-level records."""
-    found = tfrecord.probe(source.files)
+    found = probe(source.files)
     features = found.features
     config = DataConfig(feature_names=tuple(features), feature_sizes=tuple(features.values()), level=found.level)
     videos, labels = read_video_labels(list(source.files), config)
@@ -98,7 +99,9 @@ def _contexts(files, config, *, windows, keep=None):
             float_lists=("segment_scores",) if rated else (),
         )
         if rated:
-            check_ratings(context)
+            starts, scores = check_ratings(context)
+            context["segment_start_times"] = context["segment_start_times"].with_values(starts)
+            context["segment_scores"] = context["segment_scores"].with_values(scores)
         field = "segment_labels" if rated else "labels"
         class_columns(context[field], field, config)
         return ids, context

@@ -13,7 +13,7 @@ from yt8m.data.augment import augment_batch, check_augment, margin_of, mix_batch
 from yt8m.data.balance import repeat_segments
 from yt8m.data.splits import Source
 from yt8m.runtime.memory import reuse_freed_memory
-from yt8m.types import SEGMENT_SECONDS, InputError
+from yt8m.types import MAX_FRAMES, SEGMENT_SECONDS, InputError
 
 WINDOWS = ("video", "rated", "all", "unlabelled")
 _OPEN_FILES = 8
@@ -54,7 +54,7 @@ def make_dataset(
       float32 each. Every pair (example, class) counts.
     - "rated": the segments with ratings, one example per start. Elements (features, targets), T = 5. A label is the
       score of its rating clipped to [0, 1], the highest if a class is rated twice; pairs without rating count as
-      config.unrated says. Segments that start behind config.max_frames are left out.
+      config.unrated says. Segments that start behind config.max_frames, where that is set, are left out.
     - "all": every segment, starts 0, 5, 10, ... Elements (features, info), with each segment under each of S ``views``,
       see yt8m.data.views: (B, S, T, size) uint8 and "num_frames" (B, S) int32, T of the longest view. The files need
       no labels.
@@ -159,7 +159,7 @@ def _batch_videos(blocks, config, batch_size, *, drop_remainder, seed):
     """Batches of serialized records, shuffled unless ``seed`` is None."""
     if seed is None:
         return blocks.rebatch(batch_size, drop_remainder=drop_remainder)
-    size = sum(config.feature_sizes) * (config.max_frames if config.level == "frame" else 4)
+    size = sum(config.feature_sizes) * ((config.max_frames or MAX_FRAMES) if config.level == "frame" else 4)
     records = blocks.unbatch().shuffle(_shuffled_at_once(size), seed=seed, reshuffle_each_iteration=False)
     if isinstance(batch_size, int):
         return records.batch(batch_size, drop_remainder=drop_remainder)
@@ -307,9 +307,10 @@ def estimate_examples(source: Source, config: DataConfig, *, windows: str) -> in
     first, *others = source.files
     if not others:
         return None
-    examples = sum(
-        len(batch["num_frames"] if config.level == "frame" else next(iter(batch.values())))
-        for batch, *_ in make_dataset([first], config, windows=windows, batch_size=256, keep=source.keep)
-    )
+    with record_checks.explain_errors([first], config, windows=windows):
+        examples = sum(
+            len(batch["num_frames"] if config.level == "frame" else next(iter(batch.values())))
+            for batch, *_ in make_dataset([first], config, windows=windows, batch_size=256, keep=source.keep)
+        )
     sizes = [tfrecord.file_size(file) for file in source.files]
     return round(examples * sum(sizes) / sizes[0])

@@ -5,10 +5,7 @@ again here, record by record, to find the one to blame; and with ``skip_corrupt`
 """
 
 import contextlib
-import os
-import shutil
-import struct
-import tempfile
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 
@@ -16,12 +13,12 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from yt8m.config import DataConfig
-from yt8m.data.tfrecord import ID_KEYS, READ_BYTES, is_gzip, record_dataset
+from yt8m.data.scan import Scanned, scan
+from yt8m.data.tfrecord import ID_KEYS
 from yt8m.runtime.progress import Progress
-from yt8m.types import DataWarning, InputError
+from yt8m.types import DataWarning, InputError, id_problem
 
 SEGMENT_LISTS = ("segment_labels", "segment_start_times", "segment_end_times")
-_HEADER_BYTES, _FOOTER_BYTES = 12, 4
 
 _FROM_READING = (
     tf.errors.DataLossError,
@@ -57,9 +54,9 @@ def diagnose(files: Sequence[str], config: DataConfig | None, *, windows: str | 
     """
     with Progress("looking for the bad record", total=len(files), unit="files") as progress:
         for file in files:
-            for index, _, problem in scan_records(file, config, windows=windows):
-                if problem:
-                    raise InputError(f"{file}, record {index}: {problem}")
+            for record in scan_records(file, config, windows=windows):
+                if record.problem:
+                    raise InputError(f"{file}, record {record.number}: {record.problem}")
             progress.update()
 
 
@@ -78,75 +75,31 @@ def good_records(
     files: Sequence[str], config: DataConfig | None, *, windows: str | None = None
 ) -> Iterator[tuple[int, bytes | None]]:
     """Generator of (position in ``files``, serialized) of the good records; otherwise as good_dataset."""
-    skipped, first = 0, None
+    skipped, lost, first = 0, 0, ""
     try:
         for position, file in enumerate(files):
-            for index, serialized, problem in scan_records(file, config, windows=windows):
-                if problem is None:
-                    yield position, serialized
+            for record in scan_records(file, config, windows=windows):
+                if not record.problem:
+                    yield position, record.serialized
                     continue
                 skipped += 1
-                first = first or f"{file}, record {index}: {problem}"
+                lost += record.lost
+                first = first or f"{file}, record {record.number}: {record.problem}"
     finally:
         if skipped:
-            text = f"skipped {skipped} corrupt record{'s' if skipped > 1 else ''}; the first: {first}"
-            warnings.warn(text, DataWarning, stacklevel=2)
+            text = f"skipped {skipped} corrupt record{'s' if skipped > 1 else ''}"
+            text += f", among them {lost:,} bytes that hold no whole record" if lost else ""
+            warnings.warn(f"{text}; the first: {first}", DataWarning, stacklevel=2)
 
 
-def scan_records(
-    file: str, config: DataConfig | None, *, windows: str | None = None
-) -> Iterator[tuple[int, bytes | None, str | None]]:
-    """Generator of (index, serialized or None, problem or None) for every record of ``file``; arguments as in diagnose.
+def scan_records(file: str, config: DataConfig | None, *, windows: str | None = None) -> Iterator[Scanned]:
+    """Generator of every record of ``file``, with what is wrong with it; arguments as in diagnose.
 
-    Goes on behind a record whose checksum is wrong if the length that its header gives can be trusted.
+    Goes on behind damaged records, see yt8m.data.scan.
     """
-    index, rest = 0, file
-    with tempfile.TemporaryDirectory() as directory:
-        while rest is not None:
-            offset = 0
-            try:
-                for serialized in record_dataset(rest).as_numpy_iterator():
-                    yield index, serialized, check_record(serialized, config, windows=windows)
-                    index += 1
-                    offset += _HEADER_BYTES + len(serialized) + _FOOTER_BYTES
-                return
-            except tf.errors.DataLossError:
-                yield index, None, "it is truncated or corrupt"
-                index += 1
-                rest = _copy_behind(rest, offset, os.path.join(directory, str(index)))
-            except tf.errors.OpError as error:
-                raise InputError(f"cannot read {file}: {_short(error)}") from error
-
-
-def _copy_behind(file, offset, target):
-    """Copies what stands behind the record at ``offset``, because TensorFlow reads files from their beginning only.
-
-    Returns ``target``, or None where there is nothing or where the next record starts cannot be known.
-    """
-    if is_gzip(file):
-        return None
-    with tf.io.gfile.GFile(file, "rb") as source:
-        source.seek(offset)
-        header = source.read(_HEADER_BYTES)
-        if len(header) < _HEADER_BYTES or struct.unpack("<I", header[8:])[0] != _masked_crc32c(header[:8]):
-            return None
-        following = offset + _HEADER_BYTES + struct.unpack("<Q", header[:8])[0] + _FOOTER_BYTES
-        if following >= source.size():
-            return None
-        source.seek(following)
-        with open(target, "wb") as copy:
-            shutil.copyfileobj(source, copy, READ_BYTES)
-    return target
-
-
-def _masked_crc32c(data):
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 & -(crc & 1))
-    crc ^= 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    for found in scan(file):
+        problem = None if found.serialized is None else check_record(found.serialized, config, windows=windows)
+        yield found._replace(problem=problem) if problem else found
 
 
 def check_record(serialized: bytes, config: DataConfig | None, *, windows: str | None = None) -> str | None:
@@ -179,13 +132,34 @@ def check_record(serialized: bytes, config: DataConfig | None, *, windows: str |
 
 
 def _check_id(context):
-    ids = [value for key in ID_KEYS for value in _values(context, key, "bytes_list")]
-    return None if ids and ids[0] else "id is missing"
+    ids = []
+    for key in ID_KEYS:
+        if _kind(context, key) not in (None, "bytes_list"):
+            return f"{key} is {_a(_kind(context, key))}, not a bytes_list"
+        found = _values(context, key, "bytes_list")
+        if len(found) > 1:
+            return f"{key} has {len(found)} values"
+        ids += [value for value in found if value]
+    if not ids:
+        return "id is missing"
+    try:
+        problem = id_problem(ids[0].decode())
+    except UnicodeDecodeError:
+        problem = "is not UTF-8"
+    if not problem:
+        return None
+    return f"the id {ascii(ids[0].decode(errors='replace'))[:200]} {problem}; yt8m-pack --sanitize_ids renames such"
+
+
+def _check_finite(context, name):
+    """A problem of a list of floats that holds NaN or an infinity."""
+    wrong = next((value for value in _values(context, name, "float_list") if not math.isfinite(value)), None)
+    return None if wrong is None else f"{name} holds {wrong}"
 
 
 def _check_classes(context, name, config):
     if _kind(context, name) not in (None, "int64_list"):
-        return f"{name} is a {_kind(context, name)}, not an int64_list"
+        return f"{name} is {_a(_kind(context, name))}, not an int64_list"
     for class_id in _values(context, name, "int64_list"):
         if not 0 <= class_id < config.num_classes:
             return f"{name} holds class {class_id}, outside [0, {config.num_classes})"
@@ -194,9 +168,11 @@ def _check_classes(context, name, config):
 
 def _check_label_scores(context):
     if _kind(context, "label_scores") not in (None, "float_list"):
-        return f"label_scores is a {_kind(context, 'label_scores')}, not a float_list"
+        return f"label_scores is {_a(_kind(context, 'label_scores'))}, not a float_list"
     labels, scores = len(_values(context, "labels", "int64_list")), len(_values(context, "label_scores", "float_list"))
-    return f"labels and label_scores have {labels} and {scores} values" if scores and scores != labels else None
+    if scores and scores != labels:
+        return f"labels and label_scores have {labels} and {scores} values"
+    return _check_finite(context, "label_scores")
 
 
 def _check_means(context, config):
@@ -206,6 +182,9 @@ def _check_means(context, config):
         found = len(context[name].float_list.value)
         if found != size:
             return f"{name} has {found} floats, not {size}"
+        problem = _check_finite(context, name)
+        if problem:
+            return problem
     return None
 
 
@@ -229,9 +208,9 @@ def _check_frames(lists, context, config):
 def _check_segments(context, num_frames, config):
     for name in SEGMENT_LISTS:
         if _kind(context, name) not in (None, "int64_list"):
-            return f"{name} is a {_kind(context, name)}, not an int64_list"
+            return f"{name} is {_a(_kind(context, name))}, not an int64_list"
     if _kind(context, "segment_scores") not in (None, "float_list"):
-        return f"segment_scores is a {_kind(context, 'segment_scores')}, not a float_list"
+        return f"segment_scores is {_a(_kind(context, 'segment_scores'))}, not a float_list"
     lengths = {name: len(_values(context, name, "int64_list")) for name in SEGMENT_LISTS}
     lengths["segment_scores"] = len(_values(context, "segment_scores", "float_list"))
     if lengths["segment_end_times"] == 0:
@@ -241,12 +220,7 @@ def _check_segments(context, num_frames, config):
     for start in _values(context, "segment_start_times", "int64_list"):
         if not 0 <= start < num_frames:
             return f"segment_start_times holds {start}, outside the {num_frames} frames of the video"
-    return _check_classes(context, "segment_labels", config)
-
-
-def _short(error):
-    """TensorFlow's message, without the name of the graph node."""
-    return error.message.rpartition("}} ")[2].partition(" [Op:")[0]
+    return _check_classes(context, "segment_labels", config) or _check_finite(context, "segment_scores")
 
 
 def _values(context, name, kind):
@@ -256,3 +230,7 @@ def _values(context, name, kind):
 
 def _kind(context, name):
     return context[name].WhichOneof("kind") if name in context else None
+
+
+def _a(kind):
+    return f"{'an' if kind.startswith('int') else 'a'} {kind}"

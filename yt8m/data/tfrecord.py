@@ -11,6 +11,7 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import itertools
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,10 +19,21 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
+from yt8m.data import framing
 from yt8m.runtime.files import atomic_path
-from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, SEGMENT_SECONDS, InputError, StrPath, Tensor
+from yt8m.types import (
+    MAX_ID_BYTES,
+    NOT_IN_IDS,
+    QUANTIZED_OFFSET,
+    QUANTIZED_SCALE,
+    SEGMENT_SECONDS,
+    InputError,
+    StrPath,
+    Tensor,
+)
 
 ID_KEYS = ("id", "video_id")
+_ID_PATTERN = "[^{}]+".format("".join(rf"\x{{{first:x}}}-\x{{{last:x}}}" for first, last in NOT_IN_IDS))
 BLOCK = 32
 """Records that are read and parsed together."""
 
@@ -164,9 +176,28 @@ def is_gzip(path: StrPath) -> bool:
 
 
 def record_dataset(file: Tensor) -> tf.data.Dataset:
-    """tf.data.Dataset of the serialized records of one ``file``, a scalar string tensor or a str."""
+    """tf.data.Dataset of the serialized records of one ``file``, a scalar string tensor or a str.
+
+    A local file whose lengths go beyond its end raises tf.errors.InvalidArgumentError at its first record, because
+    TensorFlow's reader would end the process.
+    """
     compression = tf.where(tf.strings.regex_full_match(file, r".*\.gz"), "GZIP", "")
-    return tf.data.TFRecordDataset(file, compression_type=compression, buffer_size=READ_BYTES)
+    checked = tf.numpy_function(_with_checked_lengths, [file], tf.string)
+    return tf.data.TFRecordDataset(checked, compression_type=compression, buffer_size=READ_BYTES)
+
+
+def _with_checked_lengths(file):
+    path = os.fsdecode(np.asarray(file, object).item())
+    if is_plain(path):
+        # TensorFlow says what it cannot open.
+        with contextlib.suppress(OSError):
+            framing.check_lengths(path)
+    return file
+
+
+def is_plain(path: str) -> bool:
+    """Whether a file is local and not gzipped, so that a record of it can be looked at in its place."""
+    return "://" not in path and not is_gzip(path)
 
 
 def interleave_blocks(files: tf.data.Dataset, read_blocks: Callable, *, cycle_length: int) -> tf.data.Dataset:
@@ -193,25 +224,6 @@ class Probe:
     id_key: str | None
     has_labels: bool
     has_segment_labels: bool
-
-
-def probe(files: Sequence[str], *, num_records: int = 16) -> Probe:
-    """Looks at the first ``num_records`` records of the first of ``files``: a Probe of what any of them holds.
-
-    Looks past bad records, because it is the reader that reports or skips them. Raises InputError naming the file
-    where none of its records is readable.
-    """
-    records = []
-    try:
-        for serialized in record_dataset(files[0]).take(num_records).as_numpy_iterator():
-            records.append(serialized)
-    except tf.errors.OpError as error:
-        if not records:
-            raise InputError(f"{files[0]}, record 0: it is truncated or corrupt") from error
-    found = describe(records)
-    if found is None:
-        raise InputError(f"{files[0]} holds no SequenceExamples or Examples")
-    return found
 
 
 def describe(records: Sequence[bytes]) -> Probe | None:
@@ -290,8 +302,19 @@ def _context_schema(lists, float_lists):
 def _take_ids(context):
     first, second = (context.pop(key) for key in ID_KEYS)
     ids = tf.where(first == "", second, first)
-    tf.debugging.Assert(tf.reduce_all(ids != ""), ["a record has no id"])
-    return ids
+    # The rule of yt8m.types.id_problem: what is no UTF-8 matches nothing.
+    fine = tf.strings.regex_full_match(ids, _ID_PATTERN) & (tf.strings.length(ids) <= MAX_ID_BYTES)
+    return checked(ids, tf.reduce_all(fine), "a record has no id, or one that no submission can hold")
+
+
+def checked(values: Tensor, condition: Tensor, problem: str) -> Tensor:
+    """``values`` as they are, a tensor, once ``condition``, a bool scalar, holds: what is made of them comes after.
+
+    Raises tf.errors.InvalidArgumentError, in the graph, where it does not. An assertion alone runs beside what follows
+    it, and some kernels end the process at indices that it would have refused.
+    """
+    with tf.control_dependencies([tf.debugging.Assert(condition, [problem])]):
+        return tf.identity(values)
 
 
 def file_size(file: str) -> int:

@@ -28,7 +28,7 @@ from yt8m.runtime import cluster, parallel
 from yt8m.runtime.interrupts import stopping_at_interrupt
 from yt8m.runtime.parts import PartsFolder, cut_into_parts
 from yt8m.runtime.progress import Progress
-from yt8m.types import SEGMENT_SECONDS
+from yt8m.types import MAX_FRAMES, SEGMENT_SECONDS
 
 _BATCHES_PER_PART = 32
 _PARTS_AT_A_TIME = 2
@@ -201,7 +201,13 @@ def _cut(source, job):
     """
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         stamps = list(pool.map(_stamp, source.files))
-    frames = SEGMENT_SECONDS if job.windows == "all" else job.config.max_frames if job.config.level == "frame" else 4
+    frames = (
+        SEGMENT_SECONDS
+        if job.windows == "all"
+        else (job.config.max_frames or MAX_FRAMES)
+        if job.config.level == "frame"
+        else 4
+    )
     least = _BATCHES_PER_PART * job.batch_size * frames * sum(job.config.feature_sizes)
     parts = [[source.files[place] for place in part] for part in cut_into_parts([s[1] for s in stamps], least=least)]
     return parts, {"job": job.described(), "files": stamps, "parts": [len(part) for part in parts]}

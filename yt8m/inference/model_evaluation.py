@@ -1,6 +1,7 @@
 """Scores of a model on held-out records."""
 
 import itertools
+import warnings
 from typing import Any
 
 import keras
@@ -10,7 +11,7 @@ from keras import ops
 from yt8m.config import DataConfig
 from yt8m.data.pipeline import estimate_examples, make_dataset
 from yt8m.data.record_checks import explain_errors
-from yt8m.data.seen_videos import Overlap
+from yt8m.data.seen_videos import Overlap, SeenVideos
 from yt8m.data.splits import Source
 from yt8m.inference.scorer import Scorer
 from yt8m.models.base import VideoModel
@@ -19,7 +20,7 @@ from yt8m.ranking.evaluation import RatedLabels, evaluate_scores
 from yt8m.ranking.metrics import VideoMetrics
 from yt8m.runtime.devices import Placement
 from yt8m.runtime.progress import Progress
-from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError, Segment, Tensor
+from yt8m.types import MAX_SEGMENTS_PER_CLASS, DataWarning, InputError, Segment, Tensor
 
 
 def evaluate_model(
@@ -160,17 +161,31 @@ class _Videos:
     def __init__(self, num_classes, top_k):
         self.metrics = VideoMetrics(num_classes, top_k=top_k)
         self.labelled = False
+        self.known = SeenVideos(hash_bytes=8)
+        self.repeated = []
 
     def add(self, scores, targets, info):
         rows, classes, values = rated_pairs(targets)
         labels = np.zeros(scores.shape, np.float32)
         labels[rows, classes] = values
-        self.metrics.update(scores, labels)
+        first = [self._is_first(video_id) for video_id in info["id"].tolist()]
+        self.metrics.update(scores[first], labels[first])
         self.labelled |= len(rows) > 0
+
+    def _is_first(self, video_id):
+        if video_id in self.known:
+            self.repeated.append(video_id.decode())
+            return False
+        self.known.add([video_id])
+        return True
 
     def result(self):
         if not self.labelled:
             raise InputError("the videos to evaluate on have no labels")
+        if self.repeated:
+            text = f"{len(self.repeated)} records are of videos that an earlier record is of, the first of "
+            text += f"{self.repeated[0]}: each video is scored once, by its first record"
+            warnings.warn(text, DataWarning, stacklevel=2)
         return self.metrics.result()
 
 
@@ -188,10 +203,16 @@ class _RatedSegments:
 
     def result(self):
         segments, class_ids, labels, scores = ([*itertools.chain(*part)] for part in zip(*self.pairs))
-        # RatedLabels come sorted in this very order.
-        order = sorted(range(len(segments)), key=lambda i: (class_ids[i], segments[i]))
+        best: dict[tuple[int, Segment], float] = {}
+        for segment, class_id, score in zip(segments, class_ids, scores):
+            best[class_id, segment] = max(best.get((class_id, segment), -np.inf), score)
+        if len(best) < len(scores):
+            text = f"{len(scores) - len(best)} of {len(scores)} rated pairs are of segments in more than one record: "
+            warnings.warn(text + "each is scored once, by its best score and rating", DataWarning, stacklevel=2)
         rated = RatedLabels(segments, class_ids, labels)
-        evaluation = evaluate_scores(rated, np.array(scores, np.float32)[order], top_n=self.top_n)
+        # RatedLabels come sorted in this very order.
+        ordered = np.array([best[key] for key in sorted(best)], np.float32)
+        evaluation = evaluate_scores(rated, ordered, top_n=self.top_n)
         return evaluation.summary() | {"evaluation": evaluation}
 
 

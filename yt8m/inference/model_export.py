@@ -103,7 +103,9 @@ class _VideoServer(tf.Module):
     @tf.function
     def rank(self, **frames):
         lengths = tf.stack([tf.shape(values)[0] for values in frames.values()])
-        num_frames = tf.minimum(tf.reduce_min(lengths), self.config.max_frames)
+        num_frames = tf.reduce_min(lengths)
+        if self.config.max_frames:
+            num_frames = tf.minimum(num_frames, self.config.max_frames)
         _, starts = all_windows(num_frames[None])
         lengths = tf.fill(tf.shape(starts), num_frames)
         indices, counts = window_frames(starts, lengths, views=self.views, border=self.config.border)

@@ -1,6 +1,7 @@
 """Predictions for every segment of every video, or for whole videos, in one pass over the data."""
 
 import dataclasses
+import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from yt8m.config import DataConfig
 from yt8m.data.pipeline import make_dataset
 from yt8m.data.record_checks import explain_errors
-from yt8m.data.seen_videos import Overlap
+from yt8m.data.seen_videos import Overlap, SeenVideos
 from yt8m.data.splits import Source
 from yt8m.inference.jobs import Execution, Job, ids_of, part_results
 from yt8m.inference.scorer import Scorer, check_views
@@ -16,7 +17,7 @@ from yt8m.models.base import VideoModel
 from yt8m.ranking.filters import SegmentFilter, put_behind, whole_videos
 from yt8m.ranking.timelines import Timeline
 from yt8m.ranking.top_segments import TopSegments
-from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError, id_problem
+from yt8m.types import MAX_SEGMENTS_PER_CLASS, DataWarning
 
 
 def predict_segments(
@@ -74,14 +75,22 @@ def predict_videos(
     execution: Execution = Execution(),
     overlap: Overlap | None = None,
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Yields (video id, class ids (top_k,), confidences (top_k,)) for every video, best class first.
+    """Yields (video id, class ids (top_k,), confidences (top_k,)) for every video, best class first, each video once.
 
     Arguments as of predict_segments. Memory is bounded by the results of a part.
     """
     job = _VideoJob(config=config, keep=source.keep, batch_size=batch_size, overlap=overlap, top_k=top_k)
+    known, repeated = SeenVideos(hash_bytes=8), []
     for arrays in part_results(model, source, job, execution=execution):
         for video_id, classes, scores in zip(arrays["videos"].tolist(), arrays["classes"], arrays["scores"]):
+            if video_id in known:
+                repeated.append(video_id.decode())
+                continue
+            known.add([video_id])
             yield video_id.decode(), classes, scores
+    if repeated:
+        text = f"{len(repeated)} records are of videos that an earlier record is of, the first of {repeated[0]}"
+        warnings.warn(f"{text}: each video is listed once, by its first record", DataWarning, stacklevel=2)
 
 
 def predict_timelines(
@@ -144,7 +153,6 @@ class _SegmentJob(Job):
         num_examples = 0
         for scores, info in whole_videos(scored) if any(self.filters) else scored:
             ids, starts = ids_of(info), info["start_time"]
-            _check_ids(ids)
             listed = scores if self.top_k is None else _only_best(scores, self.top_k)
             for top, item in zip(tops, self.filters):
                 kept = item and item.kept(ids, starts, scores, class_ids=self.class_ids)
@@ -177,14 +185,6 @@ class _VideoJob(Job):
             "scores": np.concatenate(confidences),
             "num_examples": np.int64(len(videos)),
         }
-
-
-def _check_ids(ids):
-    """Raises InputError for the first id that no submission can hold, before hours are spent on the others."""
-    for video_id in set(ids):
-        problem = id_problem(video_id.decode())
-        if problem:
-            raise InputError(f"video {video_id.decode()!r} {problem}: pack it anew with yt8m-pack --sanitize_ids")
 
 
 def _only_best(scores, top_k):

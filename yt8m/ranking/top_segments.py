@@ -1,10 +1,12 @@
 """The best segments of every class out of a stream of any length."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from yt8m.ranking.segment_lists import SegmentList
+from yt8m.types import DataWarning
 
 _BUFFERED_ROWS = 8192
 _NOTHING = np.finfo(np.float32).min
@@ -79,7 +81,8 @@ class TopSegments:
     def __iter__(self) -> Iterator[tuple[int, SegmentList, np.ndarray]]:
         """Yields (class id, SegmentList, scores float32), best first, classes by ascending id.
 
-        Raises InputError where a video id cannot stand in a submission.
+        A segment that was added twice, because its video is in two records, is listed once, with its best score, and
+        told as a DataWarning. Raises InputError where a video id cannot stand in a submission.
         """
         self._flush()
         self._compact()
@@ -87,13 +90,25 @@ class TopSegments:
         order = np.lexsort((self._starts, self._videos))
         rank = np.empty(len(order), np.uint64)
         rank[order] = np.arange(len(order), dtype=np.uint64)
+        repeated = (self._videos[order[1:]] == self._videos[order[:-1]]) & (
+            self._starts[order[1:]] == self._starts[order[:-1]]
+        )
+        if repeated.any():
+            _tell_repeated(self._videos[order[1:]][repeated])
+            # The rank of the first of those that are one segment.
+            first = np.maximum.accumulate(np.where(np.concatenate([[True], ~repeated]), np.arange(len(order)), 0))
+            rank[order] = first.astype(np.uint64)
         segments = SegmentList.from_segments(
             f"{video.decode()}:{start}"
             for video, start in zip(self._videos[order].tolist(), self._starts[order].tolist())
         )
         for index in np.argsort(self.class_ids, kind="stable"):
             scores, rows = self._columns[index].listed()
-            rows, scores = _ranked(scores, rank[rows], self.top_n)
+            rows, scores = _ranked(scores, rank[rows])
+            if repeated.any():
+                once = np.sort(np.unique(rows, return_index=True)[1])
+                rows, scores = rows[once], scores[once]
+            rows, scores = rows[: self.top_n], scores[: self.top_n]
             yield self.class_ids[index], segments.take(rows), scores
 
     def _flush(self):
@@ -134,14 +149,20 @@ class TopSegments:
         self._videos, self._starts = self._videos[listed], self._starts[listed]
 
 
-def _ranked(scores, ranks, top_n):
-    """(ranks int64, scores) of the ``top_n`` highest scores, highest first, equal ones by ascending rank (uint64)."""
+def _tell_repeated(videos):
+    names = np.unique(videos)
+    text = f"{len(names)} videos are in more than one record, {names[0].decode()} the first"
+    warnings.warn(f"{text}: each of their segments is listed once, with its best score", DataWarning, stacklevel=3)
+
+
+def _ranked(scores, ranks):
+    """(ranks int64, scores), by falling score, equal ones by ascending rank (uint64)."""
     # Score and rank in one integer, because integers sort ten times faster than pairs. Adding 0 makes -0 a 0.
     bits = (scores + np.float32(0)).view(np.uint32)
     negative = bits >> np.uint32(31) == 1
     falling = np.where(negative, bits, ~bits & np.uint32(0x7FFFFFFF))
-    keys = np.sort((falling.astype(np.uint64) << np.uint64(32)) | ranks)[:top_n]
-    return (keys & np.uint64(0xFFFFFFFF)).astype(np.int64), np.sort(scores)[::-1][:top_n]
+    keys = np.sort((falling.astype(np.uint64) << np.uint64(32)) | ranks)
+    return (keys & np.uint64(0xFFFFFFFF)).astype(np.int64), np.sort(scores)[::-1]
 
 
 class _Column:

@@ -25,7 +25,7 @@ from yt8m.ranking.submission import Submission
 from yt8m.runtime.files import write_text
 from yt8m.runtime.progress import Progress
 from yt8m.training.resampling import Resampling, resample
-from yt8m.types import MAX_FRAMES, SEGMENT_SECONDS, InputError, Segment, StrPath
+from yt8m.types import SEGMENT_SECONDS, InputError, Segment, StrPath
 
 _MARGIN = 2
 """Frames kept on either side of a segment, which is what augmentation may ask for."""
@@ -197,7 +197,7 @@ def _whole(video_id, features, start, labels):
     soft = {"labels": tuple(labels), "label_scores": tuple(labels.values())}
     if all(isinstance(values, np.ndarray) for values in features.values()):
         return VideoRecord(video_id=video_id, features=features, **soft)
-    frames = {name: _decoded(listed[:MAX_FRAMES]) for name, listed in features.items()}
+    frames = {name: _decoded(listed) for name, listed in features.items()}
     return FrameRecord(video_id=video_id, features=frames, **soft)
 
 

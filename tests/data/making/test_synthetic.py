@@ -12,7 +12,8 @@ from yt8m.config import DataConfig
 from yt8m.data.labels import read_rated_labels, read_video_labels
 from yt8m.data.making import synthetic
 from yt8m.data.pipeline import make_dataset
-from yt8m.data.tfrecord import dequantize, list_files, probe
+from yt8m.data.scan import probe
+from yt8m.data.tfrecord import dequantize, list_files
 from yt8m.models.targets import rated_pairs
 from yt8m.types import InputError, Segment
 from yt8m.vocabulary import read_class_names, read_segment_class_ids

@@ -25,8 +25,9 @@ class Findings:
         self._kinds = {}
 
     def error(self, problem: str, place: str) -> None:
-        """The reader stops at ``place`` because of ``problem``; problems that differ in numbers alone are one kind."""
-        self.add(ERROR, re.sub(r"(?<![\w.])-?\d+\b", "#", problem), [f"{place}: {problem}"], 1)
+        """The reader stops at ``place`` because of ``problem``; those that differ in numbers or names are one kind."""
+        kind = re.sub(r"'(\\.|[^'\\])*'", "...", problem)
+        self.add(ERROR, re.sub(r"(?<![\w.])-?\d[\d,]*\b", "#", kind), [f"{place}: {problem}"], 1)
 
     def warning(self, what: str, place: str, count: int = 1) -> None:
         """A problem that does not stop the reader, and that may make training or scores other than meant."""

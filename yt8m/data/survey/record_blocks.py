@@ -6,11 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from yt8m.data.record_checks import scan_records
-from yt8m.data.tfrecord import BLOCK, describe, is_gzip, record_dataset
+from yt8m.data.scan import scan
+from yt8m.data.tfrecord import BLOCK, record_dataset
 from yt8m.types import InputError, Tensor
-
-_LARGEST_EXAMPLE = 64 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +34,7 @@ class RecordBlock:
 def record_blocks(file: str) -> Iterator[RecordBlock]:
     """Generator of the RecordBlocks of ``file``; a record that cannot be read makes one of its own with a problem.
 
-    Behind a record whose checksum is wrong it goes on if the length that its header gives can be trusted.
+    Behind a damaged record it goes on, see yt8m.data.scan.
     """
     index = 0
     try:
@@ -44,20 +42,20 @@ def record_blocks(file: str) -> Iterator[RecordBlock]:
             yield RecordBlock(file, index, serialized)
             index += len(serialized)
         return
-    except tf.errors.DataLossError:
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, InputError):
         # The block that fails is lost whole, so its records are read one by one.
         pass
     except tf.errors.OpError as error:
         yield RecordBlock(file, index, problem=f"cannot be read: {error.message}")
         return
     try:
-        for number, serialized, problem in scan_records(file, None):
-            if number < index:
+        for record in scan(file):
+            if record.number < index:
                 continue
-            if serialized is None:
-                yield RecordBlock(file, number, problem=_framing_problem(file, problem) if number == 0 else problem)
+            if record.serialized is None:
+                yield RecordBlock(file, record.number, problem=record.problem)
             else:
-                yield RecordBlock(file, number, tf.constant([serialized]))
+                yield RecordBlock(file, record.number, tf.constant([record.serialized]))
     except InputError as error:
         yield RecordBlock(file, index, problem=str(error))
 
@@ -80,17 +78,3 @@ def parse_good(parse: Callable[[Tensor], Any], serialized: Tensor) -> Iterator[t
                 continue
             middle = (rows.start + rows.stop) // 2
             waiting += [slice(middle, rows.stop), slice(rows.start, middle)]
-
-
-def _framing_problem(file, problem):
-    with tf.io.gfile.GFile(file, "rb") as source:
-        content = source.read(_LARGEST_EXAMPLE)
-    gzipped = content.startswith(b"\x1f\x8b")
-    if gzipped and not is_gzip(file):
-        return "the file is gzipped, but its name does not end in .gz"
-    if is_gzip(file) and not gzipped:
-        return "the file is not gzipped, but its name ends in .gz"
-    found = describe([content])
-    if found is not None and found.features:
-        return "the file is a bare SequenceExample or Example; a TFRecord file has a length and checksums around each"
-    return problem

@@ -161,8 +161,9 @@ def frame_parser(config: DataConfig) -> Callable[[Tensor], dict[str, np.ndarray]
 
 
 def video_parser(config: DataConfig) -> Callable[[Tensor], dict[str, np.ndarray]]:
-    """Parser of Examples, as frame_parser is of SequenceExamples: without "lengths" and ratings, with "finite" (B,)
-    bool, of the features.
+    """Parser of Examples, as frame_parser is of SequenceExamples, without "lengths" and ratings.
+
+    "right": (B,) bool, whether all values of the features are finite.
     """
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
@@ -179,8 +180,7 @@ def video_parser(config: DataConfig) -> Callable[[Tensor], dict[str, np.ndarray]
 
     def run(serialized):
         ids, finite, context = traced(serialized)
-        parsed = _numpy(ids, tf.ones_like(finite), context)
-        return parsed | {"finite": finite.numpy()}
+        return _numpy(ids, finite, context)
 
     return run
 

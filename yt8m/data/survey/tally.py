@@ -10,7 +10,7 @@ from yt8m.data.record_checks import SEGMENT_LISTS
 from yt8m.data.survey.findings import NOTE, WARNING, Findings
 from yt8m.data.survey.id_index import IdIndex
 from yt8m.ranking.metrics import POSITIVE
-from yt8m.types import SEGMENT_SECONDS, id_problem
+from yt8m.types import SEGMENT_SECONDS
 
 _ROW = 2**32
 
@@ -54,17 +54,10 @@ class Tally:
         def place(row):
             return f"{file}, record {index + int(row)}, video {parsed['id'][int(row)].decode(errors='replace')}"
 
-        for row in np.flatnonzero(good).tolist():
-            problem = id_problem(parsed["id"][row].decode(errors="replace"))
-            if problem:
-                self.findings.warning("ids that no submission can hold: yt8m-pack --sanitize_ids", place(row))
         self._count_labels(parsed, good)
         if self.config.level == "frame":
             self._count_frames(parsed, good, place)
             self._count_ratings(parsed, good, place)
-        else:
-            for row in np.flatnonzero(good & ~parsed["finite"]).tolist():
-                self.findings.warning("videos with values that are not finite", place(row))
 
     def _count_labels(self, parsed, good):
         values, lengths = parsed["labels"]
@@ -104,7 +97,8 @@ class Tally:
                 example = f"{place(rows[first])}, start {starts[first]}"
                 self.findings.add(severity, what, [example], count)
 
-        mark(WARNING, "ratings of segments behind the frames that are read", starts >= self.config.max_frames)
+        if self.config.max_frames:
+            mark(WARNING, "ratings of segments behind the frames that are read", starts >= self.config.max_frames)
         mark(WARNING, "scores outside [0, 1], read as the nearer end", ~((scores >= 0) & (scores <= 1)))
         mark(NOTE, "ratings of segments that their video ends within", starts + SEGMENT_SECONDS > frames)
         mark(NOTE, f"segment starts that are no multiple of {SEGMENT_SECONDS}", starts % SEGMENT_SECONDS != 0)
@@ -133,6 +127,10 @@ def good_rows(parsed: dict[str, np.ndarray], num_classes: int) -> np.ndarray:
     if "label_scores" in parsed:
         given = parsed["label_scores"][1]
         good &= (given == 0) | (given == parsed["labels"][1])
+    for name in ("label_scores", "segment_scores"):
+        if name in parsed:
+            values, lengths = parsed[name]
+            good[np.repeat(np.arange(len(lengths)), lengths)[~np.isfinite(values)]] = False
     if "segment_labels" not in parsed:
         return good
     expected = parsed["segment_labels"][1]

@@ -1,11 +1,13 @@
 """Outputs that are whole or absent, and inputs that are named when they cannot be read."""
 
 import contextlib
+import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from yt8m.text import read_text
 from yt8m.types import InputError, StrPath
 
 
@@ -66,6 +68,65 @@ def write_text(path: StrPath, text: str) -> None:
     """Writes ``text`` to ``path`` atomically, in UTF-8."""
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         file.write(text)
+
+
+_JSON = "the JSON that it should be"
+
+
+def read_json(path: StrPath, *, what: str = _JSON, kind: type = dict, fields: Mapping[str, Any] | None = None) -> Any:
+    """What a JSON file holds, a dict unless ``kind`` is list; otherwise as parse_json. InputError names the file."""
+    return parse_json(read_text(path), os.fspath(path), what=what, kind=kind, fields=fields)
+
+
+def parse_json(
+    text: str, source: str, *, what: str = _JSON, kind: type = dict, fields: Mapping[str, Any] | None = None
+) -> Any:
+    """The dict, or list if ``kind`` is list, that a JSON text is.
+
+    source: file or flag, and ``what`` it should be, for the error. fields: dict of names that a dict must have to the
+    type of each, or a tuple of types, NoneType for null among them; a bool is no int, and an int is a float.
+    Raises InputError where the text is no JSON, or JSON of another shape.
+    """
+    try:
+        found = json.loads(text)
+        _check_shape(found, kind, fields or {})
+        return found
+    except RecursionError:
+        reason = "it is nested too deep"
+    except json.JSONDecodeError as error:
+        reason = f"it does not parse: {error}" if text.strip() else "it is empty"
+    except ValueError as error:
+        reason = str(error)
+    raise InputError(f"{source} is not {what}: {reason}")
+
+
+_JSON_WORDS = {
+    dict: "an object",
+    list: "a list",
+    str: "text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    type(None): "null",
+}
+
+
+def _check_shape(found, kind, fields):
+    if not isinstance(found, kind):
+        raise ValueError(f"it must be {_JSON_WORDS[kind]} and is {_JSON_WORDS[type(found)]}")
+    for name, types in fields.items():
+        types = types if isinstance(types, tuple) else (types,)
+        if name not in found:
+            raise ValueError(f"it has no field {name}")
+        if not _is_json_of(found[name], types):
+            valid = " or ".join(_JSON_WORDS[type_] for type_ in types)
+            raise ValueError(f"{name} must be {valid} and is {_JSON_WORDS[type(found[name])]}")
+
+
+def _is_json_of(value, types):
+    if isinstance(value, bool):
+        return bool in types
+    return isinstance(value, types) or (isinstance(value, int) and float in types)
 
 
 def check_writable(path: StrPath) -> None:

@@ -16,7 +16,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from yt8m.data.splits import Source
+from yt8m.config import PATTERNS, RunConfig
+from yt8m.data.splits import Source, open_source
 from yt8m.data.tfrecord import file_size
 from yt8m.runtime.files import read_json, write_text
 from yt8m.types import DataWarning, InputError, StrPath
@@ -48,6 +49,25 @@ class Manifest:
         roles = dict.fromkeys([*self.files, *other.files])
         differences = (_files_difference(self.files.get(role, []), other.files.get(role, []), role) for role in roles)
         return next(filter(None, differences), "")
+
+
+def inputs_of(run: RunConfig, source: Source, holdout: Source | None) -> dict[str, Source | None]:
+    """Dict of role to the files that a run reads, as make_manifest takes it."""
+    return {
+        "train": source,
+        "holdout": holdout,
+        "pseudo-labelled": open_source(run.pseudo_data_pattern),
+        "unlabelled": open_source(run.unlabelled_data_pattern),
+        "excluded": open_source(run.exclude_videos),
+        "target": open_source(run.adapt_bn),
+    }
+
+
+def run_options(run: RunConfig) -> dict[str, Any]:
+    """Of a RunConfig, what a manifest keeps: all but patterns, whose files it keeps, and the time of checkpoints."""
+    options = run.to_dict()
+    del options["train"]["checkpoint_minutes"]
+    return {name: value for name, value in options.items() if name not in PATTERNS}
 
 
 def make_manifest(

@@ -103,7 +103,8 @@ def write_run_config(train_dir: StrPath, run: RunConfig) -> None:
 def check_same_run(train_dir: StrPath, run: RunConfig) -> None:
     """Checks that a run that has saved something in ``train_dir`` is ``run``, a RunConfig.
 
-    Raises InputError naming the first setting that differs. How long to train may change; what is trained may not.
+    Raises InputError naming the first setting that differs. How long to train may change, and where the files are, of
+    which yt8m.data.manifest takes care; what is trained may not.
     """
     if has_begun(train_dir):
         difference = _first_difference(read_run_config(train_dir), run)

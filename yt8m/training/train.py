@@ -9,7 +9,7 @@ import keras
 from yt8m.config import RunConfig
 from yt8m.data.augment import allowed_views, margin_of
 from yt8m.data.cache import open_cache
-from yt8m.data.manifest import check_manifest, make_manifest, write_manifest
+from yt8m.data.manifest import check_manifest, inputs_of, make_manifest, write_manifest
 from yt8m.data.record_checks import explain_errors
 from yt8m.data.seen_videos import SeenVideos
 from yt8m.data.splits import Source, Without, collect_ids, exclude_videos, open_source, sources_of
@@ -86,9 +86,8 @@ def train(
 def _train(run, train_dir, source, holdout, resources):
     placement = resources.placement
     _check_run(run, placement, train_dir)
-    pseudo, unlabelled = map(open_source, (run.pseudo_data_pattern, run.unlabelled_data_pattern))
-    inputs = {"train": source, "holdout": holdout, "pseudo-labelled": pseudo, "unlabelled": unlabelled}
-    inputs["excluded"] = open_source(run.exclude_videos)
+    # What the model is adapted to at the end may change until then.
+    inputs = inputs_of(run.replace(adapt_bn=""), source, holdout)
     manifest = make_manifest(inputs)
     if checkpoints.has_begun(train_dir):
         check_manifest(train_dir, manifest, accept_changed_inputs=resources.accept_changed_inputs)
@@ -114,8 +113,8 @@ def _train(run, train_dir, source, holdout, resources):
     data = TrainingData(
         run=run,
         source=source,
-        pseudo=pseudo,
-        unlabelled=unlabelled,
+        pseudo=inputs["pseudo-labelled"],
+        unlabelled=inputs["unlabelled"],
         cache=_open_cache(resources.cache_dir, run, source, holdout),
         seen=_seen_before(run, train_dir, holdout),
         placement=placement,

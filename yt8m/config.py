@@ -24,6 +24,16 @@ BORDERS = ("clamp", "roll", "reflect", "mask")
 VIDEO_FRAMES = 30
 """Frames of the whole video for a model that reads such, by default."""
 
+PATTERNS = (
+    "train_data_pattern",
+    "eval_data_pattern",
+    "exclude_videos",
+    "pseudo_data_pattern",
+    "unlabelled_data_pattern",
+    "adapt_bn",
+)
+"""Fields of a RunConfig that name input files."""
+
 PATTERN_HELP = "Paths or globs, comma-separated; local or gs://, plain or .gz."
 
 
@@ -285,8 +295,12 @@ class RunConfig(Config):
     data: DataConfig
     model: ModelConfig
     train: TrainConfig
-    train_data_pattern: str = option("", f"Files to train on. {PATTERN_HELP}", defaults_to="must be given")
-    eval_data_pattern: str = option("", f"Files to evaluate on, instead of held-out ones. {PATTERN_HELP}")
+    train_data_pattern: str = option(
+        "", f"Files to train on. {PATTERN_HELP}", defaults_to="must be given", resumable=True
+    )
+    eval_data_pattern: str = option(
+        "", f"Files to evaluate on, instead of held-out ones. {PATTERN_HELP}", resumable=True
+    )
     holdout_files: int = option(0, "Number of the pattern's files to hold out; drawn by --seed.", unit="files", low=0)
     holdout_fraction: float = option(
         0.0, "Share of the videos to hold out, by a hash of id and --seed: for a single file.", low=0, below=1
@@ -295,6 +309,7 @@ class RunConfig(Config):
         "",
         "Files whose videos are not trained on, by id, such as those of a later holdout in pre-training. "
         f"{PATTERN_HELP}",
+        resumable=True,
     )
     exclude_holdout_files: int = option(
         0,
@@ -320,13 +335,16 @@ class RunConfig(Config):
         "optimizer.",
     )
     pseudo_data_pattern: str = option(
-        "", f"Files of pseudo-labelled segments to train on too, as selftrain.py writes them. {PATTERN_HELP}"
+        "",
+        f"Files of pseudo-labelled segments to train on too, as selftrain.py writes them. {PATTERN_HELP}",
+        resumable=True,
     )
     unlabelled_data_pattern: str = option(
         "",
         "Files whose segments, labels unread, consistency is trained on (UDA): the model is to predict the same for a "
         "segment and its augmented view, by --augment_* or else by shifts of 1, dilute and a fifth of the frames "
         f"dropped. {PATTERN_HELP}",
+        resumable=True,
     )
     adapt_bn: str = option(
         "",

@@ -177,6 +177,12 @@ def _from_json_value(kind, value):
     return value
 
 
+def is_of_type(kind: Any, value: Any) -> bool:
+    """Whether ``value`` is of the type of a field, such as int | None; a bool is no number, and an int is a float."""
+    kind, optional = _without_none(kind)
+    return (optional and value is None) or _is_of(kind, value)
+
+
 def _shown(bound):
     return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
 

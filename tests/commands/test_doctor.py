@@ -102,6 +102,14 @@ def test_files_that_are_no_record_files(write, tmp_path):
     assert facts["warnings"] == [{"what": "files without records", "count": 1, "examples": [none]}]
 
 
+def test_what_a_killed_writer_left_is_named(write, tmp_path):
+    files = [write(f"{name}.tfrecord", make_video(name)) for name in "ab"]
+    (tmp_path / ".yt8m-k1ll3d" / "made").mkdir(parents=True)
+    (tmp_path / ".yt8m-k1ll3d" / "made" / "c.tfrecord").touch()
+    told = {"what": "temporary folders of commands that are at work or were killed", "count": 1}
+    assert told | {"examples": [str(tmp_path / ".yt8m-k1ll3d")]} in facts_of(files)["warnings"]
+
+
 def test_warnings_and_notes(tmp_path):
     def odd(context):
         context["segment_scores"].float_list.value[0] = 7.0

@@ -46,8 +46,8 @@ def test_a_file_has_flags_of_each(tmp_path):
         ('[{"seed": 3}, {}]', "members.json, member 1: seed is the same for all members"),
         ('[{}, {"lerning_rate": 3}]', "members.json, member 2: there is no flag --lerning_rate of train.py"),
         ('[{}, {"base_learning_rate": -1}]', "member 2: base_learning_rate is -1; it must be above 0"),
-        ('{"init_from": "a"}', "must be a list of objects"),
-        ("[", "is not JSON"),
+        ('{"init_from": "a"}', "is not a list of objects"),
+        ("[", "does not parse"),
     ],
 )
 def test_what_makes_no_members_is_said(tmp_path, members, message):

@@ -1,5 +1,7 @@
 """The file format: values, files, what is in them."""
 
+import contextlib
+import glob
 import gzip
 import os
 
@@ -57,6 +59,26 @@ def test_list_files_takes_globs_and_lists(write, tmp_path):
     assert tfrecord.list_files(f"{tmp_path}/*.tfrecord") == [a, b, c]
     assert tfrecord.list_files(f"{c}, {tmp_path}/[ac].tfrecord") == [a, c]
     assert tfrecord.list_files([b, a]) == [a, b]
+
+
+def test_wildcards_leave_hidden_files_out(write, tmp_path):
+    """As in a shell, whichever component is hidden; half-written files and folders have such names."""
+    for folder in (".", ".hidden", "shown"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for name in ("a.tfrecord", ".a.part.tfrecord", "..tfrecord"):
+            write(f"{folder}/{name}", make_video("x"))
+    with contextlib.chdir(tmp_path):
+        for root in (".", str(tmp_path), "../" + tmp_path.name, "shown/.."):
+            for pattern in ("*.tfrecord", "*/*.tfrecord", "sho*/*a.tfrecord", "[.a]*.tfrecord", "?hidden/?*.tfrecord"):
+                shell = {os.path.realpath(file) for file in glob.glob(f"{root}/{pattern}")}
+                try:
+                    found = {os.path.realpath(file) for file in tfrecord.match_files(f"{root}/{pattern}")}
+                except InputError as error:
+                    assert "but 2 hidden ones, the first" in str(error) or "but 3 hidden ones" in str(error)
+                    found = set()
+                assert found == shell, (root, pattern)
+        named = tfrecord.match_files(".hidden/.*.tfrecord")
+    assert sorted(map(os.path.basename, named)) == ["..tfrecord", ".a.part.tfrecord"]
 
 
 def test_list_files_refuses(tmp_path):

@@ -193,12 +193,27 @@ def test_weights_files_of_0_2_0_are_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text, sentence", [("{", "is not JSON"), ("[]", "is not a weights file"), ("{}", "it needs weights")]
+    "text, sentence",
+    [
+        ("{", "is not a weights file: it does not parse: Expecting"),
+        ("[]", "is not a weights file: it must be an object"),
+        ("{}", "it has no field weights"),
+        ('{"weights": "12", "w0": 1}', "weights must be a list and is text"),
+        ('{"weights": [1, "2"], "w0": 1}', 'a weight is "2"; it must be a finite number'),
+        ('{"weights": [1, NaN], "w0": 1}', "a weight is NaN; it must be a finite number"),
+        ('{"weights": [1, true], "w0": 1}', "a weight is true; it must be a finite number"),
+        ('{"weights": [1, 1%s], "w0": 1}' % ("0" * 400), "a weight is 1000"),
+        ('{"weights": [1, -2], "w0": 1}', "w.json: weights must be finite and at least 0"),
+        ('{"weights": [1, 2], "w0": "1"}', "w0 must be a number or null and is text"),
+        ('{"weights": [1, 2], "w0": 1, "w0_share": "x"}', "w0_share is"),
+        ('{"weights": [1, 2], "w0": 1, "fusion": "sum"}', "w.json: method is"),
+        ('{"weights": [1, 2], "w0": 1, "fusion": [1]}', "w.json: method is"),
+    ],
 )
 def test_bad_weights_files(tmp_path, text, sentence):
     (tmp_path / "w.json").write_text(text)
     with pytest.raises(InputError, match=sentence):
-        read_weights(tmp_path / "w.json", num_files=1, top_n=5)
+        read_weights(tmp_path / "w.json", num_files=2, top_n=5)
 
 
 @pytest.mark.parametrize(

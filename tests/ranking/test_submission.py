@@ -1,5 +1,6 @@
 """Submission files: what is written is read again, in every form, and what is bad is named."""
 
+import contextlib
 import gzip
 import os
 import pickle
@@ -206,9 +207,13 @@ def test_an_error_leaves_the_earlier_file(tmp_path, name):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_disk_full(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.mkstemp", lambda **_: (os.open("/dev/full", os.O_WRONLY), str(tmp_path / "full")))
-    os.symlink("/dev/full", tmp_path / "full")
-    monkeypatch.setattr(os, "chmod", lambda *_: None)
+    @contextlib.contextmanager
+    def full(_):
+        (tmp_path / "temporary").mkdir()
+        (tmp_path / "temporary" / "s.csv").symlink_to("/dev/full")
+        yield str(tmp_path / "temporary")
+
+    monkeypatch.setattr("yt8m.runtime.files.temporary_folder", full)
     with pytest.raises(InputError, match="cannot write .*s.csv: No space left on device"):
         write_submission(tmp_path / "s.csv", RANKINGS)
     assert not (tmp_path / "s.csv").exists()

@@ -1,10 +1,15 @@
-"""Threads that share a list of items."""
+"""Threads and processes that share a list of items."""
 
+import os
+import pathlib
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
+from tests.helpers import ROOT
 from yt8m.runtime.parallel import map_in_threads
 
 
@@ -52,3 +57,46 @@ def test_threads_are_told_to_stop(closed):
             next(results)
     assert time.monotonic() - started < 10
     assert seen and all(seen)
+
+
+PARENT = """
+import os, sys, time
+from yt8m.runtime.parallel import map_in_order
+
+def task(number):
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+
+if __name__ == "__main__":
+    list(map_in_order(task, range(4), workers=2))
+"""
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    """All of its session: two workers and multiprocessing's resource tracker."""
+    (tmp_path / "parent.py").write_text(PARENT)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    parent = subprocess.Popen(
+        [sys.executable, "parent.py"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, start_new_session=True
+    )
+    workers = {int(parent.stdout.readline()) for _ in range(2)}
+    assert len(workers) == 2
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 20
+    while alive := members_of(parent.pid):
+        assert time.monotonic() < deadline, alive
+        time.sleep(0.05)
+
+
+def members_of(session):
+    """Ids of the processes of a session that run."""
+    found = []
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, of_session = stat.read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue
+        if int(of_session) == session and state != "Z":
+            found.append(int(stat.parent.name))
+    return found

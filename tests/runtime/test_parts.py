@@ -31,6 +31,9 @@ def test_finished_parts_are_found_again(tmp_path):
     assert not folder.open(PLAN) and folder.finished == set()
     arrays = {"ids": np.array([b"a", b"bcd"]), "scores": np.float32([0.5, 0.25])}
     folder.save(3, arrays)
+    with pytest.raises(InputError, match=r"\[x\].parts is in use by process \d+ on "):
+        PartsFolder(tmp_path / "[x].parts", identity=["model", 7]).open(PLAN)
+    folder.close()
     again = PartsFolder(tmp_path / "[x].parts", identity=["model", 7])
     assert not again.open(PLAN) and again.finished == {3}
     for name, values in again.load(3).items():
@@ -45,15 +48,18 @@ def test_parts_of_another_plan_are_dropped(tmp_path, plan, identity):
     folder = PartsFolder(tmp_path / "parts", identity=["model", 7])
     folder.open(PLAN)
     folder.save(0, {})
+    folder.close()
     other = PartsFolder(tmp_path / "parts", identity=identity)
     assert other.open(plan) and other.finished == set()
+    other.close()
     assert os.listdir(tmp_path / "parts") == ["plan.json"]
     assert not PartsFolder(tmp_path / "parts", identity=identity).open(plan)
 
 
 def test_files_of_others_are_left_alone(tmp_path):
     (tmp_path / "part-list.txt").write_text("mine")
-    (tmp_path / ".part-00001.abc.npz").write_text("left by a kill")
+    (tmp_path / ".yt8m-abcd").mkdir()
+    (tmp_path / ".yt8m-abcd" / "part-00001.npz").write_text("left by a kill")
     folder = PartsFolder(tmp_path, identity=0)
     folder.open(PLAN)
     folder.remove()

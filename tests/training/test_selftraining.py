@@ -33,7 +33,7 @@ def job(demo_data, tmp_path):
     )
     unlabelled = Source(tuple(list_files(str(demo_data / "train" / "*.tfrecord"))))
 
-    def start(folder, holdout=holdout, run_fields=(), models=("logistic",), **changes):
+    def start(folder, holdout=holdout, unlabelled=unlabelled, run_fields=(), models=("logistic",), **changes):
         settings = SelfTraining(**({"threshold": 0.3, "iterations": 1} | changes))
         sources = {"source": source, "holdout": holdout, "unlabelled": unlabelled}
         students = [run.replace(model=ModelConfig(name=name), **dict(run_fields)) for name in models]
@@ -72,7 +72,7 @@ def test_rounds_and_going_on(job, tmp_path, monkeypatch):
         assert [one.pseudo.get(key) for key in keys] == [other.pseudo.get(key) for key in keys]
 
 
-def test_choice_stop_and_next_teacher_go_by_the_adapted_model(job, tmp_path, monkeypatch):
+def test_choice_stop_and_next_teacher_go_by_the_adapted_model(job, tmp_path, monkeypatch, demo_data):
     """Scores of three students before and after adaptation; going by the former, the first would win and teach."""
     scores = iter([(0.80, 0.70), (0.75, 0.78), (0.90, 0.77)])
     asked = []
@@ -90,7 +90,8 @@ def test_choice_stop_and_next_teacher_go_by_the_adapted_model(job, tmp_path, mon
 
     monkeypatch.setattr(selftraining, "train", fake_train)
     monkeypatch.setattr(selftraining._Job, "label", fake_label)
-    results = job("adapted", iterations=3, run_fields={"adapt_bn": "target"})
+    target = str(demo_data / "test" / "*.tfrecord")
+    results = job("adapted", iterations=3, run_fields={"adapt_bn": target})
     assert asked == [["round-0"], ["round-1"]]
     assert [done.holdout for done in results] == [0.70, 0.78, 0.77]
     written = json.loads((tmp_path / "adapted" / "rounds.json").read_text())
@@ -109,6 +110,7 @@ def test_every_student_is_a_teacher_of_the_next_round(job, tmp_path, monkeypatch
         pathlib.Path(train_dir).mkdir(parents=True, exist_ok=True)
         checkpoints.write_run_config(train_dir, run)
         folder = pathlib.Path(train_dir)
+        (folder / "best.keras").touch()
         assert run.pseudo_data_pattern == (
             "" if folder.parent.name == "round-0" else str(folder.parent / "pseudo" / "pseudo-*.tfrecord")
         )
@@ -264,3 +266,41 @@ def test_what_cannot_be_done_is_said(job):
         job("a,b")
     with pytest.raises(InputError, match="the teacher is sure of no segment"):
         job("sure", threshold=1.5)
+
+
+def test_rounds_of_other_settings_files_or_teachers_are_never_mixed(job, tmp_path, monkeypatch, demo_data):
+    def fake_train(run, *, train_dir, **sources):
+        pathlib.Path(train_dir).mkdir(parents=True, exist_ok=True)
+        checkpoints.write_run_config(train_dir, run)
+        pathlib.Path(train_dir, "best.keras").write_text("0.5")
+        return TrainState(best=0.5)
+
+    monkeypatch.setattr(selftraining, "train", fake_train)
+    monkeypatch.setattr(selftraining._Job, "label", lambda *_: {"records": 1, "sure": {}, "chosen": {}, "told": ""})
+    job("a")
+    differing = {
+        "settings.threshold is 0.3 there and 0.2 here": {"threshold": 0.2},
+        "settings.by_class is False there and True here": {"by_class": True},
+        "settings.most is None there and 7 here": {"most": 7},
+        r"settings.views is None there and \[0\] here": {"views": (0,)},
+        "students.student.model.name is 'logistic' there and 'moe' here": {"models": ("moe",)},
+        "students.student.tta is": {"run_fields": {"tta": (-1, 0)}},
+        "begun on other files: train0000.tfrecord is missing": {
+            "unlabelled": Source(tuple(list_files(str(demo_data / "train" / "*.tfrecord"))[1:]))
+        },
+    }
+    for words, changes in differing.items():
+        with pytest.raises(InputError, match=words):
+            job("a", **changes)
+    teacher = str(tmp_path / "teacher.parquet")
+    pathlib.Path(teacher).write_bytes(b"one")
+    job("b", teachers=(teacher,))
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    (moved / "teacher.parquet").write_bytes(b"one")
+    job("b", teachers=(str(moved / "teacher.parquet"),), iterations=2)
+    pathlib.Path(teacher).write_bytes(b"two")
+    with pytest.raises(InputError, match="teacher.parquet has the same size and other content"):
+        job("b", teachers=(teacher,))
+    with pytest.raises(InputError, match="teacher.parquet is missing"):
+        job("b")

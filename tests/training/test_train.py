@@ -23,6 +23,7 @@ from yt8m.data.splits import collect_ids, split_sources
 from yt8m.inference.model_evaluation import evaluate_model
 from yt8m.inference.scorer import Scorer
 from yt8m.models import checkpoints
+from yt8m.models.initialization import initialize_from
 from yt8m.models.logistic import LogisticModel
 from yt8m.training import callbacks
 from yt8m.training.optimizers import make_optimizer
@@ -264,7 +265,7 @@ def test_fine_tuning_starts_from_the_given_weights(make_run, tmp_path):
     target = checkpoints.load_model(str(tmp_path / "pretrained"))[0]
     fresh_model = type(target).from_config(target.get_config())
     fresh_model.build()
-    assert checkpoints.initialize_from(fresh_model, str(tmp_path / "pretrained")) == []
+    assert initialize_from(fresh_model, str(tmp_path / "pretrained")) == []
     for one, other in zip(target.get_weights(), fresh_model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -275,7 +276,7 @@ def test_another_vocabulary_leaves_the_head_fresh(make_run, tmp_path):
     config = source.get_config() | {"num_classes": source.num_classes + 1}
     model = type(source).from_config(config)
     model.build()
-    fresh = checkpoints.initialize_from(model, str(tmp_path / "pretrained"))
+    fresh = initialize_from(model, str(tmp_path / "pretrained"))
     assert len(fresh) == 3 and all("head" in path for path in fresh)
 
 

@@ -1,11 +1,14 @@
 import csv
 import json
+import os
+import pathlib
 
+import numpy as np
 import pytest
 
 from yt8m.config import DataConfig, ModelConfig, RunConfig, TrainConfig
-from yt8m.data.splits import split_sources
-from yt8m.models import MODELS
+from yt8m.data.splits import Source, split_sources
+from yt8m.models import MODELS, checkpoints
 from yt8m.models.base import hyperparameters_of
 from yt8m.models.checkpoints import read_metrics, read_run_config
 from yt8m.training import tuning
@@ -27,9 +30,12 @@ def search(demo_data, tmp_path):
         train=TrainConfig(segment_labels=True, batch_size=16, num_epochs=2),
     )
 
-    def search(space=SPACE, holdout=holdout, **options):
-        return tune(run, source=source, holdout=holdout, tune_dir=str(tmp_path), space=space, **options)
+    def search(space=SPACE, holdout=holdout, source=source, folder="", model="logistic", epochs=2, **options):
+        changed = run.replace(model=ModelConfig(name=model), train=run.train.replace(num_epochs=epochs))
+        tune_dir = str(tmp_path / folder)
+        return tune(changed, source=source, holdout=holdout, tune_dir=tune_dir, space=space, **options)
 
+    search.root = tmp_path
     return search
 
 
@@ -96,6 +102,87 @@ def test_bad_spaces_are_named(space, message):
 def test_tuning_needs_a_holdout(search):
     with pytest.raises(InputError, match="tuning needs a holdout"):
         search(holdout=None)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """A training run without training: its score is a function of its settings. List of the learning rates tried."""
+    tried = []
+
+    def train(run, *, train_dir, **sources):
+        tried.append(run.train.base_learning_rate)
+        score = float(1 - abs(np.log10(run.train.base_learning_rate) + 2.5) / 10 - run.train.label_smoothing)
+        checkpoints.append_metrics(train_dir, {"step": 1, "map_at_k": score})
+
+    monkeypatch.setattr(tuning, "train", train)
+    return tried
+
+
+RATE = {"train.base_learning_rate": SPACE["train.base_learning_rate"]}
+"""Three proposals are drawn, further ones come of a model of the scores."""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"max_trials": 5, "space": RATE}, {"algorithm": "hyperband", "epochs": 4}],
+    ids=["bayesian", "hyperband"],
+)
+@pytest.mark.filterwarnings("ignore:.*the scores are taken from the runs")
+def test_a_search_killed_anywhere_comes_to_the_same(search, quick, monkeypatch, options):
+    """Killed at a write or in a trial, with what keeps the trials cut or lost, and in another order of killing."""
+    straight = search(folder="straight", **options)
+    assert len(straight) > 3
+    write, calls = tuning.write_text, []
+    for seed in range(3):
+        random = np.random.default_rng(seed)
+
+        def dies(path, text, random=random):
+            if random.random() < 0.5:
+                write(path, text)
+            if random.random() < 0.5:
+                raise KeyboardInterrupt
+
+        folder = pathlib.Path(f"killed-{seed}")
+        for _ in range(100):
+            with monkeypatch.context() as patch:
+                patch.setattr(tuning, "write_text", dies)
+                try:
+                    found = search(folder=folder, **options)
+                    break
+                except KeyboardInterrupt:
+                    calls.append(seed)
+            if random.random() < 0.3 and (kept := search.root / folder / "search.json").exists():
+                kept.write_bytes(kept.read_bytes()[: random.integers(0, 40)])
+        strip = lambda results: [{**result, "folder": os.path.basename(result["folder"])} for result in results]
+        assert strip(found) == strip(straight), f"seed {seed}"
+    assert len(calls) > 4
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**63 - 1])
+def test_a_seed_gives_the_same_search(search, quick, seed):
+    for name in "ab":
+        search(space=RATE, folder=name, max_trials=4, seed=seed)
+    assert quick[:4] == quick[4:] and len(set(quick[:4])) == 4
+
+
+def test_a_search_of_something_else_is_refused(search, quick, tmp_path):
+    search(max_trials=1)
+    rate = {"train.base_learning_rate": {"min": 1e-2, "max": 1e-1, "log": True}}
+    others = {
+        "space.train.base_learning_rate.min is 0.0001 there and 0.01 here": {"space": SPACE | rate},
+        "run.model.name is 'logistic' there and 'moe' here": {"model": "moe"},
+        "seed is 0 there and 3 here": {"seed": 3},
+        "algorithm is 'bayesian' there and 'hyperband' here": {"algorithm": "hyperband"},
+        "begun on other files": {"source": Source(())},
+    }
+    for words, options in others.items():
+        with pytest.raises(InputError, match=words):
+            search(**({"max_trials": 2} | options))
+    assert len(quick) == 1 and len(search(max_trials=2)) == 2
+    (tmp_path / "search").mkdir()
+    (tmp_path / "search" / "oracle.json").write_text("{}")
+    with pytest.raises(InputError, match="holds a search of an earlier release"):
+        search(max_trials=2)
 
 
 def test_a_search_that_was_killed_in_its_first_trial_tries_the_same_again(search, monkeypatch):

@@ -1,7 +1,6 @@
 """Groups of options that several commands share, and what is made of them."""
 
 import dataclasses
-import json
 import os
 from typing import Any
 
@@ -11,6 +10,7 @@ from yt8m.config import VIDEO_FRAMES, DataConfig, ModelConfig, RunConfig, TrainC
 from yt8m.models import MODELS
 from yt8m.models.presets import PRESETS, Preset
 from yt8m.options import option
+from yt8m.runtime.files import parse_json, read_json
 from yt8m.types import MAX_FRAMES, InputError
 
 SIDES = ("all", "train", "holdout")
@@ -187,7 +187,9 @@ class ModelOptions(Options):
 
     def architecture(self, base: ModelConfig | None) -> ModelConfig:
         """The ModelConfig that the flags ask for; ``base``, that of --init_from, fills in what they leave open."""
-        overrides = read_json(self.model_config, "model_config", "'{\"num_layers\": 2}'") if self.model_config else {}
+        overrides = (
+            json_of_flag(self.model_config, "model_config", "'{\"num_layers\": 2}'") if self.model_config else {}
+        )
         preset = self.preset()
         name = self.model or (preset and preset.model) or (base and base.name)
         if not name:
@@ -347,19 +349,10 @@ class RayOptions(Options):
     )
 
 
-def read_json(text: str, flag: str, example: str = "'{...}'") -> dict[str, Any]:
+def json_of_flag(text: str, flag: str, example: str = "'{...}'") -> dict[str, Any]:
     """The dict that ``text``, the value of ``flag``, is: JSON itself, or the path of a file of it."""
-    source = f"--{flag}"
-    if not text.lstrip().startswith("{"):
-        if not os.path.exists(text):
-            raise InputError(f"--{flag}={text} is neither JSON, as in {example}, nor a file")
-        source = text
-        with open(text, encoding="utf-8") as file:
-            text = file.read()
-    try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{source} is not JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{source} must be a JSON object, as in {example}")
-    return values
+    if text.lstrip().startswith("{"):
+        return parse_json(text, f"--{flag}", what=f"JSON as in {example}")
+    if not os.path.isfile(text):
+        raise InputError(f"--{flag}={text} is neither JSON, as in {example}, nor a file")
+    return read_json(text, what=f"JSON as in {example}")

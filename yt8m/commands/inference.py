@@ -38,7 +38,7 @@ from yt8m.commands.groups import (
 from yt8m.config import PATTERN_HELP, DataConfig
 from yt8m.options import fields_of, option
 from yt8m.ranking.filters import SegmentFilter
-from yt8m.runtime.files import check_writable
+from yt8m.runtime.files import check_writable, is_special
 from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError
 
 _OTHER_FORM = {
@@ -136,10 +136,12 @@ def main(options: InferenceOptions) -> None:
         written = _rank_segments(options, job)
     else:
         written = _tag_videos(options, job)
-    folder.remove()
+    if folder is not None:
+        folder.remove()
     if job.overlap and options.output_file:
         job.overlap.warn()
-        job.overlap.note_beside(output)
+        if not is_special(output):
+            job.overlap.note_beside(output)
     print(f"wrote {output}: {written}")
     if options.segment_labels is None and options.output_file:
         # Which of the two was written follows from the training, and may not be what was meant.
@@ -300,7 +302,9 @@ def _refuse_segment_options(options, where):
 
 
 def _folder(options, output):
-    """The PartsFolder of this job, which another model's parts are no use to."""
+    """The PartsFolder of this job, which another model's parts are no use to; None beside a pipe or device."""
+    if is_special(output):
+        return None
     from yt8m.models.checkpoints import model_path
     from yt8m.runtime.parts import PartsFolder
 

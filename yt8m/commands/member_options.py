@@ -7,6 +7,7 @@ from typing import Any
 from yt8m.commands.command_line import command_fields
 from yt8m.commands.train_options import TrainOptions
 from yt8m.options import Field
+from yt8m.runtime.files import read_json
 from yt8m.types import InputError
 
 _SHARED = (
@@ -36,17 +37,10 @@ def member_options(options: TrainOptions, members: tuple[str, ...]) -> list[Trai
 
 
 def _read(path):
-    try:
-        with open(path, encoding="utf-8") as file:
-            members = json.load(file)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path} is not JSON: {error}") from error
-    if not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
-        raise InputError(
-            f'{path} must be a list of objects, as in [{{"init_from": "runs/a"}}, {{"init_from": "runs/b"}}]'
-        )
+    what = 'a list of objects, as in [{"init_from": "runs/a"}, {"init_from": "runs/b"}]'
+    members = read_json(path, what=what, kind=list)
+    if not all(isinstance(member, dict) for member in members):
+        raise InputError(f"{path} is not {what}")
     return members
 
 

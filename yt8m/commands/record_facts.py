@@ -1,11 +1,11 @@
 """What records and the files beside them say where flags leave it open: features, their sizes, the vocabulary."""
 
-import json
 import os
 import sys
 from collections.abc import Sequence
 
 from yt8m.config import DataConfig
+from yt8m.runtime.files import read_json
 from yt8m.types import InputError
 
 
@@ -44,11 +44,10 @@ def found_num_classes(file: str) -> int:
 def _num_classes_in(path):
     """What a JSON file says, None where it does not."""
     try:
-        with open(path, encoding="utf-8") as file:
-            found = json.load(file)["num_classes"]
-    except (OSError, ValueError, KeyError, TypeError):
+        found = read_json(path, fields={"num_classes": int})["num_classes"]
+    except InputError:
         return None
-    return found if isinstance(found, int) and found > 0 else None
+    return found if found > 0 else None
 
 
 def _tell(text):

@@ -53,6 +53,11 @@ class TrainOptions(FeatureOptions, ModelOptions, PlacementOptions):
         "faster than from records; with --segment_labels. The result is the same without.",
         defaults_to="no cache",
     )
+    accept_changed_inputs: bool = option(
+        False,
+        "Resumption of what was begun in --train_dir although its input files have changed since, which makes the "
+        "result another; without it that is refused.",
+    )
     check_split: bool = option(True, "Check that no video id is both trained on and held out; reads every id once.")
     histograms: bool = option(
         False, "Histograms of each layer's weights in TensorBoard, at each evaluation, or else each epoch."
@@ -139,5 +144,10 @@ def prepare(options: TrainOptions, *, beside: Prepared | None = None) -> Prepare
         raise InputError("--average_checkpoints averages what was evaluated: hold something out")
     if holdout and not run.holdout_fraction and options.check_split and beside is None:
         check_disjoint(source.files, holdout.files, skip_corrupt=run.data.skip_corrupt)
-    resources = Resources(cache_dir=options.cache_dir, histograms=options.histograms, placement=placement)
+    resources = Resources(
+        cache_dir=options.cache_dir,
+        histograms=options.histograms,
+        placement=placement,
+        accept_changed_inputs=options.accept_changed_inputs,
+    )
     return Prepared(run=run, source=source, holdout=holdout, resources=resources)

@@ -11,7 +11,7 @@ import dataclasses
 import json
 
 from yt8m.commands import command_line
-from yt8m.commands.groups import read_json
+from yt8m.commands.groups import json_of_flag
 from yt8m.commands.train_options import TrainOptions, prepare
 from yt8m.options import option
 from yt8m.types import InputError
@@ -46,7 +46,7 @@ def main(options: TuneOptions) -> None:
     prepared = prepare(options)
     from yt8m.training.tuning import default_space, tune, write_results
 
-    space = read_json(options.space, "space") if options.space else default_space(prepared.run.model.name)
+    space = json_of_flag(options.space, "space") if options.space else default_space(prepared.run.model.name)
     if prepared.run.init_from and not options.space:
         # Weights of another run fix what the model is.
         space = {name: values for name, values in space.items() if name in _FREE or name.startswith("train.")}

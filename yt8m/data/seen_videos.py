@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from yt8m.runtime.files import atomic_path, write_text
+from yt8m.runtime.files import atomic_path, read_json, write_text
 from yt8m.types import DataWarning, InputError, StrPath
 
 _HASH_BYTES = 5
@@ -145,14 +145,11 @@ class Overlap:
 def warn_of_notes(paths: Iterable[StrPath]) -> None:
     """Says what note_beside left beside rankings, as a DataWarning for each."""
     for path in paths:
-        try:
-            with open(_note_path(path), encoding="utf-8") as file:
-                said = json.load(file)["trained_on"]
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{_note_path(path)} is not a note of inference.py: remove it") from error
-        warnings.warn(f"{path}: {said}", DataWarning, stacklevel=2)
+        if os.path.exists(_note_path(path)):
+            said = read_json(_note_path(path), what="a note of inference.py, remove it", fields={"trained_on": str})[
+                "trained_on"
+            ]
+            warnings.warn(f"{path}: {said}", DataWarning, stacklevel=2)
 
 
 def _note_path(path):

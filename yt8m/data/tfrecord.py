@@ -140,7 +140,10 @@ def list_files(pattern: str | Sequence[str]) -> list[str]:
 
 
 def match_files(pattern: str | Sequence[str]) -> list[str]:
-    """The files that ``pattern`` matches, as list_files, without a look at them."""
+    """The files that ``pattern`` matches, as list_files, without a look at them.
+
+    Names that begin with a dot are left out, as in shells, unless the pattern has the dot: half-written files do.
+    """
     parts = [pattern] if isinstance(pattern, str) else list(pattern)
     parts = [part.strip() for item in parts for part in item.split(",") if part.strip()]
     if not parts:
@@ -151,10 +154,19 @@ def match_files(pattern: str | Sequence[str]) -> list[str]:
             found = tf.io.gfile.glob(part)
         except tf.errors.OpError as error:
             raise InputError(f"cannot list {part}: {error.message}") from error
-        if not found:
-            raise InputError(f"no file matches {part}")
-        files.update(found)
+        shown = [file for file in found if not _is_hidden(file, part)]
+        if not shown:
+            hidden = f" but {len(found)} hidden ones, the first {found[0]}" if found else ""
+            raise InputError(f"no file matches {part}{hidden}")
+        files.update(shown)
     return sorted(files)
+
+
+def _is_hidden(file, pattern):
+    """Whether a wildcard of ``pattern`` stands for a leading dot in ``file``."""
+    # From the end, because a relative pattern may give absolute names.
+    pairs = zip(reversed(file.split("/")), reversed(pattern.split("/")))
+    return any(name.startswith(".") and not part.startswith(".") for name, part in pairs)
 
 
 def check_file(file: str) -> int:

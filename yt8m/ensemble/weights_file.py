@@ -6,8 +6,10 @@ from typing import Any
 from yt8m.ensemble.fusion import Fusion
 from yt8m.ensemble.objective import Objective
 from yt8m.ensemble.weight_search import Gain, SearchResult, SearchSettings, search_weights
-from yt8m.runtime.files import check_writable, write_text
+from yt8m.runtime.files import check_writable, read_json, write_text
 from yt8m.types import InputError, StrPath
+
+_LARGEST = 1e300
 
 
 def read_weights(path: StrPath, *, num_files: int, top_n: int) -> Fusion:
@@ -15,24 +17,23 @@ def read_weights(path: StrPath, *, num_files: int, top_n: int) -> Fusion:
 
     Files of 0.2.0, whose w0 is a number and whose method is that of the search, are read too.
     """
-    try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON: {error}") from error
-    try:
-        weights = tuple(float(weight) for weight in content["weights"])
-        w0 = content["w0"]
-        settings = {"w0": w0 if w0 is None else float(w0), "method": content.get("fusion", "reciprocal_rank")}
-        if content.get("w0_share") is not None:
-            settings["w0_share"] = float(content["w0_share"])
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is not a weights file: it needs weights and w0") from error
+    content = read_json(path, what="a weights file", fields={"weights": list, "w0": (float, type(None))})
+    for name, value in [*(("a weight", weight) for weight in content["weights"]), *_w0_values(content)]:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < _LARGEST:
+            raise InputError(f"{path}: {name} is {json.dumps(value)[:40]}; it must be a finite number")
+    weights = tuple(map(float, content["weights"]))
     if len(weights) != num_files:
         raise InputError(f"{path} has {len(weights)} weights, for {num_files} submissions")
-    return Fusion(weights, top_n=top_n, **settings)
+    settings: dict[str, Any] = {name: float(value) for name, value in _w0_values(content)}
+    settings["method"] = content.get("fusion", "reciprocal_rank")
+    try:
+        return Fusion(weights, top_n=top_n, **settings)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _w0_values(content):
+    return [(name, content[name]) for name in ("w0", "w0_share") if content.get(name) is not None]
 
 
 def search_into_file(

@@ -160,6 +160,7 @@ def part_results(
             task.on_batch = progress.update
             computed = parallel.map_in_threads(task, items, threads=_PARTS_AT_A_TIME, stop=task.stop)
             interruptible = stopping_at_interrupt(task.stop)
+        complete = False
         try:
             with interruptible:
                 for number in range(len(parts)):
@@ -174,10 +175,12 @@ def part_results(
                     if job.overlap is not None:
                         job.overlap.add(arrays.get("video_ids", np.empty(0, np.bytes_)).tolist())
                     yield arrays
+            complete = True
         finally:
             computed.close()
-            if folder is not None and not folder.finished:
-                folder.remove()
+            # Of a whole job the parts stay locked until its result is safe.
+            if folder is not None and not complete:
+                (folder.close if folder.finished else folder.remove)()
         progress.complete()
 
 

@@ -2,7 +2,9 @@
 
 train_dir/
   config.json               the RunConfig
+  inputs.json               the files that it began with, see yt8m.data.manifest
   state.json                where training is, and which checkpoint belongs to that
+  state.previous.json       the same of the checkpoint before, in case that one is damaged
   checkpoint-<step>.keras   model and optimizer
   best.keras                the model with the best holdout score, or the last one where nothing is held out
   unadapted.keras           that model before its batch norm was adapted, with --adapt_bn
@@ -13,14 +15,13 @@ train_dir/
   tensorboard/
 """
 
-import contextlib
 import dataclasses
 import glob
 import hashlib
 import json
 import os
-import pathlib
 import shutil
+import warnings
 from typing import Any
 
 import keras
@@ -31,13 +32,14 @@ from yt8m.data.seen_videos import Overlap, SeenVideos
 from yt8m.models import MODELS
 from yt8m.models.base import VideoModel
 from yt8m.models.learner import Learner
+from yt8m.models.model_files import check_model_file, load_model_file, load_weights, save_model
 from yt8m.options import Config
 from yt8m.ranking.calibration import Calibration, read_calibration, write_calibration
-from yt8m.runtime.files import atomic_path, write_text
-from yt8m.types import InputError, StrPath
+from yt8m.runtime.files import atomic_path, parse_json, read_json, write_text
+from yt8m.text import read_text
+from yt8m.types import DataWarning, InputError, StrPath
 
-_MAY_DIFFER = {"name", "dtype", "num_classes", "level", "dropout", "temperature"}
-"""Settings of a model that another may start its weights from."""
+_STATES = ("state.json", "state.previous.json")
 
 
 def read_run_config(train_dir: StrPath) -> RunConfig:
@@ -49,24 +51,32 @@ def read_run_config(train_dir: StrPath) -> RunConfig:
             f"{train_dir} is an ensemble of {len(members)} runs: name one of {', '.join(members)}; for the ensemble "
             "rank with each by inference.py and fuse by ensemble.py"
         )
+    if not os.path.exists(path):
+        raise InputError(f"{train_dir} is not the folder of a training run: it has no config.json")
+    what = "a run's configuration"
+    values = read_json(path, what=what, fields={"data": dict, "model": dict, "train": dict})
+    found = values.pop("format", 1)
+    if not isinstance(found, int):
+        raise InputError(f"{path} is not {what}: its format is {found!r}")
+    if found > FORMAT:
+        raise InputError(f"{path} is of a newer release, in format {found}; this one reads up to {FORMAT}")
     try:
-        values = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-        found = values.pop("format", 1)
-        if found > FORMAT:
-            raise InputError(f"{path} is of a newer release, in format {found}; this one reads up to {FORMAT}")
         return RunConfig.from_dict(values if found == FORMAT else _upgraded(values))
-    except OSError as error:
-        raise InputError(f"{train_dir} is not the folder of a training run: it has no config.json") from error
-    except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is not a run's configuration: {error}") from error
+    except InputError as error:
+        raise InputError(f"{path} is not {what}: {error}") from error
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is not {what}: {type(error).__name__} {error}") from error
 
 
 def members_of(train_dir: StrPath) -> tuple[str, ...]:
     """Folders of the runs that selftrain.py's ensemble.json in ``train_dir`` names; itself where there is no such."""
-    path = pathlib.Path(train_dir, "ensemble.json")
-    if not path.is_file():
+    path = os.path.join(train_dir, "ensemble.json")
+    if not os.path.isfile(path):
         return (os.fspath(train_dir),)
-    return tuple(member["run"] for member in json.loads(path.read_text(encoding="utf-8"))["members"])
+    members = read_json(path, what="selftrain.py's list of runs", fields={"members": list})["members"]
+    if not all(isinstance(member, dict) and isinstance(member.get("run"), str) for member in members):
+        raise InputError(f"{path} is not selftrain.py's list of runs: each of its members must have a run")
+    return tuple(member["run"] for member in members)
 
 
 def _upgraded(values):
@@ -93,15 +103,21 @@ def write_run_config(train_dir: StrPath, run: RunConfig) -> None:
 def check_same_run(train_dir: StrPath, run: RunConfig) -> None:
     """Checks that a run that has saved something in ``train_dir`` is ``run``, a RunConfig.
 
-    Raises InputError naming the first setting that differs. How long to train may change; what is trained may not.
+    Raises InputError naming the first setting that differs. How long to train may change, and where the files are, of
+    which yt8m.data.manifest takes care; what is trained may not.
     """
-    if any(os.path.exists(os.path.join(train_dir, name)) for name in ("state.json", "best.keras")):
+    if has_begun(train_dir):
         difference = _first_difference(read_run_config(train_dir), run)
         if difference:
             raise InputError(
                 f"{train_dir} holds another run: {difference}. Give the same settings to resume it, or another "
                 "train_dir to start over"
             )
+
+
+def has_begun(train_dir: StrPath) -> bool:
+    """Whether a run has saved something in ``train_dir``."""
+    return any(os.path.exists(os.path.join(train_dir, name)) for name in (*_STATES, "best.keras"))
 
 
 def _first_difference(old, new, *, section=""):
@@ -120,43 +136,98 @@ def _first_difference(old, new, *, section=""):
 
 
 def save_checkpoint(train_dir: StrPath, model: keras.Model, state: dict[str, Any]) -> None:
-    """Saves model, optimizer, random states and ``state`` (a dict of JSON values), replacing the checkpoint before.
+    """Saves model, optimizer, random states and ``state`` (a dict of JSON values); keeps the checkpoint before, too.
 
     state.json is written last and names its checkpoint, so that the two never disagree.
     """
     name = f"checkpoint-{state['step']:08d}.keras"
-    _save(os.path.join(train_dir, name), model)
+    latest, previous = (os.path.join(train_dir, file) for file in _STATES)
+    before = _whole_state(latest)
+    if before and before["checkpoint"] != name:
+        _write_state(previous, before)
+    save_model(os.path.join(train_dir, name), model)
     state = state | {
         "checkpoint": name,
-        "random": [np.asarray(variable).tolist() for variable in _random_states(model)],
+        "random": [np.asarray(variable).tolist() for variable in random_states(model)],
     }
-    write_text(os.path.join(train_dir, "state.json"), json.dumps(state, indent=2) + "\n")
+    _write_state(latest, state)
+    before = _whole_state(previous)
+    kept = {name, before and before["checkpoint"]}
     for stale in glob.glob(os.path.join(glob.escape(os.fspath(train_dir)), "checkpoint-*.keras")):
-        if os.path.basename(stale) != name:
+        if os.path.basename(stale) not in kept:
             os.unlink(stale)
 
 
 def restore_checkpoint(train_dir: StrPath, model: keras.Model) -> dict[str, Any] | None:
-    """Loads the latest checkpoint into a compiled ``model``; returns its state, or None where there is none."""
-    state = _read_state(train_dir)
-    if state is None:
+    """Loads the latest checkpoint into a compiled ``model``; returns its state, or None where there is none.
+
+    Where that is damaged, the one before, with a DataWarning; InputError where that is damaged too.
+    """
+    found = restorable(train_dir)
+    if found is None:
         return None
+    state, path = found
+    latest = os.path.join(train_dir, "state.json")
+    if _whole_state(latest) != state:
+        # What was the one before is kept by the next save as the latest.
+        _write_state(latest, state)
     model.optimizer.build(model.trainable_variables)
-    _load_weights(model, os.path.join(train_dir, state["checkpoint"]))
-    for variable, value in zip(_random_states(model), state.pop("random"), strict=True):
-        variable.assign(np.asarray(value, np.uint32))
+    load_weights(model, path)
+    try:
+        for variable, value in zip(random_states(model), state.pop("random"), strict=True):
+            variable.assign(np.asarray(value, np.uint32))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"{latest} does not fit the model of this run: its random states are others") from error
     return state
 
 
-def _read_state(train_dir):
-    path = os.path.join(train_dir, "state.json")
-    return json.loads(pathlib.Path(path).read_text(encoding="utf-8")) if os.path.exists(path) else None
+def restorable(train_dir: StrPath) -> tuple[dict[str, Any], str] | None:
+    """(state, path of its checkpoint) of the latest whole checkpoint; None where there is none at all."""
+    problem = None
+    for name in _STATES:
+        try:
+            state = _read_state(os.path.join(train_dir, name))
+            if state is None:
+                continue
+            path = os.path.join(train_dir, state["checkpoint"])
+            check_model_file(path)
+        except InputError as error:
+            problem = problem or error
+            continue
+        if problem:
+            text = f"{problem}: going back to the checkpoint before, step {state['step']}"
+            warnings.warn(text, DataWarning, stacklevel=2)
+        return state, path
+    if problem:
+        raise problem
+    return None
+
+
+def _write_state(path, state):
+    write_text(path, json.dumps(state, indent=2) + "\n")
+
+
+def _whole_state(path):
+    """The state that a file holds, None also where it is damaged."""
+    try:
+        return _read_state(path)
+    except InputError:
+        return None
+
+
+def _read_state(path):
+    """The state that a file holds, None where there is no such file."""
+    if not os.path.exists(path):
+        return None
+    state = read_json(path, what="the state of a run", fields={"checkpoint": str, "step": int, "random": list})
+    if os.path.basename(state["checkpoint"]) != state["checkpoint"]:
+        raise InputError(f"{path} is not the state of a run: its checkpoint is {state['checkpoint']}")
+    return state
 
 
 def save_best(train_dir: StrPath, model: keras.Model) -> None:
     """Saves the model as the one to evaluate and predict with; without its optimizer, which is twice its size."""
-    with _without_optimizer(model):
-        _save(os.path.join(train_dir, "best.keras"), model)
+    save_model(os.path.join(train_dir, "best.keras"), model, with_optimizer=False)
 
 
 def keep_unadapted(train_dir: StrPath) -> None:
@@ -180,8 +251,7 @@ def load_model(train_dir: StrPath) -> tuple[VideoModel, RunConfig]:
 
 def save_snapshot(train_dir: StrPath, model: keras.Model, *, step: int, keep: int) -> None:
     """Saves the model as it is at ``step``, and drops all but the ``keep`` latest of such."""
-    with _without_optimizer(model):
-        _save(os.path.join(train_dir, f"snapshot-{step:08d}.keras"), model)
+    save_model(os.path.join(train_dir, f"snapshot-{step:08d}.keras"), model, with_optimizer=False)
     for stale in snapshots(train_dir)[:-keep]:
         os.unlink(stale)
 
@@ -196,80 +266,9 @@ def load_snapshot(path: StrPath) -> VideoModel:
     return _load_model(path)
 
 
-def initialize_from(model: VideoModel, train_dir: StrPath) -> list[str]:
-    """Copies the weights of the run in ``train_dir`` into ``model``; returns the paths left as they were.
-
-    Weights that depend on the number of classes are left alone where the two vocabularies differ in size. Raises
-    InputError where the run is of another model, also one whose weights would fit by their shapes.
-    """
-    return _copy_weights(model, load_model(train_dir)[0], train_dir)
-
-
-def continue_from(learner: keras.Model, model: VideoModel, train_dir: StrPath, *, batch_size: int) -> list[str]:
-    """Copies weights, moments of Adam and step of the last checkpoint of ``train_dir`` into ``learner``, compiled.
-
-    model: the VideoModel in it, or it itself. batch_size: of the run to come; where that of the other run differs, the
-    step is that at which as many examples were seen. Returns the paths of weights left as they were, whose moments are
-    0. Raises InputError as initialize_from, and where there is no such checkpoint or another kind of optimizer.
-    """
-    run = read_run_config(train_dir)
-    state = _read_state(train_dir)
-    if state is None:
-        raise InputError(f"{train_dir} has no checkpoint with an optimizer: leave out init_optimizer")
-    source = _load(os.path.join(train_dir, state["checkpoint"]), compile=True)
-    within = source.model if isinstance(source, Learner) else source
-    fresh = _copy_weights(model, within, train_dir)
-    learner.optimizer.build(learner.trainable_variables)
-    here, there = _innermost(learner.optimizer), _innermost(source.optimizer)
-    if type(here) is not type(there) or not hasattr(here, "momenta"):
-        raise InputError(
-            f"{train_dir} was trained with {type(there).__name__} and this run is with {type(here).__name__}: "
-            "init_optimizer needs adam or rectified_adam in both"
-        )
-    # A learner trains more than its model, so that a weight has another place among what each optimizer knows.
-    places = {id(variable): place for place, variable in enumerate(source.trainable_variables)}
-    counterparts = dict(zip(map(id, _weights(model)), map(id, _weights(within)), strict=True))
-    for place, variable in enumerate(learner.trainable_variables):
-        other = places.get(counterparts.get(id(variable), -1))
-        if other is not None and variable.path not in fresh:
-            here.momenta[place].assign(there.momenta[other])
-            here.velocities[place].assign(there.velocities[other])
-    examples = int(source.optimizer.iterations) * run.train.batch_size
-    # The batches of multigrid training grow and shrink.
-    learner.optimizer.iterations.assign(round((state["examples"] if run.train.multigrid else examples) / batch_size))
-    return fresh
-
-
-def _innermost(optimizer):
-    while hasattr(optimizer, "inner"):
-        optimizer = optimizer.inner
-    return optimizer
-
-
-def _copy_weights(model, source, train_dir):
-    run = read_run_config(train_dir)
-    here, there = _structure(model), _structure(source)
-    different = [name for name in here | there if here.get(name) != there.get(name)]
-    if different:
-        name = different[0]
-        raise InputError(
-            f"{train_dir} holds another model ({run.model.name} {run.model.hyperparameters}, features "
-            f"{run.data.features}): {name} is {here.get(name)} here and {there.get(name)} there"
-        )
-    fresh = []
-    # Same class and hyperparameters, same order; names of nested layers are not unique.
-    for variable, given in zip(_weights(model), _weights(source), strict=True):
-        if variable.shape != given.shape:
-            fresh.append(variable.path)
-        else:
-            variable.assign(given)
-    return fresh
-
-
 def append_metrics(train_dir: StrPath, metrics: dict[str, Any]) -> None:
     """Adds one evaluation, a dict of numbers with the ``step`` it was made at, to metrics.jsonl."""
-    with open(_metrics_path(train_dir), "a", encoding="utf-8") as file:
-        file.write(json.dumps(metrics) + "\n")
+    _write_metrics(train_dir, [*read_metrics(train_dir), metrics])
 
 
 def read_metrics(train_dir: StrPath) -> list[dict[str, Any]]:
@@ -277,7 +276,10 @@ def read_metrics(train_dir: StrPath) -> list[dict[str, Any]]:
     path = _metrics_path(train_dir)
     if not os.path.exists(path):
         return []
-    return [json.loads(line) for line in pathlib.Path(path).read_text(encoding="utf-8").splitlines()]
+    return [
+        parse_json(line, f"{path}, line {number}", what="an evaluation of a run", fields={"step": int})
+        for number, line in enumerate(read_text(path).splitlines(), 1)
+    ]
 
 
 def forget_metrics_after(train_dir: StrPath, *, step: int) -> None:
@@ -285,7 +287,11 @@ def forget_metrics_after(train_dir: StrPath, *, step: int) -> None:
     metrics = read_metrics(train_dir)
     kept = [entry for entry in metrics if entry["step"] <= step]
     if len(kept) < len(metrics):
-        write_text(_metrics_path(train_dir), "".join(json.dumps(entry) + "\n" for entry in kept))
+        _write_metrics(train_dir, kept)
+
+
+def _write_metrics(train_dir, metrics):
+    write_text(_metrics_path(train_dir), "".join(json.dumps(entry) + "\n" for entry in metrics))
 
 
 def save_calibration(train_dir: StrPath, calibration: Calibration) -> str:
@@ -337,62 +343,11 @@ def model_path(train_dir: StrPath) -> str:
 
 
 def _load_model(path):
-    loaded = _load(path, compile=False)
+    loaded = load_model_file(path)
     # A checkpoint may hold what trains the model along with it.
     return loaded.model if isinstance(loaded, Learner) else loaded
 
 
-def _load(path, *, compile):
-    # Loading needs the classes registered, and safe mode takes no other.
-    MODELS.load()
-    try:
-        return keras.saving.load_model(path, compile=compile, safe_mode=True)
-    except Exception as error:
-        raise InputError(f"{path} cannot be loaded as a model: {_first_line(error)}") from error
-
-
-def _load_weights(model, path):
-    try:
-        model.load_weights(path)
-    except Exception as error:
-        raise InputError(f"{path} does not fit the model of this run: {_first_line(error)}") from error
-
-
-def _first_line(error):
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-@contextlib.contextmanager
-def _without_optimizer(model):
-    optimizer, model.optimizer = getattr(model, "optimizer", None), None
-    try:
-        yield
-    finally:
-        model.optimizer = optimizer
-
-
-def _save(path, model):
-    with atomic_path(path) as temporary:
-        model.save(temporary, overwrite=True)
-
-
-def _structure(model):
-    """Everything but the number of classes that determines a model's weights and their meaning.
-
-    Features of videos and of frames are the same but for the names: mean_rgb is the mean of rgb.
-    """
-    config = {name: value for name, value in model.get_config().items() if name not in _MAY_DIFFER}
-    features = [(name.removeprefix("mean_"), size) for name, size in model.feature_sizes.items()]
-    return {"model": type(model).__name__} | config | {"feature_sizes": features}
-
-
-def _weights(model):
-    return [variable for variable in model.variables if not _is_random_state(variable)]
-
-
-def _random_states(model):
-    return [variable for variable in model.variables if _is_random_state(variable)]
-
-
-def _is_random_state(variable):
-    return variable.path.endswith("seed_generator_state")
+def random_states(model: keras.Model) -> list[keras.Variable]:
+    """The variables of a model that are states of its random numbers, and no weights."""
+    return [variable for variable in model.variables if variable.path.endswith("seed_generator_state")]

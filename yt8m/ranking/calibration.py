@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from yt8m.runtime.files import write_text
+from yt8m.runtime.files import read_json, write_text
 from yt8m.types import InputError
 
 METHODS = ("temperature", "platt")
 _EPSILON = 1e-6
+_WHAT = "a calibration, remove it or write it anew by eval.py --calibrate"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,15 +74,13 @@ def fit_calibration(scores: Any, positive: Any, *, method: str) -> Calibration:
 
 def read_calibration(path: str | os.PathLike) -> Calibration | None:
     """The Calibration at ``path``, None where there is no file; InputError where it is another kind of file."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return Calibration(**json.load(file))
-    except FileNotFoundError:
+    if not os.path.exists(path):
         return None
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    content = read_json(path, what=_WHAT)
+    try:
+        return Calibration(**content)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{path} is not a calibration: remove it, or write it anew by eval.py --calibrate") from error
+        raise InputError(f"{path} is not {_WHAT}") from error
 
 
 def write_calibration(path: str | os.PathLike, calibration: Calibration) -> None:

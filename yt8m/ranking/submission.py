@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from yt8m.ranking.segment_lists import SegmentList
-from yt8m.runtime.files import atomic_path, import_pyarrow
+from yt8m.runtime.files import atomic_path, import_pyarrow, temporary_folder
 from yt8m.types import InputError, Segment, StrPath
 
 HEADER = "Class,Segments"
@@ -50,6 +50,8 @@ class Submission(collections.abc.Mapping):
         self.ends_whole = True
         self.lines = None
         self.blank_lines = []
+        # What is unpacked, which only the process that opened it removes.
+        self._kept = contextlib.ExitStack()
         self._unpacked = None
         self._file = None
         self._is_parquet = self.path.endswith(".parquet")
@@ -125,10 +127,8 @@ class Submission(collections.abc.Mapping):
         if self._file is not None:
             self._file.close()
             self._file = None
-        if self._unpacked is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._unpacked)
-            self._unpacked = None
+        self._kept.close()
+        self._unpacked = None
 
     def __enter__(self) -> "Submission":
         return self
@@ -137,7 +137,7 @@ class Submission(collections.abc.Mapping):
         self.close()
 
     def __getstate__(self):
-        return self.__dict__ | {"_file": None}
+        return self.__dict__ | {"_file": None, "_kept": contextlib.ExitStack()}
 
     def _index(self):
         self._unpack()
@@ -169,8 +169,9 @@ class Submission(collections.abc.Mapping):
         if not compressed and (os.path.isdir(self.path) or stat.S_ISREG(os.stat(self.path).st_mode)):
             return
         with (gzip.open if compressed else open)(self.path, "rb") as source:
-            handle, self._unpacked = tempfile.mkstemp(prefix="yt8m-submission-")
-            with open(handle, "wb") as target:
+            directory = self._kept.enter_context(temporary_folder(tempfile.gettempdir()))
+            self._unpacked = os.path.join(directory, "submission")
+            with open(self._unpacked, "wb") as target:
                 while block := source.read(_BLOCK):
                     try:
                         target.write(block)

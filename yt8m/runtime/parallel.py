@@ -5,7 +5,9 @@ import concurrent.futures
 import contextlib
 import contextvars
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any
 
@@ -81,8 +83,17 @@ def _interrupts_held():
 
 
 def _keep(task):
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     reuse_freed_memory()
     _tasks.append(task)
+
+
+def _end_with_parent():
+    """Ends this process when the one that started it is gone, also where that was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _run(item):

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from yt8m.runtime.files import atomic_path, write_text
+from yt8m.runtime.files import atomic_path, remove_leftovers, write_text
+from yt8m.runtime.locks import FileLock, lock_folder
 from yt8m.types import InputError, StrPath
 
 
@@ -31,23 +32,27 @@ class PartsFolder:
 
     identity: JSON value, what decides the results beside the plan that ``open`` is given, such as the model's file.
     finished: set of the numbers of the parts that are there.
+    Locked from ``open`` until ``close`` or ``remove``.
     """
 
     def __init__(self, path: StrPath, *, identity: Any):
         self.path = pathlib.Path(path)
         self.identity = identity
         self.finished = set()
+        self._lock: FileLock | None = None
 
     def open(self, plan: dict[str, Any]) -> bool:
         """Finds the parts that are there and belong to ``plan``, a dict of JSON values; drops those of another plan.
 
-        Returns whether some were dropped. Raises InputError where the folder cannot be written.
+        Returns whether some were dropped. Raises InputError where the folder cannot be written, or another process is
+        writing there.
         """
+        self._lock = self._lock or lock_folder(self.path)
         text = json.dumps({"identity": self.identity, **plan}, indent=1, sort_keys=True) + "\n"
-        there = self._plan.read_text(encoding="utf-8") if self._plan.is_file() else ""
-        outdated = there != text and any(self.path.glob("part-*.npz"))
-        if there != text:
-            self.remove()
+        there = self._plan.read_bytes() if self._plan.is_file() else b""
+        outdated = there != text.encode() and any(self.path.glob("part-*.npz"))
+        if there != text.encode():
+            self._clear()
             write_text(self._plan, text)
         self.finished = {int(part.stem.removeprefix("part-")) for part in self.path.glob("part-*.npz")}
         return outdated
@@ -67,13 +72,24 @@ class PartsFolder:
             np.savez(temporary, **arrays)  # type: ignore[arg-type]
         self.finished.add(number)
 
+    def close(self) -> None:
+        """Leaves what is there to a later call."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
     def remove(self) -> None:
         """Deletes all parts, the plan, what killed runs left of them, and the folder where nothing else is in it."""
-        for pattern in ("part-*.npz", ".part-*.npz", "plan.json", ".plan.*.json"):
-            for file in self.path.glob(pattern):
-                file.unlink(missing_ok=True)
+        self._clear()
+        self.close()
         with contextlib.suppress(OSError):
             self.path.rmdir()
+
+    def _clear(self):
+        for pattern in ("part-*.npz", "plan.json"):
+            for file in self.path.glob(pattern):
+                file.unlink(missing_ok=True)
+        remove_leftovers(self.path)
         self.finished = set()
 
     @property

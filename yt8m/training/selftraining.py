@@ -23,10 +23,12 @@ from typing import Any
 
 from yt8m.config import RunConfig
 from yt8m.data.labels import read_rated_labels, read_video_labels
+from yt8m.data.manifest import check_manifest, inputs_of, make_manifest, run_options, write_manifest
 from yt8m.data.splits import Source
 from yt8m.models import checkpoints
 from yt8m.ranking.metrics import POSITIVE
-from yt8m.runtime.files import atomic_path, write_text
+from yt8m.runtime.files import atomic_path, read_json, write_text
+from yt8m.runtime.locks import locked_folder
 from yt8m.training.finishing import copy_seen_videos
 from yt8m.training.pseudo_labels import best_f1_thresholds, choose_segments, write_pseudo_labels
 from yt8m.training.teachers import Judgement, is_file, judge, predictions_of
@@ -116,13 +118,13 @@ def self_train(
     are together the teachers of the next round, which the holdout score of their own mean decides on. They see
     run.train.pseudo_ratio of them for each rated one, with cross-entropy to the teachers' scores, which has the
     gradient of the KL divergence from them (Hinton et al. 2015). With run.adapt_bn a student is the model whose batch
-    norm is adapted: that is what is scored, compared, published, and what teaches. Resumes where it was stopped.
+    norm is adapted: that is what is scored, compared, published, and what teaches. Resumes where it was stopped, with
+    the same settings and files alone: InputError names what differs, but for ``iterations``.
     """
     runs = (runs,) if isinstance(runs, RunConfig) else tuple(runs)
     if holdout is None:
         raise InputError("self-training goes by the holdout: give holdout_files, holdout_fraction or eval_data_pattern")
     _check(runs, train_dir, settings)
-    os.makedirs(train_dir, exist_ok=True)
     job = _Job(
         runs=dict(zip(member_names(runs), runs)),
         source=source,
@@ -132,8 +134,18 @@ def self_train(
         settings=settings,
         resources=resources,
     )
-    counts = _class_counts(source, runs[0])
-    teachers = tuple(itertools.chain.from_iterable(map(checkpoints.members_of, settings.teachers)))
+    manifest = job.manifest()
+    with locked_folder(train_dir) if resources.placement.is_chief else contextlib.nullcontext():
+        check_manifest(train_dir, manifest, accept_changed_inputs=resources.accept_changed_inputs)
+        if resources.placement.is_chief:
+            write_manifest(train_dir, manifest)
+        return _train_rounds(job)
+
+
+def _train_rounds(job):
+    settings, runs, train_dir = job.settings, list(job.runs.values()), job.train_dir
+    counts = _class_counts(job.source, runs[0])
+    teachers = job.first_teachers()
     rounds: list[Round] = []
     if not teachers:
         print(f"round 0: training the {'teacher' if len(runs) == 1 else f'{len(runs)} teachers'}")
@@ -201,6 +213,22 @@ class _Job:
         """The RunConfig of the first student."""
         return next(iter(self.runs.values()))
 
+    def first_teachers(self):
+        """Folders of runs, or files, that teach round 1; none where the students do."""
+        return tuple(itertools.chain.from_iterable(map(checkpoints.members_of, self.settings.teachers)))
+
+    def manifest(self):
+        """The Manifest of everything that the rounds come of; more of them may be asked for."""
+        settings = dataclasses.asdict(self.settings)
+        del settings["teachers"], settings["iterations"]
+        students = {name: run_options(run) for name, run in self.runs.items()}
+        files = inputs_of(self.run, self.source, self.holdout) | {"to label": self.unlabelled}
+        # Runs by their models, wherever they are.
+        files["teachers"] = [path if is_file(path) else checkpoints.model_path(path) for path in self.first_teachers()]
+        initial = dict.fromkeys(run.init_from for run in self.runs.values() if run.init_from)
+        files["initial models"] = list(map(checkpoints.model_path, initial))
+        return make_manifest(files, {"settings": settings, "students": students})
+
     def judge(self, teachers):
         """The Judgement of runs; made once."""
         key = tuple(teachers)
@@ -234,7 +262,7 @@ class _Job:
         """Writes the pseudo-labels of a round, unless they are there: the dict of pseudo.json."""
         summary = pathlib.Path(self._folder(number), "pseudo", "pseudo.json")
         if summary.exists():
-            return json.loads(summary.read_text(encoding="utf-8"))
+            return _read_summary(summary)
         os.makedirs(self._folder(number), exist_ok=True)
         settings, run = self.settings, self.run
         predictions = predictions_of(
@@ -260,10 +288,15 @@ class _Job:
             segments=run.train.segment_labels,
             details={"teachers": list(teachers), "thresholds": thresholds},
         )
-        return json.loads(summary.read_text(encoding="utf-8"))
+        return _read_summary(summary)
 
     def _folder(self, number):
         return os.path.join(self.train_dir, f"round-{number}")
+
+
+def _read_summary(path):
+    """What write_pseudo_labels says of a round's examples."""
+    return read_json(path, what="the summary of pseudo-labels", fields={"records": int, "chosen": dict})
 
 
 def _check(runs, train_dir, settings):

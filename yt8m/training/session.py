@@ -14,11 +14,12 @@ from yt8m.data.splits import Source
 from yt8m.models import checkpoints
 from yt8m.models.base import VideoModel
 from yt8m.models.learner import Learner
+from yt8m.options import is_of_type
 from yt8m.runtime.devices import Placement
 from yt8m.runtime.progress import Progress
 from yt8m.training.board import Board, LossWindow
 from yt8m.training.training_data import TrainingData
-from yt8m.types import DivergedError
+from yt8m.types import DivergedError, InputError
 
 
 @dataclasses.dataclass
@@ -45,6 +46,15 @@ class TrainState:
     finished: bool = False
     examples: int = 0
     stage_examples: int = 0
+
+    @classmethod
+    def restored(cls, values: dict[str, Any], *, train_dir: str) -> "TrainState":
+        """The state that the state.json of ``train_dir`` holds. Raises InputError for what is none."""
+        kinds = {field.name: field.type for field in dataclasses.fields(cls) if field.name in values}
+        for name, kind in kinds.items():
+            if not is_of_type(kind, values[name]):
+                raise InputError(f"state.json of {train_dir} is not the state of a run: its {name} is {values[name]!r}")
+        return cls(**{name: values[name] for name in kinds})
 
     @property
     def published(self) -> float | None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import os
 import warnings
 
 import keras
@@ -10,16 +9,19 @@ import keras
 from yt8m.config import RunConfig
 from yt8m.data.augment import allowed_views, margin_of
 from yt8m.data.cache import open_cache
+from yt8m.data.manifest import check_manifest, inputs_of, make_manifest, write_manifest
 from yt8m.data.record_checks import explain_errors
 from yt8m.data.seen_videos import SeenVideos
 from yt8m.data.splits import Source, Without, collect_ids, exclude_videos, open_source, sources_of
 from yt8m.inference.scorer import check_views
 from yt8m.models import checkpoints
 from yt8m.models.base import build_model
+from yt8m.models.initialization import continue_from, initialize_from
 from yt8m.models.learner import Learner
 from yt8m.models.losses import make_loss, penalize
 from yt8m.runtime.devices import Placement, default_jit_compile
 from yt8m.runtime.interrupts import handling_signals
+from yt8m.runtime.locks import locked_folder
 from yt8m.runtime.progress import Progress
 from yt8m.training.board import Board
 from yt8m.training.callbacks import (
@@ -45,11 +47,14 @@ class Resources:
     cache_dir: folder of packed rated segments to read instead of the records, see yt8m.data.cache, "" for none; a run
     may be resumed with another one or without. histograms: whether TensorBoard gets histograms of the weights at each
     evaluation, or epoch where nothing is held out. placement: the devices to train on, see yt8m.runtime.devices.place.
+    accept_changed_inputs: whether what was begun may go on with files that have changed, which does change the result,
+    with a warning, see yt8m.data.manifest.
     """
 
     cache_dir: str = ""
     histograms: bool = False
     placement: Placement = Placement()
+    accept_changed_inputs: bool = False
 
 
 def train(
@@ -68,15 +73,24 @@ def train(
     that was never stopped. Ctrl-C and SIGTERM end the step, leave a checkpoint behind and become a KeyboardInterrupt; a
     second one does not wait for the step, and leaves the checkpoint before. With several processes each calls this, and
     the first one writes.
-    Raises InputError for bad records, for a train_dir that holds another run, and where there is nothing to train on;
-    DivergedError where the loss is not finite.
+    Raises InputError for bad records, for a train_dir that holds another run or is in use by another process, for files
+    that have changed since the run began, and where there is nothing to train on; DivergedError where the loss is not
+    finite.
     """
     if source is None:
         source, holdout = sources_of(run)
-    os.makedirs(train_dir, exist_ok=True)
+    with locked_folder(train_dir) if resources.placement.is_chief else contextlib.nullcontext():
+        return _train(run, train_dir, source, holdout, resources)
+
+
+def _train(run, train_dir, source, holdout, resources):
     placement = resources.placement
     _check_run(run, placement, train_dir)
-    pseudo, unlabelled = map(open_source, (run.pseudo_data_pattern, run.unlabelled_data_pattern))
+    # What the model is adapted to at the end may change until then.
+    inputs = inputs_of(run.replace(adapt_bn=""), source, holdout)
+    manifest = make_manifest(inputs)
+    if checkpoints.has_begun(train_dir):
+        check_manifest(train_dir, manifest, accept_changed_inputs=resources.accept_changed_inputs)
     source = exclude_videos(source, run)
     keras.utils.set_random_seed(run.train.seed)
     with placement.scope():
@@ -88,6 +102,7 @@ def train(
     if placement.is_chief:
         # Only now, so that what is refused leaves no run behind.
         checkpoints.write_run_config(train_dir, run)
+        write_manifest(train_dir, manifest)
         checkpoints.forget_metrics_after(train_dir, step=state.step)
     if state.finished and not state.can_go_on(run.train):
         print(f"{train_dir} is trained to its end, step {state.step}")
@@ -98,8 +113,8 @@ def train(
     data = TrainingData(
         run=run,
         source=source,
-        pseudo=pseudo,
-        unlabelled=unlabelled,
+        pseudo=inputs["pseudo-labelled"],
+        unlabelled=inputs["unlabelled"],
         cache=_open_cache(resources.cache_dir, run, source, holdout),
         seen=_seen_before(run, train_dir, holdout),
         placement=placement,
@@ -267,8 +282,7 @@ def _open_cache(cache_dir, run, source, holdout):
 def _restore_or_initialize(run, learner, model, train_dir):
     restored = checkpoints.restore_checkpoint(train_dir, learner)
     if restored is not None:
-        fields = {field.name for field in dataclasses.fields(TrainState)}
-        state = TrainState(**{name: value for name, value in restored.items() if name in fields})
+        state = TrainState.restored(restored, train_dir=train_dir)
         if "examples" not in restored and not state.finished and (run.train.multigrid or run.pseudo_data_pattern):
             what = "learning rate of multigrid training" if run.train.multigrid else "loss of pseudo-labelled examples"
             raise InputError(
@@ -278,11 +292,11 @@ def _restore_or_initialize(run, learner, model, train_dir):
         return state
     if run.init_from:
         if run.init_optimizer:
-            fresh = checkpoints.continue_from(learner, model, run.init_from, batch_size=run.train.batch_size)
+            fresh = continue_from(learner, model, run.init_from, batch_size=run.train.batch_size)
             rate = float(keras.ops.convert_to_numpy(learner.optimizer.learning_rate))
             print(f"going on from the last checkpoint of {run.init_from}, at a learning rate of {rate:.3g}")
         else:
-            fresh = checkpoints.initialize_from(model, run.init_from)
+            fresh = initialize_from(model, run.init_from)
             print(f"starting from the weights of {run.init_from}")
         if fresh:
             print(f"the vocabularies differ in size: {len(fresh)} weights of the head are initialised")

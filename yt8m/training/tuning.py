@@ -1,21 +1,34 @@
-"""Search for hyperparameters: keras-tuner proposes, a training run each is scored on the holdout."""
+"""Search for hyperparameters: keras-tuner proposes, a training run each is scored on the holdout.
+
+tune_dir/
+  inputs.json     what is searched, and the files that the search began with, see yt8m.data.manifest
+  search.json     the trials that are done: what was proposed, and the score
+  runs/0000/ ...  the run of each trial
+  trials.csv      the same, best first, and trials.png, a picture of it
+
+A proposal depends on seed, space and the trials before alone. So a search goes on by making the proposals of
+search.json anew and telling the oracle their scores, whatever had been done when it was stopped.
+"""
 
 import csv
 import io
+import json
 import os
 import pathlib
+import warnings
 from typing import Any
 
 import keras_tuner
-from keras_tuner.engine import base_tuner
 
 from yt8m.config import RunConfig
+from yt8m.data.manifest import check_manifest, inputs_of, make_manifest, run_options, write_manifest
 from yt8m.data.splits import Source
 from yt8m.inference.model_evaluation import headline
 from yt8m.models.checkpoints import read_metrics
-from yt8m.runtime.files import atomic_path, write_text
+from yt8m.runtime.files import atomic_path, parse_json, read_json, temporary_folder, write_text
+from yt8m.runtime.locks import locked_folder
 from yt8m.training.train import Resources, train
-from yt8m.types import DivergedError, InputError, StrPath
+from yt8m.types import DataWarning, DivergedError, InputError, StrPath
 
 SPACES: dict[str, dict[str, Any]] = {
     "*": {
@@ -100,70 +113,116 @@ def tune(
 
     run: the RunConfig that proposals change. source, holdout: see yt8m.training.train.train; the holdout's headline
     score is what is maximised. tune_dir: folder for the search, a run a trial and the results; a search that is there
-    is resumed. algorithm: "bayesian", of ``max_trials`` runs, or "hyperband", which spends run.train.num_epochs on the
-    best of many short runs. resources: as in train. Returns a list of dict: trial, score, settings, folder.
+    is resumed, to the same result as if it had never been stopped. algorithm: "bayesian", of ``max_trials`` runs, or
+    "hyperband", which spends run.train.num_epochs on the best of many short runs. resources: as in train. Returns a
+    list of dict: trial, score, settings, folder. Raises InputError where tune_dir holds a search of something else:
+    only max_trials may grow.
     """
     if holdout is None:
         raise InputError("tuning needs a holdout: give --holdout_files, --holdout_fraction or --eval_data_pattern")
     if algorithm == "hyperband" and not run.train.num_epochs:
         raise InputError("hyperband needs --num_epochs: it is what the best runs are trained for")
+    oracle = _make_oracle(algorithm, space, max_trials=max_trials, max_epochs=run.train.num_epochs, seed=seed)
+    options = {"algorithm": algorithm, "seed": seed, "space": space, "run": run_options(run)}
+    manifest = make_manifest(inputs_of(run, source, holdout), options)
+    with locked_folder(tune_dir), temporary_folder(tune_dir) as scratch:
+        if os.path.exists(os.path.join(tune_dir, "search", "oracle.json")):
+            raise InputError(
+                f"{tune_dir} holds a search of an earlier release: finish it there, or name another folder"
+            )
+        check_manifest(tune_dir, manifest, accept_changed_inputs=resources.accept_changed_inputs)
+        write_manifest(tune_dir, manifest)
+        oracle._set_project_dir(scratch, "search")
+        search = _Search(oracle, run, source=source, holdout=holdout, folder=tune_dir, resources=resources)
+        search.run_all()
+        return search.results()
+
+
+def _make_oracle(algorithm, space, *, max_trials, max_epochs, seed):
     objective = keras_tuner.Objective("score", "max")
+    # Their 0 is a seed drawn by chance, and NumPy's have 32 bits.
+    seed = seed % 2**31 or 2**31
     shared = {"objective": objective, "hyperparameters": declare(space), "seed": seed, "tune_new_entries": False}
     if algorithm == "hyperband":
-        oracle = keras_tuner.oracles.HyperbandOracle(max_epochs=run.train.num_epochs, **shared)
+        oracle = keras_tuner.oracles.HyperbandOracle(max_epochs=max_epochs, **shared)
     else:
         oracle = keras_tuner.oracles.BayesianOptimizationOracle(max_trials=max_trials, **shared)
     oracle.verbose = 0
-    tuner = _Tuner(oracle, run, source=source, holdout=holdout, folder=tune_dir, resources=resources)
-    try:
-        tuner.search()
-    except keras_tuner.errors.FatalError as error:
-        raise error.__cause__ or error from None
-    return tuner.results()
+    return oracle
 
 
-class _Tuner(base_tuner.BaseTuner):
+class _Search:
+    """The trials of a search. done: list of dict of what was proposed, "values", and its "score", in order."""
+
     def __init__(self, oracle, run, *, source, holdout, folder, resources):
-        self.run, self.source, self.holdout, self.resources = run, source, holdout, resources
+        self.oracle, self.base, self.source, self.holdout, self.resources = oracle, run, source, holdout, resources
         self.folder = folder
-        super().__init__(oracle, directory=folder, project_name="search", overwrite=False, logger=None)
-        # A search is only resumed where this was written; by itself it is after the first trial.
-        self.save()
+        self.trials = []
+        self.done = _read_trials(os.path.join(folder, "search.json"))
 
-    def run_trial(self, trial):
-        """Score of a proposal; called by keras-tuner."""
-        run = proposed(self.run, trial.hyperparameters.values)
-        train_dir = self._train_dir(trial.trial_id, trial.hyperparameters.values)
-        print(f"trial {trial.trial_id}: {_settings(trial.hyperparameters.values)}")
+    def run_all(self):
+        """Makes the trials that are done known to the oracle, and runs the rest."""
+        while (trial := self.oracle.create_trial("")).status == "RUNNING":
+            number = len(self.trials)
+            if number < len(self.done):
+                # What was run counts, should the libraries have changed in between.
+                trial.hyperparameters.values = dict(self.done[number]["values"])
+            self.trials.append({"values": dict(trial.hyperparameters.values), "score": None})
+            score = self.done[number]["score"] if number < len(self.done) else self._run(number)
+            self.trials[number]["score"] = score
+            if number >= len(self.done):
+                text = json.dumps({"trials": self.trials}, indent=1)
+                write_text(os.path.join(self.folder, "search.json"), text + "\n")
+            self.oracle.update_trial(trial.trial_id, {"score": score})
+            trial.status = "COMPLETED"
+            self.oracle.end_trial(trial)
+
+    def _run(self, number):
+        """Score of a proposal."""
+        values, train_dir = self.trials[number]["values"], self._train_dir(number)
+        print(f"trial {number}: {_settings(values)}")
         try:
-            train(run, source=self.source, holdout=self.holdout, train_dir=train_dir, resources=self.resources)
+            train(
+                proposed(self.base, values),
+                source=self.source,
+                holdout=self.holdout,
+                train_dir=train_dir,
+                resources=self.resources,
+            )
         except DivergedError as error:
-            print(f"trial {trial.trial_id}: {error}")
-            return {"score": 0.0}
-        except InputError as error:
-            raise keras_tuner.errors.FatalError(str(error)) from error
-        return {"score": max(headline(entry)[1] for entry in read_metrics(train_dir))}
+            print(f"trial {number}: {error}")
+            return 0.0
+        return max(headline(entry)[1] for entry in read_metrics(train_dir))
 
     def results(self):
-        """Finished trials, best first; of those that share a folder the best."""
-        finished = [trial for trial in self.oracle.trials.values() if trial.score is not None]
+        """Trials, best first; of those that share a folder the best."""
         results = {}
-        for trial in sorted(finished, key=lambda trial: -trial.score):
-            folder = self._train_dir(trial.trial_id, trial.hyperparameters.values)
-            settings = _settings(trial.hyperparameters.values)
-            found = {"trial": trial.trial_id, "score": trial.score, "settings": settings, "folder": folder}
+        for number in sorted(range(len(self.trials)), key=lambda number: -self.trials[number]["score"]):
+            trial = self.trials[number]
+            folder, settings = self._train_dir(number), _settings(trial["values"])
+            found = {"trial": f"{number:04d}", "score": trial["score"], "settings": settings, "folder": folder}
             results.setdefault(folder, found)
         return list(results.values())
 
-    def load_model(self, trial):
-        raise NotImplementedError
-
-    def _train_dir(self, trial_id, values):
+    def _train_dir(self, number):
         # Hyperband's longer runs go on from the shorter ones, in their folders.
-        while values.get("tuner/trial_id"):
-            trial_id = values["tuner/trial_id"]
-            values = self.oracle.trials[trial_id].hyperparameters.values
-        return os.path.join(self.folder, "runs", trial_id)
+        while before := self.trials[number]["values"].get("tuner/trial_id"):
+            number = int(before)
+        return os.path.join(self.folder, "runs", f"{number:04d}")
+
+
+def _read_trials(path):
+    """What _Search writes to search.json; where that is damaged nothing, because the runs still have the scores."""
+    if not os.path.exists(path):
+        return []
+    try:
+        trials = read_json(path, what="the trials of a search", fields={"trials": list})["trials"]
+        for trial in trials:
+            parse_json(json.dumps(trial), path, what="the trials of a search", fields={"values": dict, "score": float})
+        return trials
+    except InputError as error:
+        warnings.warn(f"{error}: the scores are taken from the runs", DataWarning, stacklevel=2)
+        return []
 
 
 def proposed(run: RunConfig, values: dict[str, Any]) -> RunConfig:

@@ -16,7 +16,7 @@ from yt8m.data.making.raw_videos import RawVideos, resample
 from yt8m.data.making.settings import STANDARDIZE, PackSettings
 from yt8m.data.tfrecord import FrameRecord, dequantize, quantize, write_records
 from yt8m.ranking.metrics import POSITIVE
-from yt8m.runtime.files import write_text
+from yt8m.runtime.files import read_json, write_text
 from yt8m.runtime.progress import Progress
 from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, InputError, StrPath, id_problem, sanitized_id
 
@@ -124,13 +124,8 @@ class Packer:
                     f"{self.output_dir} holds records named {self.settings.prefix}* already: name another folder"
                 )
             return
-        try:
-            with open(path, encoding="utf-8") as file:
-                found = json.load(file)
-            same = found["inputs"] == self.log["inputs"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path} cannot be read: {error}") from error
-        if not same:
+        found = read_json(path, what="a log of yt8m-pack", fields={"inputs": str, "shards": dict})
+        if found["inputs"] != self.log["inputs"]:
             raise InputError(f"{self.output_dir} was packed from other files or with other flags: name another folder")
         self.log = found
 

@@ -13,6 +13,7 @@ from yt8m.data.survey.findings import ERROR
 from yt8m.data.survey.id_index import IdIndex
 from yt8m.data.survey.record_blocks import parse_good, record_blocks
 from yt8m.data.survey.tally import Tally
+from yt8m.runtime.files import leftovers
 from yt8m.runtime.parallel import map_in_threads
 from yt8m.runtime.progress import Progress
 from yt8m.types import InputError, Tensor
@@ -34,6 +35,7 @@ class Survey:
         self.tally = Tally(config)
         self.id_keys = {}
         self._parse = frame_parser(config) if config.level == "frame" else video_parser(config)
+        self._note_leftovers()
         sizes = self._sizes()
         self.bytes = sum(sizes.values())
         for block, parts in _each_block(sizes, self._blocks, self._examine, "examining"):
@@ -45,6 +47,11 @@ class Survey:
             self.tally.add_bad(block.file, block.index + start, self._explain(block, start))
         else:
             self.tally.add(block.file, block.index + start, parsed, lambda row: self._explain(block, start + row))
+
+    def _note_leftovers(self):
+        for folder in sorted({os.path.dirname(file) or "." for file in self.files}):
+            for path in leftovers(folder):
+                self.tally.findings.warning("temporary folders of commands that are at work or were killed", path)
 
     def _sizes(self):
         """Dict of each file that can be read to its bytes."""

@@ -18,6 +18,12 @@ MAX_FRAMES = 300
 MAX_SEGMENTS_PER_CLASS = 100_000
 """K of MAP@K, and the most segments a submission may list for a class."""
 
+MAX_START_DIGITS = 7
+"""Digits of a segment's start time: 115 days."""
+
+MAX_CLASS_ID = 2**31 - 1
+"""The highest id of a class: what 32 bits hold."""
+
 QUANTIZED_SCALE = 4 / 255
 QUANTIZED_OFFSET = 4 / 512 - 2
 """A stored byte q stands for the feature q * QUANTIZED_SCALE + QUANTIZED_OFFSET, in about [-2, 2]."""
@@ -42,17 +48,30 @@ class UnevenLengthsWarning(DataWarning):
     """Videos whose features have different numbers of frames; commands print it for the first video alone."""
 
 
-_NOT_IN_IDS = re.compile(r"[\s,\x00-\x20\x7f]")
+_NOT_IN_IDS = re.compile(
+    '[\\s,"\x00-\x20\x7f-\x9f'  # what separates or quotes in submissions and CSVs, and control characters
+    "\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff"  # what is not seen, or turns the direction of writing
+    "\ud800-\udfff]"  # halves of characters, which Python makes of file names that are no UTF-8
+)
 
 
-def id_problem(video_id: str) -> str:
-    """What keeps an id out of submissions, in words, "" for nothing: a blank or comma, which separates, or the like."""
-    if not video_id:
+def id_problem(video_id: str | bytes) -> str:
+    """What keeps an id out of records, submissions and tables, in words, "" for nothing.
+
+    An id is UTF-8 text of one or more characters, none of them a blank, comma, quote or control character.
+    """
+    try:
+        text = video_id.decode() if isinstance(video_id, bytes) else video_id
+    except UnicodeDecodeError:
+        return "is not UTF-8"
+    if not text:
         return "is empty"
-    found = _NOT_IN_IDS.search(video_id)
+    found = _NOT_IN_IDS.search(text)
     if found is None:
         return ""
-    name = {" ": "a blank", ",": "a comma"}.get(found[0], f"the character {ascii(found[0])}")
+    if "\ud800" <= found[0] <= "\udfff":
+        return "is not UTF-8"
+    name = {" ": "a blank", ",": "a comma", '"': "a quote"}.get(found[0], f"the character {ascii(found[0])}")
     return f"has {name}, which no submission can hold"
 
 
@@ -77,6 +96,6 @@ class Segment(NamedTuple):
     def parse(cls, text: str) -> "Segment":
         """The segment that ``text`` names; raises InputError where it is not ``video_id:start_time``."""
         video_id, colon, start = text.rpartition(":")
-        if not (colon and video_id and start.isascii() and start.isdigit()):
+        if not (colon and video_id and start.isascii() and start.isdigit() and len(start) <= MAX_START_DIGITS):
             raise InputError(f"{text!r} is not a segment: expected video_id:start_time, as in Eq0a:15")
         return cls(video_id, int(start))

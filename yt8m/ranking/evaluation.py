@@ -20,6 +20,7 @@ from yt8m.ranking.rated_labels import RatedLabels
 from yt8m.ranking.segment_lists import SegmentList
 from yt8m.ranking.submission import Submission
 from yt8m.runtime.files import write_text
+from yt8m.tables import read_columns
 from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError, StrPath
 
 
@@ -196,21 +197,13 @@ def merge_per_class(paths: Sequence[StrPath]) -> dict[str, Any]:
     """
     values, totals = {}, dict.fromkeys(("Rated", "Positive", "Listed", "Missing"), 0)
     for path in paths:
-        try:
-            with open(path, newline="", encoding="utf-8") as file:
-                for row in csv.DictReader(file):
-                    class_id = int(row["Class"])
-                    if class_id in values:
-                        raise InputError(f"{path}: class {class_id} stands in another table already")
-                    values[class_id] = float(row["AveragePrecision"])
-                    for name in totals:
-                        totals[name] += int(row[name])
-        except OSError as error:
-            raise InputError(f"cannot read {path}: {error.strerror}") from error
-        except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"{path} is not a table of per-class average precisions") from error
+        for row in read_columns(path, ("Class", "AveragePrecision", *totals)):
+            class_id = row.class_id(0)
+            if class_id in values:
+                raise InputError(f"{row.where}: class {class_id} stands in another table already")
+            values[class_id] = row.number(1, "AveragePrecision", low=0, high=1)
+            for place, name in enumerate(totals, 2):
+                totals[name] += int(row.number(place, name, low=0))
     return {
         "map_at_k": mean_precision(list(values.values())),
         "num_classes": len(values),

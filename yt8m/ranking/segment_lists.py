@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from yt8m.types import InputError, Segment
+from yt8m.types import MAX_START_DIGITS, InputError, Segment, id_problem
 
 _PADDING = 64
 _MAX_WORDS = _PADDING // 8
-_MAX_START_DIGITS = 7
 _MASKS = np.array([(1 << (8 * size)) - 1 for size in range(9)], np.uint64)
 _SALTS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0xD6E8FEB86659FD93, 0xA0761D6478BD642F)
 _MULTIPLIERS = tuple(pow(0xE7037ED1A0B428DB, 2 * index + 1, 1 << 64) for index in range(_MAX_WORDS + 1))
@@ -153,7 +152,7 @@ class SegmentList:
         # The exponent of a float is the number of the highest bit, that of the last byte that is no digit.
         place = ((odd.astype(np.float64).view(np.int64) >> 52) - 1023) >> 3
         valid = (odd != 0) & (place < 7)
-        place = np.clip(place, 7 - _MAX_START_DIGITS, 6)
+        place = np.clip(place, 7 - MAX_START_DIGITS, 6)
         digits = 7 - place
         end = tail >> (8 * place).view(np.uint64)
         valid &= (end & np.uint64(255)) == ord(":")
@@ -162,11 +161,28 @@ class SegmentList:
         return tail, np.minimum(digits, self.lengths - 1), valid
 
     def check(self) -> None:
-        """Raises InputError naming the first segment that is not ``video_id:start_time``."""
+        """Raises InputError naming the first segment that is not ``video_id:start_time``, or whose id is no id."""
         bad = np.flatnonzero(~self._tails()[2])
         if len(bad):
             (text,) = self.take(bad[:1]).texts()
             raise InputError(f"{text[:80]!r} is not a segment: expected video_id:start_time, as in Eq0a:15")
+        bad = self.rows_of_bad_ids()
+        if len(bad):
+            (segment,) = self.take(bad[:1]).byte_texts()
+            problem = id_problem(segment.rpartition(b":")[0])
+            raise InputError(f"the id of {segment.decode(errors='backslashreplace')[:80]!r} {problem}")
+
+    def rows_of_bad_ids(self) -> np.ndarray:
+        """(n,) rows of the segments whose video ids types.id_problem finds fault with."""
+        try:
+            whole = self.buffer.tobytes().strip(b"\0").replace(b" ", b"").decode()
+        except UnicodeDecodeError:
+            whole = ""
+        # Of a list without fault all ids are seen at once.
+        if not id_problem(whole):
+            return np.zeros(0, np.int64)
+        ids = (text.rpartition(b":")[0] for text in self.byte_texts())
+        return np.flatnonzero([bool(id_problem(video_id)) for video_id in ids])
 
     def order(self, *, groups: np.ndarray | None = None) -> np.ndarray:
         """(N,) int64 rows that sort by video id (in code point order), then start time; by ``groups`` (N,) first."""

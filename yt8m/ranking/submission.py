@@ -20,11 +20,11 @@ import numpy as np
 
 from yt8m.ranking.segment_lists import SegmentList
 from yt8m.runtime.files import atomic_path, import_pyarrow
+from yt8m.tables import parse_class_id
+from yt8m.text import MAX_LINE_BYTES, check_not_utf16
 from yt8m.types import InputError, Segment, StrPath
 
 HEADER = "Class,Segments"
-MAX_LINE_BYTES = 1 << 28
-"""A longer line is taken for damage and not read into memory; 100,000 segments of 2,600 bytes fit."""
 
 _BLOCK = 1 << 23
 _MAX_CLASS_BYTES = 32
@@ -329,16 +329,21 @@ def _parse_line(file, path, number, start, end):
     if end > start and os.pread(file.fileno(), 1, end - 1) == b"\r":
         end -= 1
     head = os.pread(file.fileno(), min(_MAX_CLASS_BYTES, end - start), start)
+    if number == 1:
+        check_not_utf16(head, path)
     skipped = 3 if number == 1 and head.startswith(b"\xef\xbb\xbf") else 0
     if not head[skipped:].strip():
         return None, None, None
     name, comma, _ = head[skipped:].partition(b",")
     if number == 1 and name.strip().lower() == b"class":
+        if b"\r" in head:
+            raise InputError(f"{path}: its lines end in CR alone: save it with LF or CR LF")
         return None, start, end
     if not (comma and name.strip().isdigit()):
         shown = head[skipped:].decode(errors="replace")
         raise InputError(f"{path}, line {number}: expected class_id,vid:start vid:start ..., not {shown!r}")
-    return int(name), start + skipped + len(name) + 1, end
+    class_id = parse_class_id(name.decode().strip(), f"{path}, line {number}")
+    return class_id, start + skipped + len(name) + 1, end
 
 
 def _depth_bytes(depth):

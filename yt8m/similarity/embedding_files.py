@@ -15,9 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from yt8m.runtime.files import atomic_path, import_pyarrow
+from yt8m.tables import Row, read_columns, read_rows
 from yt8m.types import InputError, Segment
 
 BLOCK_ROWS = 4096
+_MAX_START = 2**31 - 1
 
 
 class Rows(NamedTuple):
@@ -164,8 +166,7 @@ class EmbeddingFile:
         if matrix.ndim != 2 or matrix.dtype != np.float32:
             raise InputError(f"{self.path} holds {matrix.dtype} of shape {matrix.shape}, not a float32 matrix")
         self.num_rows, self.size = matrix.shape
-        with open(ids_path(self.path), encoding="utf-8", newline="") as file:
-            header = next(csv.reader(file), [])
+        header = next(read_rows(ids_path(self.path)), Row(self.path, 1, [])).fields
         if header not in (_columns(True), _columns(False)):
             raise InputError(f"{ids_path(self.path)}, line 1: expected id,start_time or id, not {','.join(header)!r}")
         self.segments = len(header) == 2
@@ -197,17 +198,10 @@ class EmbeddingFile:
 
     def _read_ids(self):
         """Yields (ids, starts), BLOCK_ROWS at a time."""
-        with open(ids_path(self.path), encoding="utf-8", newline="") as file:
-            reader = csv.reader(file)
-            next(reader)
-            while lines := [line for _, line in zip(range(BLOCK_ROWS), reader)]:
-                try:
-                    columns = list(zip(*lines, strict=True))
-                    starts = np.array(columns[1], np.int32) if self.segments else None
-                except (ValueError, IndexError) as error:
-                    where = f"{ids_path(self.path)}, line {reader.line_num} or up to {BLOCK_ROWS} before"
-                    raise InputError(f"{where}: expected {','.join(_columns(self.segments))}") from error
-                yield list(columns[0]), starts
+        rows = read_columns(ids_path(self.path), _columns(self.segments))
+        while block := list(itertools.islice(rows, BLOCK_ROWS)):
+            starts = [row.number(1, "start_time", low=0, high=_MAX_START) for row in block] if self.segments else None
+            yield [row.fields[0] for row in block], np.array(starts, np.int32) if self.segments else None
 
     def _parquet_pieces(self):
         with import_pyarrow()[1].ParquetFile(self.path) as file:

@@ -160,9 +160,9 @@ def test_csv_files(tmp_path):
         "v,0,1,Cet": "b.csv, line 1: the vocabulary has no class 'Cet'; did you mean 'Cat'?",
         "v,0,1,9": "line 1: class 9 is not in the vocabulary",
         "v,2,1,3": "line 1: start 2 and end 1 are no interval of seconds",
-        "v,0,x,3": "line 1: end 'x' is not a number",
-        "v,0,1,3,2": r"line 1: score 2 is not in \[0, 1\]",
-        "v,0,1": "line 1: expected video_id,start,end,class,score, not 3 fields",
+        "v,0,x,3": "line 1: end 'x' is not a finite number",
+        "v,0,1,3,2": r"line 1: score '2' is not a finite number in \[0, 1\]",
+        "v,0,1": "line 1: expected video_id,start,end,class,score, not 'v,0,1'",
     }.items():
         (tmp_path / "b.csv").write_text(line + "\n")
         with pytest.raises(InputError, match=problem.replace("?", r"\?")):

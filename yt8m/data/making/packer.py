@@ -105,7 +105,8 @@ class Packer:
         stats = [(*entry, *_size_and_time(entry[-1])) for entry in self.videos.files()]
         used = [_size_and_time(path) for path in self.settings.use.values()]
         intervals = self._intervals and {
-            key: list(map(dataclasses.astuple, self._intervals[key])) for key in self._intervals
+            key: [(item.start, item.end, item.class_id, item.score) for item in self._intervals[key]]
+            for key in self._intervals
         }
         settings = dataclasses.asdict(self.settings)
         if not self.renamed:

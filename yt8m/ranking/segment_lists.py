@@ -15,6 +15,7 @@ from yt8m.types import MAX_START_DIGITS, InputError, Segment, id_problem
 _PADDING = 64
 _MAX_WORDS = _PADDING // 8
 _MASKS = np.array([(1 << (8 * size)) - 1 for size in range(9)], np.uint64)
+_IN_MOST_IDS = b"\0 " + bytes(byte for byte in range(33, 127) if not id_problem(chr(byte)))
 _SALTS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0xD6E8FEB86659FD93, 0xA0761D6478BD642F)
 _MULTIPLIERS = tuple(pow(0xE7037ED1A0B428DB, 2 * index + 1, 1 << 64) for index in range(_MAX_WORDS + 1))
 
@@ -174,12 +175,10 @@ class SegmentList:
 
     def rows_of_bad_ids(self) -> np.ndarray:
         """(n,) rows of the segments whose video ids types.id_problem finds fault with."""
-        try:
-            whole = self.buffer.tobytes().strip(b"\0").replace(b" ", b"").decode()
-        except UnicodeDecodeError:
-            whole = ""
-        # Of a list without fault all ids are seen at once.
-        if not id_problem(whole):
+        # Of all ids together, what most of them are not made of shows at once that there is no fault.
+        whole = self.buffer.tobytes()
+        odd = whole.translate(None, _IN_MOST_IDS)
+        if not odd or (_is_utf8(whole) and not id_problem(odd)):
             return np.zeros(0, np.int64)
         ids = (text.rpartition(b":")[0] for text in self.byte_texts())
         return np.flatnonzero([bool(id_problem(video_id)) for video_id in ids])
@@ -279,6 +278,14 @@ class SegmentList:
     def _load(self, positions):
         every = np.ndarray((len(self.buffer) - 7,), "<u8", buffer=self.buffer, strides=(1,))
         return every[positions].astype(np.uint64, copy=False)
+
+
+def _is_utf8(text):
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _bytes(value):

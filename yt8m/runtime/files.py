@@ -147,13 +147,3 @@ def _umask():
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def import_pyarrow() -> tuple[Any, Any]:
-    """(pyarrow, pyarrow.parquet); InputError where they are not installed."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise InputError("the parquet form needs pyarrow: pip install 'yt8m[parquet]'") from None
-    return pyarrow, pyarrow.parquet

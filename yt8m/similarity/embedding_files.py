@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from yt8m.runtime.files import atomic_path, import_pyarrow
+from yt8m.runtime.files import atomic_path
+from yt8m.runtime.parquet import check_no_nulls, import_pyarrow, open_parquet, parquet_errors, parquet_writer
 from yt8m.tables import Row, read_columns, read_rows
 from yt8m.types import InputError, Segment
 
@@ -101,11 +102,11 @@ class EmbeddingWriter:
         if not self._is_parquet:
             self._write_header()
             return
-        pyarrow, parquet = import_pyarrow()
+        pyarrow, _ = import_pyarrow()
         types = {"id": pyarrow.string(), "start_time": pyarrow.int32()}
         vector = ("vector", pyarrow.list_(pyarrow.float32(), self.size))
         self._schema = pyarrow.schema([*((name, types[name]) for name in _columns(self._segments)), vector])
-        self._file = self._stack.enter_context(parquet.ParquetWriter(self._temporary, self._schema))
+        self._file = self._stack.enter_context(parquet_writer(self._temporary, self._schema))
 
     def _write_header(self):
         header = {"descr": "<f4", "fortran_order": False, "shape": (self.num_rows, self.size)}
@@ -172,12 +173,12 @@ class EmbeddingFile:
         self.segments = len(header) == 2
 
     def _open_parquet(self):
-        pyarrow, parquet = import_pyarrow()
-        with parquet.ParquetFile(self.path) as file:
+        with open_parquet(self.path, {"id": "text", "vector": "lists of numbers"}) as file:
             schema, self.num_rows = file.schema_arrow, file.metadata.num_rows
-        missing = {"id", "vector"} - set(schema.names)
-        if missing or not pyarrow.types.is_fixed_size_list(schema.field("vector").type):
-            raise InputError(f"{self.path} is no file of embeddings: it needs id and vector, a list of fixed size")
+        if not import_pyarrow()[0].types.is_fixed_size_list(schema.field("vector").type):
+            raise InputError(
+                f"{self.path}, column vector is of type {schema.field('vector').type}, no list of fixed size"
+            )
         self.size = schema.field("vector").type.list_size
         self.segments = "start_time" in schema.names
 
@@ -204,11 +205,17 @@ class EmbeddingFile:
             yield [row.fields[0] for row in block], np.array(starts, np.int32) if self.segments else None
 
     def _parquet_pieces(self):
-        with import_pyarrow()[1].ParquetFile(self.path) as file:
+        kinds = {"start_time": "whole numbers"} if self.segments else {}
+        count = 0
+        with parquet_errors(self.path), open_parquet(self.path, kinds) as file:
             for batch in file.iter_batches(BLOCK_ROWS, columns=[*_columns(self.segments), "vector"]):
+                check_no_nulls(batch, self.path)
                 vectors = batch["vector"].flatten().to_numpy(zero_copy_only=False).reshape(-1, self.size)
                 starts = batch["start_time"].to_numpy() if self.segments else None
+                count += len(vectors)
                 yield Rows(batch["id"].to_pylist(), starts, vectors.astype(np.float32, copy=False))
+        if count != self.num_rows:
+            raise InputError(f"{self.path} is damaged: {count:,} of {self.num_rows:,} rows can be read")
 
     @contextlib.contextmanager
     def _reading(self):

@@ -7,6 +7,7 @@ import zipfile
 
 import numpy as np
 
+from yt8m.runtime.parquet import import_pyarrow, open_parquet, parquet_errors, read_groups
 from yt8m.types import InputError
 
 SUFFIXES = (".npy", ".npz", ".parquet")
@@ -107,7 +108,8 @@ def _paths_by_id(pattern):
 
 def _array_names(path):
     if path.endswith(".parquet"):
-        return _parquet_names(path)
+        with open_parquet(path) as file:
+            return tuple(file.schema_arrow.names)
     with _npz(path) as arrays:
         return tuple(arrays.files)
 
@@ -136,31 +138,16 @@ def _npz(path):
         raise InputError(f"{path} cannot be read: {error}") from error
 
 
-def _parquet(path):
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        raise InputError(f"to read {path}, pyarrow is needed: pip install -e '.[parquet]'") from error
-    try:
-        return pyarrow.parquet.ParquetFile(path)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-
-
-def _parquet_names(path):
-    return tuple(_parquet(path).schema_arrow.names)
-
-
 def _load_parquet(path, name):
-    file = _parquet(path)
-    if name not in file.schema_arrow.names:
-        raise InputError(f"{path} has no column {name}; it has {', '.join(file.schema_arrow.names)}")
-    rows = file.read(columns=[name])[name].to_pylist()
-    dtype = np.uint8 if "uint8" in str(file.schema_arrow.field(name).type) else np.float32
-    try:
-        return np.array(rows, dtype)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path}, column {name} must hold a list of as many numbers in each row") from error
+    with parquet_errors(path), open_parquet(path, {name: "lists of numbers"}) as file:
+        column = read_groups(file, path, range(file.num_row_groups), [name])[name].combine_chunks()
+        compute = import_pyarrow()[0].compute
+        values = column.flatten()
+        if values.null_count:
+            raise InputError(f"{path}, column {name} has {values.null_count:,} nulls in its lists, and none may be")
+        if len(compute.unique(compute.list_value_length(column))) > 1:
+            raise InputError(f"{path}, column {name} must hold a list of as many numbers in each row")
+        return values.to_numpy(zero_copy_only=False).reshape(len(column), len(values) // max(len(column), 1))
 
 
 def _checked(frames, where):

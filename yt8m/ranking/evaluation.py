@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from yt8m.ranking.overlap import check_overlap
 from yt8m.ranking.ranks import UNLISTED, average_precisions, find_ranks, mean_precision, read_distinct
 from yt8m.ranking.rated_labels import RatedLabels
 from yt8m.ranking.segment_lists import SegmentList
@@ -76,7 +77,8 @@ def evaluate_submission(
     """The Evaluation of a submission file.
 
     labels: RatedLabels. top_n: K of MAP@K. class_range: (first, end) scores class ids in [first, end) only.
-    progress: called with 1 after every class. Raises InputError where the file is bad or no class has positives.
+    progress: called with 1 after every class. Raises InputError where the file is bad, lists no rated
+    segment, or no class has positives; a DataWarning says where many are not listed, see yt8m.ranking.overlap.
     """
     class_ids = _classes_to_score(labels, class_range)
     ranks = np.full(len(labels), UNLISTED)
@@ -95,6 +97,7 @@ def evaluate_submission(
                 missing.append(class_id)
             if progress:
                 progress(1)
+        check_overlap(submission, labels, class_ids, ranks < UNLISTED)
     return _evaluation(str(path), labels, ranks, class_ids, top_n=top_n, missing=missing, scores=scores)
 
 

@@ -221,3 +221,11 @@ def test_bad_evaluations(tmp_path):
         evaluate_submission(tmp_path / "s.csv", RatedLabels(["a:0"], [1], [1]), top_n=0)
     with pytest.raises(InputError, match="cannot read .*: Is a directory"):
         RatedLabels.from_csv(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "segment, score", [("a:0", float("nan")), ("a:0", -0.1), ("a:0", 1.5), (Segment("a", -5), 1.0)]
+)
+def test_what_is_no_rating_is_refused_wherever_it_comes_from(segment, score):
+    with pytest.raises(InputError, match=r"^a:(0|-5) is rated .* for class 3"):
+        RatedLabels(["b:0", segment], [3, 3], [1.0, score])

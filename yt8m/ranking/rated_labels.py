@@ -22,13 +22,18 @@ class RatedLabels:
         """segments: N Segment or str; class_ids: (N,) ints; scores: (N,) in [0, 1], positive from 0.5 on.
 
         A pair that is rated more than once has the highest of its scores. Raises InputError where a segment is
-        malformed or nothing is rated.
+        malformed, starts before 0 or has another score, and where nothing is rated.
         """
         ratings = {}
         for segment, class_id, score in zip(segments, class_ids, scores, strict=True):
             segment = Segment.parse(segment) if isinstance(segment, str) else segment
-            key = (int(class_id), *segment)
-            ratings[key] = max(ratings.get(key, 0.0), float(score))
+            key, score = (int(class_id), *segment), float(score)
+            # The highest of scores would take nan for 0.
+            if segment.start_time < 0 or not 0 <= score <= 1:
+                raise InputError(
+                    f"{segment} is rated {score:g} for class {class_id}: scores are in [0, 1], starts 0 or more"
+                )
+            ratings[key] = max(ratings.get(key, 0.0), score)
         if not ratings:
             raise InputError("the labels rate no segment")
         keys = sorted(ratings)

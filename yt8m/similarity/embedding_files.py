@@ -164,6 +164,8 @@ class EmbeddingFile:
 
     def _open_matrix(self):
         matrix = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(matrix, np.ndarray):
+            raise InputError(f"{self.path} is an .npz of several arrays, and not an .npy: rename it")
         if matrix.ndim != 2 or matrix.dtype != np.float32:
             raise InputError(f"{self.path} holds {matrix.dtype} of shape {matrix.shape}, not a float32 matrix")
         self.num_rows, self.size = matrix.shape

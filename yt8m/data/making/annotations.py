@@ -3,11 +3,15 @@
 import dataclasses
 import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+from yt8m.data.making.left_out import BEHIND, PAST, SHORT
 from yt8m.ranking.metrics import POSITIVE
 from yt8m.tables import parse_class_id, read_rows
 from yt8m.types import SEGMENT_SECONDS, InputError, StrPath
+
+_ROUNDING = 1e-6
+"""Seconds by which sums of decimal fractions may fall short of what they would be on paper."""
 
 _ID_HEADERS = ("video_id", "id")
 
@@ -110,19 +114,10 @@ def rate_segments(
     one class and score add up, and the highest score that reaches it counts. What overlaps less rates nothing.
     rest_classes: class ids for which every segment that no interval with a score of 0.5 or more touches is rated 0.
     """
-    overlaps = {}
-    for (class_id, score), spans in _by_class_and_score(intervals).items():
-        for start, end in _merged(spans):
-            for first in range(
-                int(start // SEGMENT_SECONDS) * SEGMENT_SECONDS, min(math.ceil(end), num_frames), SEGMENT_SECONDS
-            ):
-                overlap = min(end, first + SEGMENT_SECONDS) - max(start, first)
-                key = (first, class_id, score)
-                overlaps[key] = overlaps.get(key, 0.0) + overlap
+    overlaps = _overlaps(intervals, num_frames)
     ratings = {}
     for (first, class_id, score), overlap in overlaps.items():
-        # Sums of decimal fractions fall short of what they would be on paper.
-        if overlap >= min_overlap - 1e-6:
+        if overlap >= min_overlap - _ROUNDING:
             ratings[first, class_id] = max(ratings.get((first, class_id), 0.0), score)
     touched = {(first, class_id) for first, class_id, score in overlaps if score >= POSITIVE}
     for class_id in rest_classes:
@@ -130,6 +125,37 @@ def rate_segments(
             if (first, class_id) not in touched:
                 ratings.setdefault((first, class_id), 0.0)
     return tuple((first, class_id, score) for (first, class_id), score in sorted(ratings.items()))
+
+
+def unused_intervals(
+    intervals: Iterable[Interval], num_frames: int, *, min_overlap: float = SEGMENT_SECONDS / 2
+) -> Iterator[tuple[str, Interval]]:
+    """Yields what rate_segments makes nothing of: (BEHIND, SHORT or PAST of yt8m.data.making.left_out, Interval)."""
+    intervals = list(intervals)
+    overlaps = _overlaps(intervals, num_frames)
+    for item in intervals:
+        touched = (overlaps[first, item.class_id, item.score] for first in _segments(item.start, item.end, num_frames))
+        if max(touched, default=0) < min_overlap - _ROUNDING:
+            yield BEHIND if item.start >= num_frames else SHORT, item
+        elif item.end - math.ceil(num_frames / SEGMENT_SECONDS) * SEGMENT_SECONDS >= min_overlap:
+            yield PAST, item
+
+
+def _overlaps(intervals, num_frames):
+    """Dict of (start of a segment, class id, score) to the seconds of it that intervals cover."""
+    overlaps = {}
+    for (class_id, score), spans in _by_class_and_score(intervals).items():
+        for start, end in _merged(spans):
+            for first in _segments(start, end, num_frames):
+                key = (first, class_id, score)
+                overlaps[key] = overlaps.get(key, 0.0) + min(end, first + SEGMENT_SECONDS) - max(start, first)
+    return overlaps
+
+
+def _segments(start, end, num_frames):
+    """Starts of the segments that an interval touches."""
+    first = int(start // SEGMENT_SECONDS) * SEGMENT_SECONDS
+    return range(first, min(math.ceil(end), num_frames), SEGMENT_SECONDS)
 
 
 def _by_class_and_score(intervals):

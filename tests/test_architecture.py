@@ -18,7 +18,7 @@ FLOORS = [
     {"data", "ranking"},
     {"layers", "runtime"},
     {"config", "options", "registry", "train_parts", "vocabulary"},
-    {"text"},
+    {"tables", "text"},
     {"types"},
 ]
 """Rooms, top floor first. A room imports from its own floor and from those below it, and no two import each other."""

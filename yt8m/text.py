@@ -5,6 +5,9 @@ from collections.abc import Iterator
 
 from yt8m.types import InputError, StrPath
 
+MAX_LINE_BYTES = 1 << 28
+"""A longer line is taken for damage and not read into memory; 100,000 segments of 2,600 bytes fit."""
+
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -21,7 +24,9 @@ def read_lines(path: StrPath) -> Iterator[str]:
     path, number = os.fspath(path), 0
     try:
         with open(path, "rb") as file:
-            for data in file:
+            while data := file.readline(MAX_LINE_BYTES):
+                if len(data) == MAX_LINE_BYTES:
+                    raise InputError(f"{path}, line {number + 1}: more than {MAX_LINE_BYTES:,} bytes on one line")
                 # Files of old spreadsheets end their lines in CR alone, which binary files do not split at.
                 for line in data.splitlines(keepends=True) if b"\r" in data else (data,):
                     number += 1
@@ -32,8 +37,7 @@ def read_lines(path: StrPath) -> Iterator[str]:
 
 def _decode(line, path, number):
     if number == 1:
-        if line.startswith(_UTF16_MARKS) or line[:64].count(0) >= len(line[:64]) // 3 > 0:
-            raise InputError(f"{path} is UTF-16, or no text: save it as UTF-8")
+        check_not_utf16(line, path)
         line = line.removeprefix(b"\xef\xbb\xbf")
     if 0 in line:
         raise InputError(f"{path}, line {number}: a zero byte, which no text has: the file is damaged, or no text")
@@ -46,3 +50,9 @@ def _decode(line, path, number):
             f"{path}, line {number}: byte 0x{line[error.start]:02x} is no UTF-8; the file may be {guess}: save it as "
             "UTF-8"
         ) from None
+
+
+def check_not_utf16(start: bytes, path: StrPath) -> None:
+    """Raises InputError where ``start``, the first bytes of a file, are UTF-16."""
+    if start.startswith(_UTF16_MARKS) or start[:64].count(0) >= len(start[:64]) // 3 > 0:
+        raise InputError(f"{path} is UTF-16, or no text: save it as UTF-8")

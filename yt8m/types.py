@@ -18,6 +18,12 @@ MAX_FRAMES = 300
 MAX_SEGMENTS_PER_CLASS = 100_000
 """K of MAP@K, and the most segments a submission may list for a class."""
 
+MAX_START_DIGITS = 7
+"""Digits of a segment's start time: 115 days."""
+
+MAX_CLASS_ID = 2**31 - 1
+"""The highest id of a class: what 32 bits hold."""
+
 QUANTIZED_SCALE = 4 / 255
 QUANTIZED_OFFSET = 4 / 512 - 2
 """A stored byte q stands for the feature q * QUANTIZED_SCALE + QUANTIZED_OFFSET, in about [-2, 2]."""
@@ -55,32 +61,46 @@ MAX_ID_BYTES = 1024
 
 NOT_IN_IDS = (
     (0x00, 0x20),
+    (0x22, 0x22),
     (0x2C, 0x2C),
     (0x7F, 0xA0),
     (0x1680, 0x1680),
-    (0x2000, 0x200F),
+    (0x2000, 0x200B),
+    (0x200E, 0x200F),
     (0x2028, 0x202F),
     (0x205F, 0x206F),
     (0x3000, 0x3000),
     (0xFEFF, 0xFEFF),
 )
-"""Characters that no video id has, as (first, last) code points: blanks and commas, which separate in submissions, and
-those that control how text is shown."""
+"""Characters that no video id has, as (first, last) code points: what separates or quotes in submissions and CSVs, and
+what is not seen or controls how text is shown."""
 
-_NOT_IN_IDS = re.compile("[{}]".format("".join(rf"\u{first:04x}-\u{last:04x}" for first, last in NOT_IN_IDS)))
+# With the halves of characters that Python makes of file names that are no UTF-8.
+_NOT_IN_IDS = re.compile(
+    "[{}\ud800-\udfff]".format("".join(rf"\u{first:04x}-\u{last:04x}" for first, last in NOT_IN_IDS))
+)
 
 
-def id_problem(video_id: str) -> str:
-    """What keeps an id out of submissions, in words, "" for nothing: a blank or comma, which separates, or the like."""
-    if not video_id:
+def id_problem(video_id: str | bytes) -> str:
+    """What keeps an id out of records, submissions and tables, in words, "" for nothing.
+
+    An id is UTF-8 text of one or more characters, none of them a blank, comma, quote or control character.
+    """
+    try:
+        text = video_id.decode() if isinstance(video_id, bytes) else video_id
+    except UnicodeDecodeError:
+        return "is not UTF-8"
+    if not text:
         return "is empty"
-    size = len(video_id.encode(errors="replace"))
+    size = len(text.encode(errors="replace"))
     if size > MAX_ID_BYTES:
         return f"has {size:,} bytes, more than {MAX_ID_BYTES:,}"
-    found = _NOT_IN_IDS.search(video_id)
+    found = _NOT_IN_IDS.search(text)
     if found is None:
         return ""
-    name = {" ": "a blank", ",": "a comma"}.get(found[0], f"the character {ascii(found[0])}")
+    if "\ud800" <= found[0] <= "\udfff":
+        return "is not UTF-8"
+    name = {" ": "a blank", ",": "a comma", '"': "a quote"}.get(found[0], f"the character {ascii(found[0])}")
     return f"has {name}, which no submission can hold"
 
 
@@ -105,6 +125,6 @@ class Segment(NamedTuple):
     def parse(cls, text: str) -> "Segment":
         """The segment that ``text`` names; raises InputError where it is not ``video_id:start_time``."""
         video_id, colon, start = text.rpartition(":")
-        if not (colon and video_id and start.isascii() and start.isdigit()):
+        if not (colon and video_id and start.isascii() and start.isdigit() and len(start) <= MAX_START_DIGITS):
             raise InputError(f"{text!r} is not a segment: expected video_id:start_time, as in Eq0a:15")
         return cls(video_id, int(start))

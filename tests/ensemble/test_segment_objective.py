@@ -31,6 +31,7 @@ def weightings(generator, number):
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("top_n", [5, 40, 119, 150, 200, 100_000])
+@pytest.mark.filterwarnings("ignore:.*rated videos are nowhere")
 def test_equals_full_fusion_and_scoring(case, scored, tmp_path, top_n, method):
     by_score = method in ("mean", "geometric_mean")
     paths, labels = scored if by_score else case[0], case[1]

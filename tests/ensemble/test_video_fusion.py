@@ -77,6 +77,7 @@ def test_objective_equals_fusing_and_scoring(case, tmp_path, method):
         assert objective(fusion) == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:.*lacks")
 def test_search_gives_the_weak_model_less(case):
     objective = VideoObjective.from_predictions(*case)
     result = search_weights(objective, plain=Fusion((1.0,) * 3, method="mean"), settings=SearchSettings())
@@ -84,6 +85,7 @@ def test_search_gives_the_weak_model_less(case):
     assert result.score > result.plain_score
 
 
+@pytest.mark.filterwarnings("ignore:.*lacks")
 def test_restricted_objective_is_that_of_fewer_labels(case):
     paths, labels = case
     objective = VideoObjective.from_predictions(paths, labels)

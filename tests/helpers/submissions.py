@@ -11,7 +11,7 @@ ALPHABETS = {
     "short": ("ab", 2),
     "youtube": ("abcdefghijkXYZ0189-_", 4),
     "eleven": ("abcXYZ019-_", 11),
-    "unicode": ("aß中😀:,\"'", 3),
+    "unicode": ("aß中😀:;|'", 3),
     "long": ("ab", 100),
     "mixed": ("abc", None),
 }

@@ -167,7 +167,7 @@ def test_class_ranges_merge_exactly(tmp_path):
     assert json.loads(json.dumps(summary)) == summary
     with pytest.raises(InputError, match="stands in another table"):
         merge_per_class([parts[0], parts[0]])
-    with pytest.raises(InputError, match="is not a table"):
+    with pytest.raises(InputError, match="has no column Class, AveragePrecision"):
         merge_per_class([path])
 
 
@@ -182,11 +182,11 @@ def test_per_class_csv(tmp_path):
 
 
 def test_labels_csv(tmp_path):
-    (tmp_path / "l.csv").write_text("segment,class,score\nb,c:5,3,0.5\na:10,3,0\na:5,3,1\na:5,3,0\n\n")
+    (tmp_path / "l.csv").write_text("segment,class,score\nb:c:5,3,0.5\na:10,3,0\na:5,3,1\na:5,3,0\n\n")
     labels = RatedLabels.from_csv(tmp_path / "l.csv")
-    assert labels.texts == [b"a:5", b"a:10", b"b,c:5"]
+    assert labels.texts == [b"a:5", b"a:10", b"b:c:5"]
     assert labels.positive.tolist() == [True, False, True]
-    assert labels.video_ids == ["a", "b,c"]
+    assert labels.video_ids == ["a", "b:c"]
     labels.write_csv(tmp_path / "again.csv")
     assert RatedLabels.from_csv(tmp_path / "again.csv").texts == labels.texts
 
@@ -197,8 +197,11 @@ def test_labels_csv(tmp_path):
         ("a:0,1,1\na:0;1;1\n", "l.csv, line 2: expected vid:start,class,score, not 'a:0;1;1'"),
         ("a,1,1\n", "line 1: 'a' is not a segment"),
         ("a:0,x,1\n", "line 1: 'x' is not a class id"),
-        ("a:0,1,2\n", "line 1: '2' is not a score in"),
-        ("a:0,1,nan\n", "line 1: 'nan' is not a score in"),
+        ("a:0,1,2\n", r"line 1: score '2' is not a finite number in \[0, 1\]"),
+        ("a:0,1,nan\n", "line 1: score 'nan' is not a finite number in"),
+        ("a:0,1,1\nb,c:0,1,1\n", "line 2: expected vid:start,class,score, not 'b,c:0,1,1'"),
+        ('a:0,1,1\n"b,c:0",1,1\n', "line 2: the id 'b,c' has a comma"),
+        ("a:0,1,1\na:-5,1,1\n", "line 2: 'a:-5' is not a segment"),
         ("", "rates no segment"),
     ],
 )
@@ -218,3 +221,11 @@ def test_bad_evaluations(tmp_path):
         evaluate_submission(tmp_path / "s.csv", RatedLabels(["a:0"], [1], [1]), top_n=0)
     with pytest.raises(InputError, match="cannot read .*: Is a directory"):
         RatedLabels.from_csv(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "segment, score", [("a:0", float("nan")), ("a:0", -0.1), ("a:0", 1.5), (Segment("a", -5), 1.0)]
+)
+def test_what_is_no_rating_is_refused_wherever_it_comes_from(segment, score):
+    with pytest.raises(InputError, match=r"^a:(0|-5) is rated .* for class 3"):
+        RatedLabels(["b:0", segment], [3, 3], [1.0, score])

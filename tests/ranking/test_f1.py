@@ -83,8 +83,8 @@ def test_file_keeps_thresholds(tmp_path):
 @pytest.mark.parametrize(
     "text, sentence",
     [
-        ("Class,Segments\n", "holds no thresholds: its first line is not Class,Threshold"),
-        ("Class,Threshold\n1,x\n", "line 2: expected a class and its threshold"),
+        ("Class,Segments\n", "has no column Threshold"),
+        ("Class,Threshold\n1,x\n", "line 2: threshold 'x' is not a finite number"),
         ("Class,Threshold\n1,0.5\n1,0.5\n", "line 3: class 1 stands in the file twice"),
     ],
 )

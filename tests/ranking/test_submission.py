@@ -16,7 +16,7 @@ from yt8m.ranking.submission import Submission, SubmissionWriter, read_submissio
 from yt8m.types import InputError, Segment
 
 RANKINGS = {
-    3: [Segment("abcd", 5), Segment("x:y", 10), Segment("a,b", 295)],
+    3: [Segment("abcd", 5), Segment("x:y", 10), Segment("a;b", 295)],
     12: [Segment("ß中😀", 0), Segment("b" * 100, 15), Segment("b" * 64, 1234567)],
 }
 SCORES = {3: [0.75, 0.5, 0.25], 12: [0.5, 0.25, 0.125]}

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from yt8m.ranking.submission import Submission, write_submission
+from yt8m.ranking.submission import Submission, read_submission, write_submission
 from yt8m.ranking.submission_checks import check_submission, merge_submissions
 from yt8m.types import InputError
 
@@ -98,3 +98,32 @@ def test_parts_without_scores_do_not_merge(tmp_path):
     with pytest.raises(InputError, match=r"a.csv, line 2 \(class 1\): this class is in 2 of the files"):
         merge_submissions([tmp_path / "a.csv", tmp_path / "b.csv"], tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "line, sentence",
+    [
+        (b"3,a:0,b:5 c:10", "'a:0,b:5': the id has a comma"),
+        (b'3,"a:0 b:5', "the id has a quote"),
+        (b"3,a\xe9:0 b:5", "the id is not UTF-8"),
+        ("3,a\xa0b:0".encode(), "the id has the character"),
+        ("3,a\x9b31m:0".encode(), "the id has the character"),
+        (b"3,a\x7f:0", "the id has the character"),
+        ("3,a\u202eb:0".encode(), "the id has the character"),
+        (b"3000000000,a:0", "'3000000000' is not a class id"),
+        (b"99999999999999999999,a:0", "is not a class id"),
+    ],
+)
+def test_ids_that_no_table_can_hold_are_errors(tmp_path, line, sentence):
+    (tmp_path / "s.csv").write_bytes(b"Class,Segments\n2,k:0 \xc3\xa9:5\n" + line + b"\n")
+    (problem,) = check_submission(tmp_path / "s.csv")
+    assert problem.is_error and sentence in str(problem) and "line 3" in str(problem)
+    with pytest.raises(InputError, match="line 3"):
+        dict(read_submission(tmp_path / "s.csv"))
+
+
+def test_lines_that_end_in_cr_alone_are_told(tmp_path):
+    for text in ("Class,Segments\r3,a:0\r", "3,a:0\r4,b:5\r"):
+        (tmp_path / "s.csv").write_text(text, newline="")
+        with pytest.raises(InputError, match="s.csv.*(CR alone|0x0d)"):
+            dict(read_submission(tmp_path / "s.csv"))

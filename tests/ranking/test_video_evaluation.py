@@ -27,7 +27,7 @@ def test_equals_the_metrics_on_arrays(tmp_path):
 def test_what_is_not_listed_is_not_found(tmp_path):
     # Class 0 ties with all that is not listed, and stands first among equals.
     (tmp_path / "v.csv").write_text("VideoId,LabelConfidencePairs\na,5 0.9\nb,4 0.8 5 0.1\nz,1 1\n")
-    with pytest.warns(DataWarning, match="lacks 1 of 3 labelled videos: nothing is found in these"):
+    with pytest.warns(DataWarning, match="lacks 1 of 3 labelled videos, the first c: nothing is found in these"):
         found = evaluate_videos(tmp_path / "v.csv", {"a": (0, 5), "b": (5,), "c": (0,)}, top_k=2)
     # In one list: a 5 hit, b 4, b 5 hit: (1 + 2 / 3) / 4 labels.
     assert found.result() == {

@@ -85,8 +85,8 @@ def test_what_is_no_file_of_embeddings_is_named(tmp_path):
     [
         ("id,start_time\na,0\n", "has 5 rows, and .*x.ids.csv another number of ids"),
         ("id\n" + "a\n" * 6, "has 5 rows, and .*x.ids.csv another number of ids"),
-        ("id,start_time\na,0\na,x\n", "expected id,start_time"),
-        ("id,start_time\na,0\na\n", "expected id,start_time"),
+        ("id,start_time\na,0\na,x\n", "x.ids.csv, line 3: start_time 'x' is not a finite number"),
+        ("id,start_time\na,0\na\n", "x.ids.csv, line 3: 1 fields, and 2 columns"),
     ],
 )
 def test_ids_that_do_not_fit_are_named(tmp_path, text, sentence):

@@ -28,9 +28,11 @@ class PackOptions(command_line.Options):
     configs = {PackSettings: ()}
 
     features: tuple[str, ...] = option(
-        (), "NAME:GLOB of the .npy, .npz or parquet files of one feature; once for each feature.", repeated=True
+        (), "NAME:GLOB of the .npy, .npz, parquet or .pb files of one feature; once for each feature.", repeated=True
     )
-    input_data_pattern: str = option("", "Glob of .npz or parquet files that hold all features of a video each.")
+    input_data_pattern: str = option(
+        "", "Glob of .npz, parquet or MediaPipe's .pb files that hold all features of a video each."
+    )
     feature_names: tuple[str, ...] = option(
         (), "Arrays to take from --input_data_pattern.", defaults_to="all that the first file has"
     )
@@ -152,7 +154,17 @@ def _report(options, packer):
     shards = packer.log["shards"].values()
     records, ratings = (sum(shard[key] for shard in shards) for key in ("records", "ratings"))
     print(f"packed {records:,} videos with {ratings:,} ratings into {len(shards)} file(s) in {options.output_dir}")
-    for name, counted in packer.totals().items():
+    totals = packer.totals()
+    facts = {
+        "csv": options.intervals_csv,
+        "num_intervals": packer.num_intervals,
+        "min_overlap": packer.settings.min_overlap,
+        "num_videos": records,
+        "num_cut": sum(counted["cut"] for counted in totals.values()),
+    }
+    for text in packer.left_out().sentences(**facts):
+        _warn(text)
+    for name, counted in totals.items():
         values = counted["values"]
         if not values:
             print(f"  {name}: {counted['frames']:,} frames, their bytes as they were")

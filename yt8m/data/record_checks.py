@@ -142,10 +142,7 @@ def _check_id(context):
         ids += [value for value in found if value]
     if not ids:
         return "id is missing"
-    try:
-        problem = id_problem(ids[0].decode())
-    except UnicodeDecodeError:
-        problem = "is not UTF-8"
+    problem = id_problem(ids[0])
     if not problem:
         return None
     return f"the id {ascii(ids[0].decode(errors='replace'))[:200]} {problem}; yt8m-pack --sanitize_ids renames such"

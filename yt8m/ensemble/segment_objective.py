@@ -14,6 +14,7 @@ import numpy as np
 from yt8m.ensemble.cut_classes import CutClass, read_cut_classes, uncertain_positives
 from yt8m.ensemble.fusion import Fusion
 from yt8m.ensemble.objective import Objective, fused_sums
+from yt8m.ranking.overlap import check_overlap
 from yt8m.ranking.ranks import UNLISTED, find_ranks, read_distinct
 from yt8m.ranking.rated_labels import RatedLabels
 from yt8m.ranking.segment_lists import SegmentList
@@ -66,8 +67,8 @@ class SegmentObjective(Objective):
         """Reads the ranks, or with ``by_score`` the scores, of all rated pairs in submission files.
 
         labels: RatedLabels; class_range: (first, end) of class ids; workers: processes; progress: a Progress. What cut
-        classes need goes to an unnamed temporary file in $TMPDIR. Raises InputError where a file is bad, has no scores,
-        or no class has positives.
+        classes need goes to an unnamed temporary file in $TMPDIR. Raises InputError where a file is bad, has no scores
+        or lists no rated segment, or no class has positives.
         """
         first, end = class_range or (0, np.inf)
         class_ids = [c for c in labels.classes if first <= c < end and labels.positive[labels.rows(c)].any()]
@@ -96,12 +97,16 @@ class SegmentObjective(Objective):
                 offset += of_class.shape[1]
                 if progress is not None:
                     progress.update()
+            kept = np.isin(labels.class_ids, class_ids)
+            for submission, listed in zip(submissions, np.isfinite(np.concatenate(distances, axis=1))):
+                everywhere = np.zeros(len(labels), bool)
+                everywhere[kept] = listed
+                check_overlap(submission, labels, class_ids, everywhere)
         except OSError as error:
             raise InputError(f"cannot keep ranks in {tempfile.gettempdir()} (see $TMPDIR): {error}") from error
         finally:
             for submission in submissions:
                 submission.close()
-        kept = np.isin(labels.class_ids, class_ids)
         return cls(
             np.concatenate(distances, axis=1),
             labels.class_ids[kept],

@@ -6,6 +6,7 @@ import numpy as np
 
 from yt8m.ensemble.fusion import Fusion, FusionReport
 from yt8m.ensemble.objective import Objective, fused_sums
+from yt8m.ranking.overlap import check_videos
 from yt8m.ranking.video_predictions import VideoPredictions, write_video_predictions
 from yt8m.types import InputError, StrPath
 
@@ -71,8 +72,7 @@ class VideoObjective(Objective):
         """Of files, and of the labelled videos alone. labels: dict of video id to its classes."""
         predictions = [VideoPredictions.read(path) for path in paths]
         for part in predictions:
-            if not any(video_id in labels for video_id in part.video_ids):
-                raise InputError(f"{part.path} has none of the {len(labels)} labelled videos")
+            check_videos(part.path, dict.fromkeys(part.video_ids), labels)
         index = {video_id: place for place, video_id in enumerate(sorted(labels))}
         parts = list(join([*predictions, VideoPredictions.from_labels(labels)], index))
         videos, classes = (np.concatenate([part[place] for part in parts]) for place in (0, 1))

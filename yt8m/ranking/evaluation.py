@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from yt8m.ranking.overlap import check_overlap
 from yt8m.ranking.ranks import UNLISTED, average_precisions, find_ranks, mean_precision, read_distinct
 from yt8m.ranking.rated_labels import RatedLabels
 from yt8m.ranking.segment_lists import SegmentList
 from yt8m.ranking.submission import Submission
 from yt8m.runtime.files import write_text
+from yt8m.tables import read_columns
 from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError, StrPath
 
 
@@ -75,7 +77,8 @@ def evaluate_submission(
     """The Evaluation of a submission file.
 
     labels: RatedLabels. top_n: K of MAP@K. class_range: (first, end) scores class ids in [first, end) only.
-    progress: called with 1 after every class. Raises InputError where the file is bad or no class has positives.
+    progress: called with 1 after every class. Raises InputError where the file is bad, lists no rated
+    segment, or no class has positives; a DataWarning says where many are not listed, see yt8m.ranking.overlap.
     """
     class_ids = _classes_to_score(labels, class_range)
     ranks = np.full(len(labels), UNLISTED)
@@ -94,6 +97,7 @@ def evaluate_submission(
                 missing.append(class_id)
             if progress:
                 progress(1)
+        check_overlap(submission, labels, class_ids, ranks < UNLISTED)
     return _evaluation(str(path), labels, ranks, class_ids, top_n=top_n, missing=missing, scores=scores)
 
 
@@ -196,21 +200,13 @@ def merge_per_class(paths: Sequence[StrPath]) -> dict[str, Any]:
     """
     values, totals = {}, dict.fromkeys(("Rated", "Positive", "Listed", "Missing"), 0)
     for path in paths:
-        try:
-            with open(path, newline="", encoding="utf-8") as file:
-                for row in csv.DictReader(file):
-                    class_id = int(row["Class"])
-                    if class_id in values:
-                        raise InputError(f"{path}: class {class_id} stands in another table already")
-                    values[class_id] = float(row["AveragePrecision"])
-                    for name in totals:
-                        totals[name] += int(row[name])
-        except OSError as error:
-            raise InputError(f"cannot read {path}: {error.strerror}") from error
-        except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"{path} is not a table of per-class average precisions") from error
+        for row in read_columns(path, ("Class", "AveragePrecision", *totals)):
+            class_id = row.class_id(0)
+            if class_id in values:
+                raise InputError(f"{row.where}: class {class_id} stands in another table already")
+            values[class_id] = row.number(1, "AveragePrecision", low=0, high=1)
+            for place, name in enumerate(totals, 2):
+                totals[name] += int(row.number(place, name, low=0))
     return {
         "map_at_k": mean_precision(list(values.values())),
         "num_classes": len(values),

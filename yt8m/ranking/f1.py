@@ -9,11 +9,11 @@ import dataclasses
 import io
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from yt8m.runtime.files import write_text
+from yt8m.tables import read_columns
 from yt8m.types import InputError, StrPath
 
 _HEADER = ("Class", "Threshold")
@@ -54,19 +54,11 @@ class Thresholds:
     def read(cls, path: StrPath, *, common: float | None = None) -> "Thresholds":
         """Of a CSV that ``write`` has written; common: in place of the file's. InputError where it is malformed."""
         values: dict[str, float] = {}
-        try:
-            with open(path, newline="", encoding="utf-8") as file:
-                rows = csv.reader(file)
-                if tuple(next(rows, ())) != _HEADER:
-                    raise InputError(f"{path} holds no thresholds: its first line is not {','.join(_HEADER)}")
-                for number, row in enumerate(rows, 2):
-                    if len(row) != 2 or not (row[0] == _COMMON or row[0].isdecimal()) or not _is_number(row[1]):
-                        raise InputError(f"{path}, line {number}: expected a class and its threshold, not {row}")
-                    if row[0] in values:
-                        raise InputError(f"{path}, line {number}: class {row[0]} stands in the file twice")
-                    values[row[0]] = float(row[1])
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+        for row in read_columns(path, _HEADER):
+            name = row.fields[0] if row.fields[0] == _COMMON else str(row.class_id(0))
+            if name in values:
+                raise InputError(f"{row.where}: class {name} stands in the file twice")
+            values[name] = row.number(1, "threshold")
         fallback = values.pop(_COMMON, 0.5)
         return cls(fallback if common is None else common, {int(name): value for name, value in values.items()})
 
@@ -155,10 +147,3 @@ def _best_threshold(scores: np.ndarray, positive: np.ndarray) -> float:
     values[:-1][ranked[:-1] == ranked[1:]] = 0
     last = int(np.argmax(values))
     return float(ranked[last] if last + 1 == len(ranked) else (ranked[last] + ranked[last + 1]) / 2)
-
-
-def _is_number(text: str) -> Any:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False

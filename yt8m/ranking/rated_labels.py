@@ -7,7 +7,8 @@ import numpy as np
 
 from yt8m.ranking.metrics import POSITIVE
 from yt8m.runtime.files import write_text
-from yt8m.types import InputError, Segment, StrPath
+from yt8m.tables import is_number, read_rows
+from yt8m.types import InputError, Segment, StrPath, id_problem
 
 
 class RatedLabels:
@@ -21,13 +22,18 @@ class RatedLabels:
         """segments: N Segment or str; class_ids: (N,) ints; scores: (N,) in [0, 1], positive from 0.5 on.
 
         A pair that is rated more than once has the highest of its scores. Raises InputError where a segment is
-        malformed or nothing is rated.
+        malformed, starts before 0 or has another score, and where nothing is rated.
         """
         ratings = {}
         for segment, class_id, score in zip(segments, class_ids, scores, strict=True):
             segment = Segment.parse(segment) if isinstance(segment, str) else segment
-            key = (int(class_id), *segment)
-            ratings[key] = max(ratings.get(key, 0.0), float(score))
+            key, score = (int(class_id), *segment), float(score)
+            # The highest of scores would take nan for 0.
+            if segment.start_time < 0 or not 0 <= score <= 1:
+                raise InputError(
+                    f"{segment} is rated {score:g} for class {class_id}: scores are in [0, 1], starts 0 or more"
+                )
+            ratings[key] = max(ratings.get(key, 0.0), score)
         if not ratings:
             raise InputError("the labels rate no segment")
         keys = sorted(ratings)
@@ -44,22 +50,18 @@ class RatedLabels:
 
     @classmethod
     def from_csv(cls, path: StrPath) -> "RatedLabels":
-        """Labels from lines ``vid:start,class,score``; a first line without a class number is taken for a header.
+        """Labels from lines ``vid:start,class,score``; a first line without numbers is taken for a header.
 
         Raises InputError naming the file and line of what is malformed.
         """
         segments, class_ids, scores = [], [], []
-        try:
-            with open(path, encoding="utf-8") as file:
-                for number, line in enumerate(file, 1):
-                    if not (fields := line.strip()) or (number == 1 and _is_header(fields)):
-                        continue
-                    segment, class_id, score = _parse_label(fields, f"{path}, line {number}")
-                    segments.append(segment)
-                    class_ids.append(class_id)
-                    scores.append(score)
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+        for number, row in enumerate(read_rows(path)):
+            if number == 0 and _is_header(row.fields):
+                continue
+            row.expect("vid:start,class,score", 3)
+            segments.append(_segment(row))
+            class_ids.append(row.class_id(1))
+            scores.append(row.number(2, "score", low=0, high=1))
         if not segments:
             raise InputError(f"{path} rates no segment")
         return cls(segments, class_ids, scores)
@@ -88,28 +90,14 @@ class RatedLabels:
 
 
 def _is_header(fields):
-    parts = fields.rsplit(",", 2)
-    return len(parts) == 3 and not parts[1].strip().isdigit() and not _is_number(parts[2])
+    return len(fields) == 3 and not any(map(is_number, fields[1:]))
 
 
-def _is_number(text):
+def _segment(row):
     try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _parse_label(fields, where):
-    parts = fields.rsplit(",", 2)
-    if len(parts) != 3:
-        raise InputError(f"{where}: expected vid:start,class,score, not {fields[:80]!r}")
-    try:
-        segment = Segment.parse(parts[0])
+        segment = Segment.parse(row.fields[0])
+        if problem := id_problem(segment.video_id):
+            raise InputError(f"the id {segment.video_id!r} {problem}")
+        return segment
     except InputError as error:
-        raise InputError(f"{where}: {error}") from None
-    if not parts[1].strip().isdecimal():
-        raise InputError(f"{where}: {parts[1]!r} is not a class id")
-    if not _is_number(parts[2]) or not 0 <= float(parts[2]) <= 1:
-        raise InputError(f"{where}: {parts[2]!r} is not a score in [0, 1]")
-    return segment, int(parts[1]), float(parts[2])
+        raise InputError(f"{row.where}: {error}") from None

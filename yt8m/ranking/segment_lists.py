@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from yt8m.types import InputError, Segment
+from yt8m.types import MAX_START_DIGITS, InputError, Segment, id_problem
 
 _PADDING = 64
 _MAX_WORDS = _PADDING // 8
-_MAX_START_DIGITS = 7
 _MASKS = np.array([(1 << (8 * size)) - 1 for size in range(9)], np.uint64)
+_IN_MOST_IDS = b"\0 " + bytes(byte for byte in range(33, 127) if not id_problem(chr(byte)))
 _SALTS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0xD6E8FEB86659FD93, 0xA0761D6478BD642F)
 _MULTIPLIERS = tuple(pow(0xE7037ED1A0B428DB, 2 * index + 1, 1 << 64) for index in range(_MAX_WORDS + 1))
 
@@ -153,7 +153,7 @@ class SegmentList:
         # The exponent of a float is the number of the highest bit, that of the last byte that is no digit.
         place = ((odd.astype(np.float64).view(np.int64) >> 52) - 1023) >> 3
         valid = (odd != 0) & (place < 7)
-        place = np.clip(place, 7 - _MAX_START_DIGITS, 6)
+        place = np.clip(place, 7 - MAX_START_DIGITS, 6)
         digits = 7 - place
         end = tail >> (8 * place).view(np.uint64)
         valid &= (end & np.uint64(255)) == ord(":")
@@ -162,11 +162,33 @@ class SegmentList:
         return tail, np.minimum(digits, self.lengths - 1), valid
 
     def check(self) -> None:
-        """Raises InputError naming the first segment that is not ``video_id:start_time``."""
+        """Raises InputError naming the first segment that is not ``video_id:start_time``, has no id, or no score.
+
+        An id is what types.id_problem finds no fault with, a score a finite number.
+        """
         bad = np.flatnonzero(~self._tails()[2])
         if len(bad):
             (text,) = self.take(bad[:1]).texts()
             raise InputError(f"{text[:80]!r} is not a segment: expected video_id:start_time, as in Eq0a:15")
+        bad = self.rows_of_bad_ids()
+        if len(bad):
+            (segment,) = self.take(bad[:1]).byte_texts()
+            problem = id_problem(segment.rpartition(b":")[0])
+            raise InputError(f"the id of {segment.decode(errors='backslashreplace')[:80]!r} {problem}")
+        bad = np.flatnonzero(~np.isfinite(np.zeros(0) if self.scores is None else self.scores))
+        if len(bad):
+            (text,) = self.take(bad[:1]).texts()
+            raise InputError(f"the score of {text[:80]!r} is {self.scores[bad[0]]}, no finite number")
+
+    def rows_of_bad_ids(self) -> np.ndarray:
+        """(n,) rows of the segments whose video ids types.id_problem finds fault with."""
+        # Of all ids together, what most of them are not made of shows at once that there is no fault.
+        whole = self.buffer.tobytes()
+        odd = whole.translate(None, _IN_MOST_IDS)
+        if not odd or (_is_utf8(whole) and not id_problem(odd)):
+            return np.zeros(0, np.int64)
+        ids = (text.rpartition(b":")[0] for text in self.byte_texts())
+        return np.flatnonzero([bool(id_problem(video_id)) for video_id in ids])
 
     def order(self, *, groups: np.ndarray | None = None) -> np.ndarray:
         """(N,) int64 rows that sort by video id (in code point order), then start time; by ``groups`` (N,) first."""
@@ -263,6 +285,14 @@ class SegmentList:
     def _load(self, positions):
         every = np.ndarray((len(self.buffer) - 7,), "<u8", buffer=self.buffer, strides=(1,))
         return every[positions].astype(np.uint64, copy=False)
+
+
+def _is_utf8(text):
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _bytes(value):

@@ -19,15 +19,17 @@ from typing import Any
 import numpy as np
 
 from yt8m.ranking.segment_lists import SegmentList
-from yt8m.runtime.files import atomic_path, import_pyarrow, temporary_folder
+from yt8m.runtime.files import atomic_path, temporary_folder
+from yt8m.runtime.parquet import open_parquet, parquet_writer, read_groups
+from yt8m.tables import parse_class_id
+from yt8m.text import MAX_LINE_BYTES, check_not_utf16
 from yt8m.types import InputError, Segment, StrPath
 
 HEADER = "Class,Segments"
-MAX_LINE_BYTES = 1 << 28
-"""A longer line is taken for damage and not read into memory; 100,000 segments of 2,600 bytes fit."""
 
 _BLOCK = 1 << 23
 _MAX_CLASS_BYTES = 32
+_PARQUET_KINDS = {"Class": "whole numbers", "Segment": "text", "Score": "numbers", "Rank": "whole numbers"}
 _PARQUET_COLUMNS = {"Class": "int32", "Segment": "string", "Score": "float32", "Rank": "int32"}
 
 
@@ -95,7 +97,7 @@ class Submission(collections.abc.Mapping):
             if self._identify() != self._identity:
                 raise InputError(f"{self.path} was changed while it was read")
             if self._is_parquet:
-                return _read_parquet(file, class_id, place, depth)
+                return _read_parquet(file, self.path, class_id, place, depth)
             position, size = place
             text = os.pread(file.fileno(), size if depth is None else min(size, _depth_bytes(depth)), position)
             if len(text) < size and depth is not None:
@@ -161,7 +163,7 @@ class Submission(collections.abc.Mapping):
     def _opened(self):
         if self._file is None:
             path = self._unpacked or self.path
-            self._file = import_pyarrow()[1].ParquetFile(path) if self._is_parquet else open(path, "rb")
+            self._file = open_parquet(path, _PARQUET_KINDS) if self._is_parquet else open(path, "rb")
         return self._file
 
     def _unpack(self):
@@ -210,8 +212,7 @@ class SubmissionWriter:
         with contextlib.ExitStack() as stack:
             temporary = stack.enter_context(atomic_path(self.path))
             if self.path.endswith(".parquet"):
-                parquet = import_pyarrow()[1]
-                self._file = stack.enter_context(parquet.ParquetWriter(temporary, _parquet_schema()))
+                self._file = stack.enter_context(parquet_writer(temporary, _parquet_schema()))
                 self._write = self._write_parquet
             else:
                 self._file = stack.enter_context(open(temporary, "wb"))
@@ -330,16 +331,21 @@ def _parse_line(file, path, number, start, end):
     if end > start and os.pread(file.fileno(), 1, end - 1) == b"\r":
         end -= 1
     head = os.pread(file.fileno(), min(_MAX_CLASS_BYTES, end - start), start)
+    if number == 1:
+        check_not_utf16(head, path)
     skipped = 3 if number == 1 and head.startswith(b"\xef\xbb\xbf") else 0
     if not head[skipped:].strip():
         return None, None, None
     name, comma, _ = head[skipped:].partition(b",")
     if number == 1 and name.strip().lower() == b"class":
+        if b"\r" in head:
+            raise InputError(f"{path}: its lines end in CR alone: save it with LF or CR LF")
         return None, start, end
     if not (comma and name.strip().isdigit()):
         shown = head[skipped:].decode(errors="replace")
         raise InputError(f"{path}, line {number}: expected class_id,vid:start vid:start ..., not {shown!r}")
-    return int(name), start + skipped + len(name) + 1, end
+    class_id = parse_class_id(name.decode().strip(), f"{path}, line {number}")
+    return class_id, start + skipped + len(name) + 1, end
 
 
 def _depth_bytes(depth):
@@ -354,21 +360,18 @@ def _parquet_schema():
 
 def _parquet_places(file, path):
     """{class id: [row groups that hold it]} of an open ParquetFile."""
-    missing = set(_PARQUET_COLUMNS) - set(file.schema_arrow.names)
-    if missing:
-        raise InputError(f"{path} has no column {', '.join(sorted(missing))}")
     places = {}
     for group in range(file.num_row_groups):
-        for class_id in np.unique(file.read_row_group(group, ["Class"])["Class"].to_numpy()):
-            places.setdefault(int(class_id), []).append(group)
+        for class_id in np.unique(read_groups(file, path, [group], ["Class"])["Class"].to_numpy()).tolist():
+            places.setdefault(parse_class_id(str(class_id), f"{path}, column Class"), []).append(group)
     return places
 
 
-def _read_parquet(file, class_id, groups, depth):
+def _read_parquet(file, path, class_id, groups, depth):
     """SegmentList with scores, by rank, of one class of an open ParquetFile."""
     import pyarrow
 
-    table = file.read_row_groups(groups, list(_PARQUET_COLUMNS))
+    table = read_groups(file, path, groups, list(_PARQUET_COLUMNS))
     rows = np.flatnonzero(table["Class"].to_numpy() == class_id)
     rows = rows[np.argsort(table["Rank"].to_numpy()[rows], kind="stable")][:depth]
     table = table.take(rows)

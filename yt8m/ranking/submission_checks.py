@@ -10,7 +10,7 @@ import numpy as np
 
 from yt8m.ranking.segment_lists import SegmentList
 from yt8m.ranking.submission import Submission, SubmissionWriter
-from yt8m.types import MAX_SEGMENTS_PER_CLASS, SEGMENT_SECONDS, InputError
+from yt8m.types import MAX_SEGMENTS_PER_CLASS, SEGMENT_SECONDS, InputError, id_problem
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +35,8 @@ def check_submission(
     """The problems of a submission file, yielded a class at a time.
 
     Errors: unreadable, a class that is missing or not among ``expected_classes`` (None: any), malformed or repeated
-    segments, starts that are no multiple of 5, more than ``top_n`` segments. Warnings: no header, a blank line, an
-    empty class, no line end at the end.
+    segments, ids with a comma or the like, starts that are no multiple of 5, more than ``top_n`` segments. Warnings: no
+    header, a blank line, an empty class, no line end at the end.
     """
     path = str(path)
     try:
@@ -111,6 +111,12 @@ def _check_class(submission, class_id, top_n):
     yield from _segment_problem(
         submission, class_id, segments, ~valid, "not video_id:start_time with a start in seconds", "malformed"
     )
+    bad_ids = np.zeros(len(segments), bool)
+    bad_ids[segments.rows_of_bad_ids()] = True
+    for row in np.flatnonzero(bad_ids & valid)[:1]:
+        (text,) = segments.take(np.array([row])).byte_texts()
+        problem = f"the id {id_problem(text.rpartition(b':')[0])}"
+        yield from _segment_problem(submission, class_id, segments, bad_ids & valid, problem, "such")
     off = valid & (times % SEGMENT_SECONDS > 0)
     yield from _segment_problem(submission, class_id, segments, off, f"no multiple of {SEGMENT_SECONDS} s", "off")
     order, first = segments.group()

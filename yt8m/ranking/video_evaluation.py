@@ -1,13 +1,13 @@
 """Scores of predictions of whole videos against their labels: GAP, Hit@1, PERR, MAP."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from yt8m.ranking.metrics import VideoMetrics
+from yt8m.ranking.overlap import check_videos
 from yt8m.ranking.video_predictions import VideoPredictions
-from yt8m.types import DataWarning, InputError, StrPath
+from yt8m.types import StrPath
 
 _VIDEOS_AT_ONCE = 1000
 
@@ -21,12 +21,7 @@ def evaluate_videos(path: StrPath, labels: Mapping[str, Sequence[int]], *, top_k
     """
     predictions = VideoPredictions.read(path)
     known = {video_id: place for place, video_id in enumerate(predictions.video_ids)}
-    missing = sum(video_id not in known for video_id in labels)
-    if missing == len(labels):
-        raise InputError(f"{path} has none of the {len(labels)} labelled videos")
-    if missing:
-        message = f"{path} lacks {missing} of {len(labels)} labelled videos: nothing is found in these"
-        warnings.warn(message, DataWarning, stacklevel=2)
+    check_videos(predictions.path, known, labels)
     highest = max(label for classes in labels.values() for label in classes)
     metrics = VideoMetrics(max(highest, int(predictions.class_ids.max())) + 1, top_k=top_k)
     bounds = np.searchsorted(predictions.videos, np.arange(len(known) + 1))

@@ -1,7 +1,6 @@
 """Files of whole videos' classes: header ``VideoId,LabelConfidencePairs``, then ``id,class confidence class ...``."""
 
 import dataclasses
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
@@ -9,7 +8,8 @@ from typing import Any, Self
 import numpy as np
 
 from yt8m.runtime.files import atomic_path
-from yt8m.types import InputError, StrPath
+from yt8m.tables import is_class_id, is_number, read_columns
+from yt8m.types import InputError, StrPath, id_problem
 
 HEADER = "VideoId,LabelConfidencePairs"
 
@@ -32,15 +32,7 @@ class VideoPredictions:
     def read(cls, path: StrPath) -> Self:
         """The predictions of a file. Raises InputError naming file and line of what is malformed or stands twice."""
         video_ids, counts, class_ids, scores = [], [], [], []
-        seen = set()
-        for where, video_id, classes, confidences in _lines(path):
-            if video_id in seen:
-                raise InputError(f"{where}: video {video_id} stands in the file twice")
-            if len(set(classes)) < len(classes):
-                raise InputError(f"{where}: a class of video {video_id} stands there twice")
-            if not all(math.isfinite(score) and score >= 0 for score in confidences):
-                raise InputError(f"{where}: a confidence is no number from 0 on")
-            seen.add(video_id)
+        for _, video_id, classes, confidences in _lines(path):
             video_ids.append(video_id)
             counts.append(len(classes))
             class_ids.append(np.array(classes, np.int32))
@@ -65,7 +57,8 @@ def is_video_predictions(path: StrPath) -> bool:
         return False
     try:
         with open(path, "rb") as file:
-            return file.readline(len(HEADER) + 8).strip() == HEADER.encode()
+            start = file.read(len(HEADER) + 8).decode("utf-8-sig", errors="replace").splitlines()
+        return bool(start) and [field.strip() for field in start[0].split(",")] == HEADER.split(",")
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
 
@@ -78,6 +71,8 @@ def write_video_predictions(
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         file.write(f"{HEADER}\n")
         for video_id, class_ids, confidences in predictions:
+            if problem := id_problem(video_id):
+                raise InputError(f"the id {video_id!r} {problem}")
             pairs = " ".join(f"{class_id} {score:{number_format}}" for class_id, score in zip(class_ids, confidences))
             file.write(f"{video_id},{pairs}\n")
             count += 1
@@ -103,25 +98,20 @@ def read_video_predictions(path: StrPath, *, top_n: int) -> dict[str, tuple[int,
 
 def _lines(path: StrPath) -> Iterator[tuple[str, str, list[int], list[float]]]:
     """Yields (words on where, video id, classes, confidences) of every line."""
-    lines = _numbered(path)
-    if next(lines, (1, ""))[1].strip() != HEADER:
-        raise InputError(f"{path} holds no predictions of videos: its first line is not {HEADER}")
-    for number, line in lines:
-        where = f"{path}, line {number}"
-        video_id, _, pairs = line.strip().rpartition(",")
+    seen = set()
+    for row in read_columns(path, HEADER.split(",")):
+        video_id, pairs = row.fields
+        if problem := id_problem(video_id):
+            raise InputError(f"{row.where}: the id {video_id[:80]!r} {problem}")
+        if video_id in seen:
+            raise InputError(f"{row.where}: video {video_id} stands in the file twice")
+        seen.add(video_id)
         numbers = pairs.split()
-        try:
-            classes, scores = list(map(int, numbers[::2])), list(map(float, numbers[1::2]))
-        except ValueError:
-            classes, scores = [], []
-        if not video_id or len(numbers) % 2 or not classes or min(classes) < 0:
-            raise InputError(f"{where}: expected id,class confidence class confidence ...")
-        yield where, video_id, classes, scores
-
-
-def _numbered(path):
-    try:
-        with open(path, encoding="utf-8") as file:
-            yield from enumerate(file, 1)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+        if not numbers or len(numbers) % 2 or not all(map(is_class_id, numbers[::2])):
+            raise InputError(f"{row.where}: expected id,class confidence class confidence ...")
+        if len(set(numbers[::2])) < len(numbers) // 2:
+            raise InputError(f"{row.where}: a class of video {video_id} stands there twice")
+        scores = [float(text) if is_number(text) else -1.0 for text in numbers[1::2]]
+        if min(scores) < 0:
+            raise InputError(f"{row.where}: a confidence is no number from 0 on")
+        yield row.where, video_id, list(map(int, numbers[::2])), scores

@@ -252,13 +252,3 @@ def _synchronize(path):
             raise
     finally:
         os.close(handle)
-
-
-def import_pyarrow() -> tuple[Any, Any]:
-    """(pyarrow, pyarrow.parquet); InputError where they are not installed."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise InputError("the parquet form needs pyarrow: pip install 'yt8m[parquet]'") from None
-    return pyarrow, pyarrow.parquet

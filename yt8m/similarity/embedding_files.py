@@ -14,10 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from yt8m.runtime.files import atomic_path, import_pyarrow
+from yt8m.runtime.files import atomic_path
+from yt8m.runtime.parquet import check_no_nulls, import_pyarrow, open_parquet, parquet_errors, parquet_writer
+from yt8m.tables import Row, read_columns, read_rows
 from yt8m.types import InputError, Segment
 
 BLOCK_ROWS = 4096
+_MAX_START = 2**31 - 1
 
 
 class Rows(NamedTuple):
@@ -99,11 +102,11 @@ class EmbeddingWriter:
         if not self._is_parquet:
             self._write_header()
             return
-        pyarrow, parquet = import_pyarrow()
+        pyarrow, _ = import_pyarrow()
         types = {"id": pyarrow.string(), "start_time": pyarrow.int32()}
         vector = ("vector", pyarrow.list_(pyarrow.float32(), self.size))
         self._schema = pyarrow.schema([*((name, types[name]) for name in _columns(self._segments)), vector])
-        self._file = self._stack.enter_context(parquet.ParquetWriter(self._temporary, self._schema))
+        self._file = self._stack.enter_context(parquet_writer(self._temporary, self._schema))
 
     def _write_header(self):
         header = {"descr": "<f4", "fortran_order": False, "shape": (self.num_rows, self.size)}
@@ -161,22 +164,23 @@ class EmbeddingFile:
 
     def _open_matrix(self):
         matrix = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(matrix, np.ndarray):
+            raise InputError(f"{self.path} is an .npz of several arrays, and not an .npy: rename it")
         if matrix.ndim != 2 or matrix.dtype != np.float32:
             raise InputError(f"{self.path} holds {matrix.dtype} of shape {matrix.shape}, not a float32 matrix")
         self.num_rows, self.size = matrix.shape
-        with open(ids_path(self.path), encoding="utf-8", newline="") as file:
-            header = next(csv.reader(file), [])
+        header = next(read_rows(ids_path(self.path)), Row(self.path, 1, [])).fields
         if header not in (_columns(True), _columns(False)):
             raise InputError(f"{ids_path(self.path)}, line 1: expected id,start_time or id, not {','.join(header)!r}")
         self.segments = len(header) == 2
 
     def _open_parquet(self):
-        pyarrow, parquet = import_pyarrow()
-        with parquet.ParquetFile(self.path) as file:
+        with open_parquet(self.path, {"id": "text", "vector": "lists of numbers"}) as file:
             schema, self.num_rows = file.schema_arrow, file.metadata.num_rows
-        missing = {"id", "vector"} - set(schema.names)
-        if missing or not pyarrow.types.is_fixed_size_list(schema.field("vector").type):
-            raise InputError(f"{self.path} is no file of embeddings: it needs id and vector, a list of fixed size")
+        if not import_pyarrow()[0].types.is_fixed_size_list(schema.field("vector").type):
+            raise InputError(
+                f"{self.path}, column vector is of type {schema.field('vector').type}, no list of fixed size"
+            )
         self.size = schema.field("vector").type.list_size
         self.segments = "start_time" in schema.names
 
@@ -197,24 +201,23 @@ class EmbeddingFile:
 
     def _read_ids(self):
         """Yields (ids, starts), BLOCK_ROWS at a time."""
-        with open(ids_path(self.path), encoding="utf-8", newline="") as file:
-            reader = csv.reader(file)
-            next(reader)
-            while lines := [line for _, line in zip(range(BLOCK_ROWS), reader)]:
-                try:
-                    columns = list(zip(*lines, strict=True))
-                    starts = np.array(columns[1], np.int32) if self.segments else None
-                except (ValueError, IndexError) as error:
-                    where = f"{ids_path(self.path)}, line {reader.line_num} or up to {BLOCK_ROWS} before"
-                    raise InputError(f"{where}: expected {','.join(_columns(self.segments))}") from error
-                yield list(columns[0]), starts
+        rows = read_columns(ids_path(self.path), _columns(self.segments))
+        while block := list(itertools.islice(rows, BLOCK_ROWS)):
+            starts = [row.number(1, "start_time", low=0, high=_MAX_START) for row in block] if self.segments else None
+            yield [row.fields[0] for row in block], np.array(starts, np.int32) if self.segments else None
 
     def _parquet_pieces(self):
-        with import_pyarrow()[1].ParquetFile(self.path) as file:
+        kinds = {"start_time": "whole numbers"} if self.segments else {}
+        count = 0
+        with parquet_errors(self.path), open_parquet(self.path, kinds) as file:
             for batch in file.iter_batches(BLOCK_ROWS, columns=[*_columns(self.segments), "vector"]):
+                check_no_nulls(batch, self.path)
                 vectors = batch["vector"].flatten().to_numpy(zero_copy_only=False).reshape(-1, self.size)
                 starts = batch["start_time"].to_numpy() if self.segments else None
+                count += len(vectors)
                 yield Rows(batch["id"].to_pylist(), starts, vectors.astype(np.float32, copy=False))
+        if count != self.num_rows:
+            raise InputError(f"{self.path} is damaged: {count:,} of {self.num_rows:,} rows can be read")
 
     @contextlib.contextmanager
     def _reading(self):

@@ -1,7 +1,5 @@
 """Annotated pairs of segments or videos, and the rank correlation of their scores with cosine similarity."""
 
-import csv
-import math
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from yt8m.similarity.cosine import cosines
 from yt8m.similarity.embedding_set import EmbeddingSet
+from yt8m.tables import is_number, read_rows
 from yt8m.types import InputError
 
 
@@ -28,19 +27,10 @@ def read_pairs(path: str | os.PathLike) -> Pairs:
     A first line whose third field is no number is a header. Raises InputError naming the file and line of a fault.
     """
     rows = []
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            reader = csv.reader(file)
-            for fields in filter(None, reader):
-                score = _number(fields[2]) if len(fields) == 3 else None
-                if score is None and reader.line_num == 1 and len(fields) == 3:
-                    continue
-                if score is None:
-                    said = ",".join(fields)[:80]
-                    raise InputError(f"{path}, line {reader.line_num}: expected id_a,id_b,score, not {said!r}")
-                rows.append((fields[0], fields[1], score))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    for number, row in enumerate(read_rows(path)):
+        row.expect("id_a,id_b,score", 3)
+        if number or is_number(row.fields[2]):
+            rows.append((row.fields[0], row.fields[1], row.number(2, "score")))
     if not rows:
         raise InputError(f"{path} holds no pairs")
     first, second, scores = zip(*rows)
@@ -66,11 +56,3 @@ def spearman(one: ArrayLike, other: ArrayLike) -> float:
     if not (np.ptp(one) and np.ptp(other)):
         raise InputError("a rank correlation needs scores that differ, and these are all equal")
     return float(spearmanr(one, other).statistic)
-
-
-def _number(text):
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None

@@ -1,25 +1,30 @@
 """Labels and rated intervals of videos from CSV files, and the 5-second segments that the intervals rate."""
 
-import csv
 import dataclasses
 import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+from yt8m.data.making.left_out import BEHIND, PAST, SHORT
 from yt8m.ranking.metrics import POSITIVE
+from yt8m.tables import parse_class_id, read_rows
 from yt8m.types import SEGMENT_SECONDS, InputError, StrPath
+
+_ROUNDING = 1e-6
+"""Seconds by which sums of decimal fractions may fall short of what they would be on paper."""
 
 _ID_HEADERS = ("video_id", "id")
 
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """Seconds [start, end) of a video were rated ``score`` for a class."""
+    """Seconds [start, end) of a video were rated ``score`` for a class, on a ``line`` of a file."""
 
     start: float
     end: float
     class_id: int
     score: float
+    line: int = dataclasses.field(default=0, compare=False)
 
 
 class ClassIds:
@@ -45,9 +50,8 @@ class ClassIds:
 
     def read(self, text: str, where: str) -> int:
         """The class id that ``text`` means; raises InputError that begins with ``where``."""
-        text = text.strip()
         if text.isdecimal():
-            class_id = int(text)
+            class_id = parse_class_id(text, where)
             if self._names is not None and class_id not in self._names:
                 raise InputError(f"{where}: class {class_id} is not in the vocabulary")
             return class_id
@@ -66,11 +70,11 @@ def read_labels(path: StrPath, classes: ClassIds) -> dict[str, tuple[int, ...]]:
     The first line is a header if it begins with video_id or id. A video may stand on several lines. classes: ClassIds.
     """
     labels = {}
-    for where, row in _rows(path):
-        if len(row) < 2:
-            raise InputError(f"{where}: expected video_id,class, not {row[0]!r}")
-        found = labels.setdefault(row[0], set())
-        found.update(classes.read(text, where) for text in row[1:] if text.strip())
+    for row in _rows(path):
+        if len(row.fields) < 2:
+            row.expect("video_id,class", 2)
+        found = labels.setdefault(_id(row), set())
+        found.update(classes.read(text, row.where) for text in row.fields[1:] if text)
     return {video_id: tuple(sorted(found)) for video_id, found in labels.items()}
 
 
@@ -80,17 +84,21 @@ def read_intervals(path: StrPath, classes: ClassIds) -> dict[str, list[Interval]
     Otherwise as read_labels.
     """
     intervals = {}
-    for where, row in _rows(path):
-        if len(row) not in (4, 5):
-            raise InputError(f"{where}: expected video_id,start,end,class,score, not {len(row)} fields")
-        start, end = (_number(text, where, name) for text, name in zip(row[1:3], ("start", "end")))
-        score = _number(row[4], where, "score") if len(row) == 5 else 1.0
+    for row in _rows(path):
+        row.expect("video_id,start,end,class,score", 4, 5)
+        start, end = row.number(1, "start"), row.number(2, "end")
         if not 0 <= start < end:
-            raise InputError(f"{where}: start {start:g} and end {end:g} are no interval of seconds")
-        if not 0 <= score <= 1:
-            raise InputError(f"{where}: score {score:g} is not in [0, 1]")
-        intervals.setdefault(row[0], []).append(Interval(start, end, classes.read(row[3], where), score))
+            raise InputError(f"{row.where}: start {start:g} and end {end:g} are no interval of seconds")
+        score = row.number(4, "score", low=0, high=1) if len(row.fields) == 5 else 1.0
+        class_id = classes.read(row.fields[3], row.where)
+        intervals.setdefault(_id(row), []).append(Interval(start, end, class_id, score, line=row.line))
     return intervals
+
+
+def _id(row):
+    if not row.fields[0]:
+        raise InputError(f"{row.where}: there is no video_id")
+    return row.fields[0]
 
 
 def rate_segments(
@@ -106,19 +114,10 @@ def rate_segments(
     one class and score add up, and the highest score that reaches it counts. What overlaps less rates nothing.
     rest_classes: class ids for which every segment that no interval with a score of 0.5 or more touches is rated 0.
     """
-    overlaps = {}
-    for (class_id, score), spans in _by_class_and_score(intervals).items():
-        for start, end in _merged(spans):
-            for first in range(
-                int(start // SEGMENT_SECONDS) * SEGMENT_SECONDS, min(math.ceil(end), num_frames), SEGMENT_SECONDS
-            ):
-                overlap = min(end, first + SEGMENT_SECONDS) - max(start, first)
-                key = (first, class_id, score)
-                overlaps[key] = overlaps.get(key, 0.0) + overlap
+    overlaps = _overlaps(intervals, num_frames)
     ratings = {}
     for (first, class_id, score), overlap in overlaps.items():
-        # Sums of decimal fractions fall short of what they would be on paper.
-        if overlap >= min_overlap - 1e-6:
+        if overlap >= min_overlap - _ROUNDING:
             ratings[first, class_id] = max(ratings.get((first, class_id), 0.0), score)
     touched = {(first, class_id) for first, class_id, score in overlaps if score >= POSITIVE}
     for class_id in rest_classes:
@@ -126,6 +125,37 @@ def rate_segments(
             if (first, class_id) not in touched:
                 ratings.setdefault((first, class_id), 0.0)
     return tuple((first, class_id, score) for (first, class_id), score in sorted(ratings.items()))
+
+
+def unused_intervals(
+    intervals: Iterable[Interval], num_frames: int, *, min_overlap: float = SEGMENT_SECONDS / 2
+) -> Iterator[tuple[str, Interval]]:
+    """Yields what rate_segments makes nothing of: (BEHIND, SHORT or PAST of yt8m.data.making.left_out, Interval)."""
+    intervals = list(intervals)
+    overlaps = _overlaps(intervals, num_frames)
+    for item in intervals:
+        touched = (overlaps[first, item.class_id, item.score] for first in _segments(item.start, item.end, num_frames))
+        if max(touched, default=0) < min_overlap - _ROUNDING:
+            yield BEHIND if item.start >= num_frames else SHORT, item
+        elif item.end - math.ceil(num_frames / SEGMENT_SECONDS) * SEGMENT_SECONDS >= min_overlap:
+            yield PAST, item
+
+
+def _overlaps(intervals, num_frames):
+    """Dict of (start of a segment, class id, score) to the seconds of it that intervals cover."""
+    overlaps = {}
+    for (class_id, score), spans in _by_class_and_score(intervals).items():
+        for start, end in _merged(spans):
+            for first in _segments(start, end, num_frames):
+                key = (first, class_id, score)
+                overlaps[key] = overlaps.get(key, 0.0) + min(end, first + SEGMENT_SECONDS) - max(start, first)
+    return overlaps
+
+
+def _segments(start, end, num_frames):
+    """Starts of the segments that an interval touches."""
+    first = int(start // SEGMENT_SECONDS) * SEGMENT_SECONDS
+    return range(first, min(math.ceil(end), num_frames), SEGMENT_SECONDS)
 
 
 def _by_class_and_score(intervals):
@@ -147,25 +177,7 @@ def _merged(spans):
 
 
 def _rows(path):
-    """Generator of (where, list of str) of the lines that hold something."""
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            for row in reader:
-                if not any(text.strip() for text in row):
-                    continue
-                if reader.line_num == 1 and row[0].strip().lower() in _ID_HEADERS:
-                    continue
-                yield f"{path}, line {reader.line_num}", row
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-
-
-def _number(text, where, name):
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise InputError(f"{where}: {name} {text!r} is not a number")
-    return number
+    """Generator of the Rows of a table of videos, without its header."""
+    for number, row in enumerate(read_rows(path)):
+        if number or row.fields[0].lower() not in _ID_HEADERS:
+            yield row

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import glob
 import hashlib
 import json
 import math
@@ -10,7 +11,8 @@ from collections import Counter
 
 import numpy as np
 
-from yt8m.data.making.annotations import Interval, rate_segments
+from yt8m.data.making.annotations import Interval, rate_segments, unused_intervals
+from yt8m.data.making.left_out import LABEL, UNEVEN, LeftOut
 from yt8m.data.making.projection import Moments, Projection
 from yt8m.data.making.raw_videos import RawVideos, resample
 from yt8m.data.making.settings import STANDARDIZE, PackSettings
@@ -22,7 +24,7 @@ from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, InputError, StrPath, i
 
 LOG = "pack.json"
 _SAMPLED = 32
-_STATISTICS = ("frames", "values", "clipped", "sum", "sum_of_squares")
+_STATISTICS = ("frames", "cut", "values", "clipped", "sum", "sum_of_squares")
 
 
 class Packer:
@@ -74,12 +76,23 @@ class Packer:
                 self._write_shard(name, ids, progress)
 
     def totals(self) -> dict[str, Counter]:
-        """Dict of feature to a Counter of frames, values and what was clipped of them, over all shards."""
+        """Dict of feature to a Counter of frames, those cut to the length of other features, values, and
+        what was clipped of them, over all shards.
+        """
         total = {name: collections.Counter() for name in self.videos.names}
         for counted in self.log["shards"].values():
             for name, values in counted["features"].items():
                 total[name].update(values)
         return total
+
+    @property
+    def num_intervals(self) -> int:
+        """Intervals of the videos that are packed."""
+        return sum(len((self._intervals or {}).get(video_id, ())) for video_id in self.videos.ids)
+
+    def left_out(self) -> LeftOut:
+        """What is in no record, over all shards."""
+        return LeftOut.merged(shard.get("left_out", {}) for shard in self.log["shards"].values())
 
     def projection_path(self, name: str) -> str:
         """Path of the projection that is fitted on a feature."""
@@ -105,7 +118,8 @@ class Packer:
         stats = [(*entry, *_size_and_time(entry[-1])) for entry in self.videos.files()]
         used = [_size_and_time(path) for path in self.settings.use.values()]
         intervals = self._intervals and {
-            key: list(map(dataclasses.astuple, self._intervals[key])) for key in self._intervals
+            key: [(item.start, item.end, item.class_id, item.score) for item in self._intervals[key]]
+            for key in self._intervals
         }
         settings = dataclasses.asdict(self.settings)
         if not self.renamed:
@@ -126,6 +140,8 @@ class Packer:
             return
         found = read_json(path, what="a log of yt8m-pack", fields={"inputs": str, "shards": dict})
         if found["inputs"] != self.log["inputs"]:
+            if not found["shards"] and not glob.glob(glob.escape(self.output_dir) + "/*.projection.npz"):
+                return
             raise InputError(f"{self.output_dir} was packed from other files or with other flags: name another folder")
         self.log = found
 
@@ -170,39 +186,51 @@ class Packer:
 
     def _write_shard(self, name, ids, progress):
         counted = {feature: dict.fromkeys(_STATISTICS, 0) for feature in self.videos.names}
-        ratings = 0
+        ratings, left_out = 0, LeftOut()
 
         def records():
             nonlocal ratings
             for video_id in ids:
-                record = self._record(video_id, counted)
+                record = self._record(video_id, counted, left_out)
                 ratings += len(record.segments or ())
                 yield record
                 progress.update()
 
         write_records(os.path.join(self.output_dir, name), records())
-        self.log["shards"][name] = {"records": len(ids), "ratings": ratings, "features": counted}
+        self.log["shards"][name] = {
+            "records": len(ids),
+            "ratings": ratings,
+            "features": counted,
+            "left_out": left_out.entries,
+        }
         self._write_log()
 
     def _write_log(self):
         write_text(os.path.join(self.output_dir, LOG), json.dumps(self.log, indent=1) + "\n")
 
-    def _record(self, video_id, counted):
+    def _record(self, video_id, counted, left_out):
         features = self._features(video_id)
-        stored = {name: _store(frames, counted[name]) for name, frames in features.items()}
         # The reader would cut them too, and warn each time.
-        shortest = min(map(len, stored.values()))
-        stored = {name: frames[:shortest] for name, frames in stored.items()}
+        lengths = {name: len(frames) for name, frames in features.items()}
+        shortest = min(lengths.values())
+        if max(lengths.values()) > shortest:
+            said = ", ".join(f"{length} of {name}" for name, length in lengths.items())
+            left_out.add(UNEVEN, 0, f"{video_id}: {said}")
+        for name, length in lengths.items():
+            counted[name]["cut"] += length - shortest
+        stored = {name: _store(frames[:shortest], counted[name]) for name, frames in features.items()}
         labels, segments = (self._labels or {}).get(video_id, ()), None
         if self._intervals is not None:
-            segments = rate_segments(
-                self._intervals.get(video_id, ()),
-                shortest,
-                min_overlap=self.settings.min_overlap,
-                rest_classes=self._rest if self.settings.rest else (),
-            )
+            intervals, min_overlap = self._intervals.get(video_id, ()), self.settings.min_overlap
+            rest = self._rest if self.settings.rest else ()
+            segments = rate_segments(intervals, shortest, min_overlap=min_overlap, rest_classes=rest)
+            for kind, item in unused_intervals(intervals, shortest, min_overlap=min_overlap):
+                left_out.add(kind, item.line, f"{item.start:g}-{item.end:g} s of {video_id}, which has {shortest} s")
             if self._labels is None:
                 labels = tuple(sorted({class_id for _, class_id, score in segments if score >= POSITIVE}))
+                for item in intervals:
+                    if item.score >= POSITIVE and item.class_id not in labels:
+                        left_out.add(LABEL, item.line, f"class {item.class_id} of {video_id}")
         name = self.renamed.get(video_id, video_id)
         return FrameRecord(video_id=name, features=stored, labels=labels, segments=segments)
 

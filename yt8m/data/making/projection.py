@@ -5,10 +5,11 @@ YouTube-8M's features are Inception's after PCA and whitening, which leaves each
 """
 
 import dataclasses
-import zipfile
+from typing import Any
 
 import numpy as np
 
+from yt8m.runtime.arrays import npz_names, read_npz
 from yt8m.runtime.files import atomic_path
 from yt8m.types import InputError, StrPath
 
@@ -108,12 +109,11 @@ class Projection:
     def load(cls, path: StrPath) -> "Projection":
         """Reads what save wrote; raises InputError naming ``path``."""
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                fields = {name: arrays[name] for name in arrays.files}
+            fields: dict[str, Any] = {name: read_npz(path, name) for name in npz_names(path)}
             loaded = cls(**fields | {"epsilon": float(fields["epsilon"])})
             shape = (len(loaded.mean), loaded.output_size)
             if loaded.components is not None and loaded.components.shape != shape:
                 raise ValueError(f"components have the shape {loaded.components.shape}, not {shape}")
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path} is no projection that yt8m-pack wrote: {error}") from error
         return loaded

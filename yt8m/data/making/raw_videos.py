@@ -1,15 +1,17 @@
-"""Features of videos as others store them: arrays in .npy, .npz or parquet files, a file a video."""
+"""Features of videos as others store them: .npy, .npz, parquet files or MediaPipe's .pb, a file a video."""
 
 import glob
 import hashlib
 import os
-import zipfile
 
 import numpy as np
 
+from yt8m.data.making.mediapipe import mediapipe_names, read_mediapipe
+from yt8m.runtime.arrays import npz_names, read_npy, read_npz
+from yt8m.runtime.parquet import import_pyarrow, open_parquet, parquet_errors, read_groups
 from yt8m.types import InputError
 
-SUFFIXES = (".npy", ".npz", ".parquet")
+SUFFIXES = (".npy", ".npz", ".parquet", ".pb")
 
 
 class RawVideos:
@@ -39,7 +41,7 @@ class RawVideos:
 
     @classmethod
     def of_videos(cls, pattern: str, names: list[str] | None = None) -> "RawVideos":
-        """One file a video, .npz or parquet. names: of the arrays to take; None takes those of the first file."""
+        """One file a video, .npz, parquet or .pb. names: of the arrays to take; None takes those of the first file."""
         paths = _paths_by_id(pattern)
         first = next(iter(paths.values()))
         if first.endswith(".npy"):
@@ -65,7 +67,7 @@ class RawVideos:
         return {name: self._read_feature(self._paths[name][video_id], name) for name in self.names}
 
     def _read_feature(self, path, name):
-        frames = _checked(_load(path, name, alone=path.endswith(".npy")), f"{path}, array {name}")
+        frames = _checked(_load(path, name), f"{path}, array {name}")
         size, first = self._sizes.setdefault(name, (frames.shape[1], path))
         if frames.shape[1] != size:
             raise InputError(f"{path}, array {name} has {frames.shape[1]} dimensions, but {size} in {first}")
@@ -75,19 +77,22 @@ class RawVideos:
 def resample(frames: np.ndarray, frames_per_second: float, *, method: str = "mean") -> np.ndarray:
     """(frames, size) at any rate -> (seconds, size) at 1 a second, of the same dtype.
 
-    Second s holds the mean of the frames that begin in [s, s + 1), or, for method "nearest" and wherever there are
-    fewer frames than seconds, the frame that is shown at s + 0.5. The length is rounded to whole seconds, at least 1;
-    what is left over at the end counts to the last.
+    Frame i lasts from i / rate to (i + 1) / rate. Second s holds the mean of the frames that are shown in [s, s + 1),
+    each by how long; for method "nearest" the frame that is shown at s + 0.5. The length is rounded to whole seconds,
+    at least 1: of the last second half may be without frames, and less than half a second is left over.
     """
     if frames_per_second == 1:
         return frames
-    seconds = max(1, round(len(frames) / frames_per_second))
-    if method == "nearest" or frames_per_second < 1:
-        at = ((np.arange(seconds) + 0.5) * frames_per_second).astype(int)
-        return frames[np.minimum(at, len(frames) - 1)]
-    of = np.minimum((np.arange(len(frames)) / frames_per_second + 1e-9).astype(int), seconds - 1)
-    starts = np.searchsorted(of, np.arange(seconds))
-    means = np.add.reduceat(frames.astype(np.float64), starts, axis=0) / np.bincount(of, minlength=seconds)[:, None]
+    count = len(frames)
+    seconds = np.arange(max(1, round(count / frames_per_second)))
+    if method == "nearest":
+        return frames[np.minimum(((seconds + 0.5) * frames_per_second).astype(int), count - 1)]
+    bounds = np.minimum(np.append(seconds, len(seconds)) * frames_per_second, count)
+    # The integral of what is shown, by linear interpolation of its sums.
+    sums = np.concatenate([np.zeros((1, frames.shape[1])), np.cumsum(frames, axis=0, dtype=np.float64)])
+    whole = np.minimum(bounds.astype(int), count - 1)
+    until = sums[whole] + (bounds - whole)[:, None] * frames[whole]
+    means = np.diff(until, axis=0) / np.diff(bounds)[:, None]
     return (np.rint(means) if frames.dtype == np.uint8 else means).astype(frames.dtype)
 
 
@@ -107,60 +112,29 @@ def _paths_by_id(pattern):
 
 def _array_names(path):
     if path.endswith(".parquet"):
-        return _parquet_names(path)
-    with _npz(path) as arrays:
-        return tuple(arrays.files)
+        with open_parquet(path) as file:
+            return tuple(file.schema_arrow.names)
+    return mediapipe_names(path) if path.endswith(".pb") else npz_names(path)
 
 
-def _load(path, name, *, alone):
-    """The array ``name`` of ``path``; ``alone``: the only array there."""
+def _load(path, name):
     if path.endswith(".parquet"):
         return _load_parquet(path, name)
-    try:
-        if alone:
-            return np.load(path, allow_pickle=False)
-        with _npz(path) as arrays:
-            if name not in arrays.files:
-                raise InputError(f"{path} has no array {name}; it has {', '.join(arrays.files) or 'none'}")
-            return arrays[name]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}, array {name} cannot be read: {error}") from error
-
-
-def _npz(path):
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-
-
-def _parquet(path):
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        raise InputError(f"to read {path}, pyarrow is needed: pip install -e '.[parquet]'") from error
-    try:
-        return pyarrow.parquet.ParquetFile(path)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-
-
-def _parquet_names(path):
-    return tuple(_parquet(path).schema_arrow.names)
+    if path.endswith(".pb"):
+        return read_mediapipe(path, name)
+    return read_npy(path) if path.endswith(".npy") else read_npz(path, name)
 
 
 def _load_parquet(path, name):
-    file = _parquet(path)
-    if name not in file.schema_arrow.names:
-        raise InputError(f"{path} has no column {name}; it has {', '.join(file.schema_arrow.names)}")
-    rows = file.read(columns=[name])[name].to_pylist()
-    dtype = np.uint8 if "uint8" in str(file.schema_arrow.field(name).type) else np.float32
-    try:
-        return np.array(rows, dtype)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path}, column {name} must hold a list of as many numbers in each row") from error
+    with parquet_errors(path), open_parquet(path, {name: "lists of numbers"}) as file:
+        column = read_groups(file, path, range(file.num_row_groups), [name])[name].combine_chunks()
+        compute = import_pyarrow()[0].compute
+        values = column.flatten()
+        if values.null_count:
+            raise InputError(f"{path}, column {name} has {values.null_count:,} nulls in its lists, and none may be")
+        if len(compute.unique(compute.list_value_length(column))) > 1:
+            raise InputError(f"{path}, column {name} must hold a list of as many numbers in each row")
+        return values.to_numpy(zero_copy_only=False).reshape(len(column), len(values) // max(len(column), 1))
 
 
 def _checked(frames, where):

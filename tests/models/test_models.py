@@ -316,7 +316,7 @@ def test_every_hyperparameter_of_every_model_makes_sense_or_is_refused_by_name(n
     random = np.random.default_rng(len(name))
     trials = [{field: value} for field in known for value in SENSELESS]
     fields = [field for field, default in known.items() if isinstance(default, int) and not isinstance(default, bool)]
-    trials += [{field: int(random.integers(1, 5)) for field in fields} for _ in range(2 if fields else 0)]
+    trials += [{field: int(random.integers(1, 5)) for field in fields} for _ in range(bool(fields))]
     small = {key: value for key, value in small_settings(name).items() if name != "video_context"}
     for trial in trials:
         try:
@@ -324,10 +324,13 @@ def test_every_hyperparameter_of_every_model_makes_sense_or_is_refused_by_name(n
             built += 1
         except InputError as error:
             (field, *more) = trial
-            assert more or field in str(error) or f"no model {trial[field]!r}" in str(error), f"{trial}: {error}"
+            # A nested model has hyperparameters of its own, whose defaults do not fit the small features.
+            assert more or "_config" in field or field in str(error) or f"no model {trial[field]!r}" in str(error), (
+                f"{trial}: {error}"
+            )
             assert "\n" not in str(error)
     # Of the senseless values few are valid for any hyperparameter: an empty list, a null, a number for a temperature.
-    assert built <= 2 + 3 * len(known)
+    assert built <= 1 + 3 * len(known)
 
 
 def test_a_model_that_does_not_fit_in_memory_is_refused_before_it_takes_any():

@@ -295,16 +295,16 @@ def build_model(model_config: ModelConfig, data_config: DataConfig, *, dtype: st
         raise reason from None
 
 
-def check_hyperparameters(name: str, values: Mapping[str, Any]) -> None:
+def check_hyperparameters(name: str, values: Mapping[str, Any], *, where: str = "") -> None:
     """Raises InputError for a hyperparameter that the model ``name`` does not have, or of a type or size of no sense.
 
-    Whole numbers are from 1 to 2^24, dropout rates from 0 to below 1, other numbers above 0.
+    Whole numbers are from 1 to 2^24, dropout rates from 0 to below 1, other numbers above 0. where: begins the message.
     """
     known = hyperparameters_of(name)
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise InputError(
-            f"model {name} has no hyperparameter {', '.join(unknown)}; "
+            f"{where}model {name} has no hyperparameter {', '.join(unknown)}; "
             f"known: {', '.join(f'{field} ({default})' for field, default in known.items())}"
         )
     parameters = inspect.signature(MODELS[name].__init__).parameters
@@ -317,7 +317,7 @@ def check_hyperparameters(name: str, values: Mapping[str, Any]) -> None:
         else:
             valid = _is_valid(kind, field, value)
         if not valid:
-            raise InputError(f"model {name}: {field} is {value!r}; it must be {_VALID.get(kind, _VALID_OTHER)}")
+            raise InputError(f"{where}model {name}: {field} is {value!r}; it must be {_VALID.get(kind, _VALID_OTHER)}")
 
 
 _MOST_UNITS = 1 << 24
@@ -365,7 +365,7 @@ def _reason(error: BaseException | None) -> InputError | None:
     found = None
     while error is not None:
         found = error if isinstance(error, InputError) else found
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        error = error.__cause__ or error.__context__
     return found
 
 

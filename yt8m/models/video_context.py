@@ -99,10 +99,7 @@ class VideoContextModel(VideoModel):
         name, config = self.settings[f"{part}_model"], self.settings[f"{part}_config"]
         if MODELS[name].takes_video_frames:
             raise InputError(f"{part}_model is {name}, which reads a whole video itself: choose another")
-        try:
-            check_hyperparameters(name, config)
-        except InputError as error:
-            raise InputError(f"{part}_config: {error}") from None
+        check_hyperparameters(name, config, where=f"{part}_config: ")
         shared = {
             "feature_sizes": self.feature_sizes,
             "num_classes": self.num_classes,

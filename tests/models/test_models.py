@@ -318,6 +318,7 @@ def test_every_hyperparameter_of_every_model_makes_sense_or_is_refused_by_name(n
     fields = [field for field, default in known.items() if isinstance(default, int) and not isinstance(default, bool)]
     trials += [{field: int(random.integers(1, 5)) for field in fields} for _ in range(bool(fields))]
     small = {key: value for key, value in small_settings(name).items() if name != "video_context"}
+    small |= {field: 1 for field in ("num_layers", "num_branches") if field in known}
     for trial in trials:
         try:
             build_model(ModelConfig(name=name, hyperparameters=small | trial), data)

@@ -150,6 +150,34 @@ def test_two_may_pack_at_once(unchanged, expected, tmp_path):
         assert_same(batches(unchanged, cache=cache, training=True), expected)
 
 
+def test_any_changed_byte_of_a_packed_file_is_noticed(unchanged, cached, tmp_path):
+    folder = tmp_path / "cache"
+    shutil.copytree(cached()[0], folder)
+    path = max(folder.iterdir(), key=os.path.getsize)
+    whole = path.read_bytes()
+    header = {name: value for name, value in read_cache_file(path).header.items()}
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        data = bytearray(whole)
+        data[int(random.integers(len(data)))] ^= 1 << int(random.integers(8))
+        path.write_bytes(data)
+        try:
+            assert read_cache_file(path).header != header, f"seed {seed}"
+        except ValueError:
+            pass
+
+
+def test_a_source_of_the_same_size_and_date_and_other_content_is_packed_anew(files, tmp_path):
+    folder = tmp_path / "cache"
+    open_cache(folder, files, CONFIG)
+    before, status = stamps(folder), os.stat(files[0])
+    same = pathlib.Path(files[0]).read_bytes()
+    pathlib.Path(files[0]).write_bytes(same)
+    os.utime(files[0], ns=(status.st_atime_ns, status.st_mtime_ns))
+    open_cache(folder, files, CONFIG)
+    assert [name.partition("-")[0] for name, stamp in stamps(folder).items() if stamp != before[name]] == ["0.tfrecord"]
+
+
 def cut(path):
     os.truncate(path, os.path.getsize(path) - 5)
 
@@ -176,7 +204,15 @@ def add_frames(path):
     pathlib.Path(path).write_bytes(bytes(50) + data)
 
 
+def change_a_frame(path):
+    """A single bit."""
+    data = bytearray(pathlib.Path(path).read_bytes())
+    data[read_cache_file(path).frames.size // 2] ^= 4
+    pathlib.Path(path).write_bytes(data)
+
+
 DAMAGE = {
+    change_a_frame: "its frames are damaged",
     cut: "its end is missing",
     cut_to_nothing: "its end is missing",
     change_the_index: "its index is damaged",

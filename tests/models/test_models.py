@@ -1,11 +1,13 @@
 """Every registered model, without a line for any one of them."""
 
+import resource
+
 import keras
 import numpy as np
 import pytest
 
-from tests.helpers.small_models import NUM_CLASSES, VIDEO_FRAMES, data_config, small_model
-from yt8m.config import ModelConfig
+from tests.helpers.small_models import NUM_CLASSES, VIDEO_FRAMES, data_config, small_model, small_settings
+from yt8m.config import DataConfig, ModelConfig
 from yt8m.models import MODELS
 from yt8m.models.base import build_model, hyperparameters_of
 from yt8m.models.losses import penalize
@@ -301,6 +303,47 @@ def test_bad_models_are_named(name, hyperparameters, message):
     with pytest.raises(InputError, match=message):
         data = data_config(name) if name in MODELS else data_config()
         build_model(ModelConfig(name=name, hyperparameters=hyperparameters), data)
+
+
+SENSELESS = (0, -1, -(2**40), 2**40, 2.5, float("nan"), float("inf"), -0.5, "8", "", True, None, [1], [], {}, {"a": 1})
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_hyperparameter_of_every_model_makes_sense_or_is_refused_by_name(name):
+    """Alone of each type, and some at a time of the right type, which may still not go together."""
+    data, built = data_config(name), 0
+    known = hyperparameters_of(name)
+    random = np.random.default_rng(len(name))
+    trials = [{field: value} for field in known for value in SENSELESS]
+    fields = [field for field, default in known.items() if isinstance(default, int) and not isinstance(default, bool)]
+    trials += [{field: int(random.integers(1, 5)) for field in fields} for _ in range(bool(fields))]
+    small = {key: value for key, value in small_settings(name).items() if name != "video_context"}
+    small |= {field: 1 for field in ("num_layers", "num_branches") if field in known}
+    for trial in trials:
+        try:
+            build_model(ModelConfig(name=name, hyperparameters=small | trial), data)
+            built += 1
+        except InputError as error:
+            (field, *more) = trial
+            # A nested model has hyperparameters of its own, whose defaults do not fit the small features.
+            assert more or "_config" in field or field in str(error) or f"no model {trial[field]!r}" in str(error), (
+                f"{trial}: {error}"
+            )
+            assert "\n" not in str(error)
+    # Of the senseless values few are valid for any hyperparameter: an empty list, a null, a number for a temperature.
+    assert built <= 1 + 3 * len(known)
+
+
+def test_a_model_that_does_not_fit_in_memory_is_refused_before_it_takes_any():
+    for name, settings, data in (
+        ("dbof", {"cluster_size": 1 << 24, "hidden_size": 1 << 15}, DataConfig()),
+        ("logistic", {}, DataConfig(num_classes=2**40)),
+        ("logistic", {}, DataConfig(feature_names=("rgb",), feature_sizes=(2**40,))),
+    ):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(InputError, match=f"model {name} .* has .* GB of weights, and this machine"):
+            build_model(ModelConfig(name=name, hyperparameters=settings), data)
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
 
 
 @pytest.mark.parametrize("name", PRESETS)

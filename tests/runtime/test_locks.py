@@ -46,6 +46,18 @@ def test_a_holder_that_does_not_say_who_it_is(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_a_full_disk_leaves_nothing(tmp_path):
+    """Files of no bytes at all may be made."""
+    code = (
+        "import resource\nfrom yt8m.runtime.files import write_text\nfrom yt8m.types import InputError\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+        "try: write_text('a', 'text')\nexcept InputError as error: print(error)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.stdout == "cannot write a: File too large\n" and os.listdir(tmp_path) == []
+
+
 def test_where_there_are_no_locks_it_is_said(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOLCK, "No locks available")

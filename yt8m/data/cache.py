@@ -1,10 +1,12 @@
 """Rated segments packed once, so that later epochs need not read the records they came from.
 
-Each record file has a packed twin in the cache's folder, which counts while the file's size and modification time and
-what of DataConfig decides about segments are as they were; else it is packed anew. Any files, in any order and with any
-``keep``, are then read from it as make_dataset reads them from records: the same batches, one for one.
+Each record file has a packed twin in the cache's folder, which counts while the file's size and times and what of
+DataConfig decides about segments are as they were, and while its own checksums are right; else it is packed anew. Any
+files, in any order and with any ``keep``, are then read from it as make_dataset reads them from records: the same
+batches, one for one.
 """
 
+import concurrent.futures
 import hashlib
 import itertools
 import json
@@ -23,7 +25,8 @@ from yt8m.ranking.metrics import POSITIVE
 from yt8m.runtime.progress import Progress
 from yt8m.types import SEGMENT_SECONDS, DataWarning, InputError, StrPath, Tensor
 
-_VERSION = 1
+_VERSION = 2
+_READERS = 8
 _FIELDS = ("feature_names", "feature_sizes", "level", "num_classes", "max_frames", "skip_corrupt")
 
 
@@ -42,7 +45,8 @@ def open_cache(folder: StrPath, files: Sequence[str], config: DataConfig, *, mar
     files = list(dict.fromkeys(files))
     headers = {file: _header(file, config, margin) for file in files}
     paths = {file: _packed_path(folder, header) for file, header in headers.items()}
-    packed = {file: _read(paths[file], headers[file]) for file in files}
+    with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
+        packed = dict(zip(files, pool.map(lambda file: _read(paths[file], headers[file]), files)))
     missing = [file for file in files if packed[file] is None]
     if missing:
         _pack(missing, config, headers=headers, paths=paths, margin=margin)
@@ -203,6 +207,8 @@ def _header(file, config, margin):
         "settings": _settings(config) | ({"margin": margin, "border": config.border} if margin else {}),
         "size": status.length,
         "mtime_ns": status.mtime_nsec,
+        # That of the inode, which nothing sets back as cp -p and os.utime do with the other.
+        "ctime_ns": os.stat(file).st_ctime_ns if os.path.exists(file) else None,
     }
 
 

@@ -1,7 +1,12 @@
 """Base of the models: inputs, head, building, loss and saving."""
 
+import concurrent.futures
 import inspect
-from collections.abc import Mapping, Sequence
+import math
+import os
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -17,10 +22,13 @@ from yt8m.models import MODELS
 from yt8m.models.losses import rated_binary_crossentropy
 from yt8m.models.presets import PRESETS
 from yt8m.models.targets import dense_targets
+from yt8m.options import is_of_type
 from yt8m.runtime.devices import replicas_in_sync
 from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, SEGMENT_SECONDS, InputError, Tensor
 
 HEADS = ("moe", "logistic")
+_ITEM_BYTES = 4
+"""Of a weight: variables are float32 whatever the policy computes in."""
 
 
 class VideoModel(keras.Model):
@@ -255,14 +263,9 @@ def build_model(model_config: ModelConfig, data_config: DataConfig, *, dtype: st
         raise InputError(
             f"video_frames is {data_config.video_frames}, and model {model_config.name} reads none: set it to 0"
         )
-    known = hyperparameters_of(model_config.name)
-    unknown = sorted(set(model_config.hyperparameters) - set(known))
-    if unknown:
-        raise InputError(
-            f"model {model_config.name} has no hyperparameter {', '.join(unknown)}; "
-            f"known: {', '.join(f'{name} ({default})' for name, default in known.items())}"
-        )
-    try:
+    check_hyperparameters(model_config.name, model_config.hyperparameters)
+
+    def make():
         model = model_class(
             feature_sizes=data_config.features,
             num_classes=data_config.num_classes,
@@ -273,13 +276,88 @@ def build_model(model_config: ModelConfig, data_config: DataConfig, *, dtype: st
             **model_config.hyperparameters,
         )
         model.build()
-    except (TypeError, ValueError) as error:
+        return model
+
+    try:
+        needed, there = bytes_of_weights(make), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if needed > there:
+            raise InputError(
+                f"model {model_config.name} with {model_config.hyperparameters} and {data_config.num_classes:,} "
+                f"classes has {needed / 1e9:,.1f} GB of weights, and this machine {there / 1e9:,.1f} GB of memory"
+            )
+        return make()
+    except Exception as error:
+        # Whatever fails here fails because of a hyperparameter.
         reason = _reason(error)
         if reason is None:
-            text = str(error).strip().splitlines()[0]
+            text = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise InputError(f"model {model_config.name} with {model_config.hyperparameters}: {text}") from error
         raise reason from None
-    return model
+
+
+def check_hyperparameters(name: str, values: Mapping[str, Any], *, where: str = "") -> None:
+    """Raises InputError for a hyperparameter that the model ``name`` does not have, or of a type or size of no sense.
+
+    Whole numbers are from 1 to 2^24, dropout rates from 0 to below 1, other numbers above 0. where: begins the message.
+    """
+    known = hyperparameters_of(name)
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise InputError(
+            f"{where}model {name} has no hyperparameter {', '.join(unknown)}; "
+            f"known: {', '.join(f'{field} ({default})' for field, default in known.items())}"
+        )
+    parameters = inspect.signature(MODELS[name].__init__).parameters
+    for field, value in values.items():
+        kind = parameters[field].annotation
+        if kind == Sequence[int]:
+            valid = isinstance(value, (list, tuple)) and all(_is_valid(int, field, item) for item in value)
+        elif typing.get_origin(kind) is types.UnionType and dict[str, Any] in typing.get_args(kind):
+            valid = value is None or isinstance(value, Mapping)
+        else:
+            valid = _is_valid(kind, field, value)
+        if not valid:
+            raise InputError(f"{where}model {name}: {field} is {value!r}; it must be {_VALID.get(kind, _VALID_OTHER)}")
+
+
+_MOST_UNITS = 1 << 24
+_VALID = {
+    int: f"a whole number from 1 to {_MOST_UNITS:,}",
+    float: "a number above 0, a dropout rate from 0 to below 1",
+    bool: "true or false",
+    str: "text",
+    int | None: f"a whole number from 1 to {_MOST_UNITS:,}, or null",
+    Sequence[int]: "a list of whole numbers above 0",
+}
+_VALID_OTHER = "an object of hyperparameters"
+
+
+def _is_valid(kind, field, value):
+    if not is_of_type(kind, value):
+        return False
+    if field == "dropout":
+        return 0 <= value < 1
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return 0 < value <= _MOST_UNITS
+    return True
+
+
+def bytes_of_weights(make: Callable[[], keras.Model]) -> int:
+    """Bytes of the variables of the model that ``make`` makes and builds, none of which takes memory.
+
+    0 with the torch backend, where variables cannot be put off.
+    """
+    if keras.backend.backend() == "torch":
+        return 0
+
+    def describe():
+        with keras.StatelessScope(initialize_variables=False):
+            model = make()
+        return sum(math.prod(variable.shape) * _ITEM_BYTES for variable in model.variables)
+
+    # In a stateless scope Keras puts off what variables start with, and remembers that for the thread.
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        return thread.submit(describe).result()
 
 
 def _reason(error: BaseException | None) -> InputError | None:

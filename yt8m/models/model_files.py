@@ -2,15 +2,12 @@
 
 import contextlib
 import os
-import threading
 import zipfile
-from typing import Any
 
 import keras
-import numpy as np
 
 from yt8m.models import MODELS
-from yt8m.models.base import VideoModel
+from yt8m.models.base import VideoModel, bytes_of_weights
 from yt8m.models.learner import Learner
 from yt8m.runtime.files import atomic_path, parse_json
 from yt8m.types import InputError, StrPath
@@ -70,40 +67,31 @@ def check_model_file(path: StrPath) -> None:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} cannot be loaded as a model: {_first_line(error)}") from error
-    needed = _bytes_of_weights(parse_json(config, f"{_CONFIG} of {path}"), path)
+    needed = _described_bytes(parse_json(config, f"{_CONFIG} of {path}"), path)
     if needed > sizes[_WEIGHTS]:
         raise InputError(
             f"{path} is damaged: its {_CONFIG} describes {needed:,} bytes of weights, and it holds {sizes[_WEIGHTS]:,}"
         )
 
 
-def _bytes_of_weights(config, path):
-    """Bytes of the variables of the model that a config describes, none of which is made, and no optimizer."""
-    found: list[Any] = []
+def _described_bytes(config, path):
+    """Bytes of the weights that a model's config describes, none of which is made, and no optimizer."""
     config = {name: value for name, value in config.items() if name != "compile_config"}
 
-    def describe():
-        # In a stateless scope Keras puts off what variables start with. What it puts off it remembers, by thread.
-        try:
-            with keras.StatelessScope(initialize_variables=False):
-                model = keras.saving.deserialize_keras_object(config, safe_mode=True)
-                if not isinstance(model, (VideoModel, Learner)):
-                    raise InputError(f"{path} is no model of this toolkit: it holds a {type(model).__name__} of Keras")
-                if not model.built:
-                    model.build()
-                found.append(sum(int(np.prod(v.shape)) * np.dtype("float32").itemsize for v in model.variables))
-        except Exception as error:
-            found.append(error)
+    def make():
+        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+        if not isinstance(model, (VideoModel, Learner)):
+            raise InputError(f"{path} is no model of this toolkit: it holds a {type(model).__name__} of Keras")
+        if not model.built:
+            model.build()
+        return model
 
-    thread = threading.Thread(target=describe)
-    thread.start()
-    thread.join()
-    (result,) = found
-    if isinstance(result, InputError):
-        raise result
-    if isinstance(result, Exception):
-        raise InputError(f"{path} cannot be loaded as a model: {_first_line(result)}") from result
-    return result
+    try:
+        return bytes_of_weights(make)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{path} cannot be loaded as a model: {_first_line(error)}") from error
 
 
 @contextlib.contextmanager

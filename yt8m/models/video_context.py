@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from yt8m.models import MODELS
-from yt8m.models.base import VideoModel, hyperparameters_of
+from yt8m.models.base import VideoModel, check_hyperparameters
 from yt8m.types import InputError, Tensor
 
 _CONTEXT_BERT = {"num_layers": 1, "num_heads": 4, "hidden_size": 256, "feed_forward_size": 1024, "pooling": "attention"}
@@ -99,12 +99,7 @@ class VideoContextModel(VideoModel):
         name, config = self.settings[f"{part}_model"], self.settings[f"{part}_config"]
         if MODELS[name].takes_video_frames:
             raise InputError(f"{part}_model is {name}, which reads a whole video itself: choose another")
-        unknown = sorted(set(config) - set(hyperparameters_of(name)))
-        if unknown:
-            raise InputError(
-                f"{part}_config: model {name} has no hyperparameter {', '.join(unknown)}; "
-                f"known: {', '.join(hyperparameters_of(name))}"
-            )
+        check_hyperparameters(name, config, where=f"{part}_config: ")
         shared = {
             "feature_sizes": self.feature_sizes,
             "num_classes": self.num_classes,

@@ -102,6 +102,9 @@ def temporary_folder(directory: StrPath) -> Iterator[str]:
         except (FileNotFoundError, BlockingIOError):
             # Another process has taken the empty folder for a leftover.
             continue
+        except OSError:
+            shutil.rmtree(parent, ignore_errors=True)
+            raise
     try:
         folder = os.path.join(parent, _MADE)
         os.mkdir(folder)

@@ -32,7 +32,7 @@ class FileLock:
         self.path = os.fspath(path)
         self.held = fcntl is not None
         while True:
-            self._file = open(self.path, "a+", encoding="utf-8")
+            self._file = open(self.path, "ab", buffering=0)
             try:
                 if self.held:
                     fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -48,9 +48,10 @@ class FileLock:
                 self._file.close()
                 raise
             self._file.close()
-        self._file.truncate(0)
-        self._file.write(json.dumps(_identity()) + "\n")
-        self._file.flush()
+        # On a full disk nobody is told who holds it.
+        with contextlib.suppress(OSError):
+            self._file.truncate(0)
+            self._file.write(json.dumps(_identity()).encode() + b"\n")
 
     def release(self) -> None:
         """Removes the file and frees the lock; may be called again."""

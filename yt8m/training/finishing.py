@@ -20,6 +20,7 @@ from yt8m.inference.scorer import Scorer
 from yt8m.layers.base import layers_within
 from yt8m.models import checkpoints
 from yt8m.runtime.files import write_text
+from yt8m.runtime.locks import locked_folder
 from yt8m.runtime.progress import Progress
 from yt8m.types import InputError, StrPath
 
@@ -103,7 +104,8 @@ def adapt_run(
     target_pattern: files, labels unread, to adapt to. holdout: Source to score on before and after, None for none.
     segments: whether the model is applied to segments of these files, False for whole videos, None as it was trained.
     output_dir gets config.json, best.keras and adaptation.json, and is whatever the folder of a run is good for. Raises
-    InputError where it holds a run that is no adaptation, and where there is nothing to adapt, or to adapt to.
+    InputError where it holds a run that is no adaptation or another process writes there, and where there is nothing to
+    adapt, or to adapt to.
     """
     model, run = checkpoints.load_model(train_dir)
     told = os.path.join(output_dir, "adaptation.json")
@@ -118,18 +120,18 @@ def adapt_run(
         scorer = Scorer(model, batch_size=batch_size)
         return headline(evaluate_model(scorer, holdout, run.data, segment_labels=run.train.segment_labels))
 
-    before = score() if holdout else ("", None)
-    windows = "all" if segments else "video"
-    examples = adapt_batch_norm(model, target, run.data, windows=windows, batch_size=batch_size)
-    after = score() if holdout else ("", None)
-    adaptation = Adaptation(examples=examples, metric=before[0], before=before[1], after=after[1])
-    os.makedirs(output_dir, exist_ok=True)
-    details = {"train_dir": os.fspath(train_dir), "adapted_to": target_pattern} | dataclasses.asdict(adaptation)
-    # First, so that a folder that was stopped half way is still known for an adaptation.
-    write_text(told, json.dumps(details, indent=2) + "\n")
-    checkpoints.write_run_config(output_dir, run.replace(adapt_bn=target_pattern))
-    checkpoints.save_best(output_dir, model)
-    copy_seen_videos(train_dir, output_dir)
+    with locked_folder(output_dir):
+        before = score() if holdout else ("", None)
+        windows = "all" if segments else "video"
+        examples = adapt_batch_norm(model, target, run.data, windows=windows, batch_size=batch_size)
+        after = score() if holdout else ("", None)
+        adaptation = Adaptation(examples=examples, metric=before[0], before=before[1], after=after[1])
+        details = {"train_dir": os.fspath(train_dir), "adapted_to": target_pattern} | dataclasses.asdict(adaptation)
+        # First, so that a folder that was stopped half way is still known for an adaptation.
+        write_text(told, json.dumps(details, indent=2) + "\n")
+        checkpoints.write_run_config(output_dir, run.replace(adapt_bn=target_pattern))
+        checkpoints.save_best(output_dir, model)
+        copy_seen_videos(train_dir, output_dir)
     return adaptation
 
 

@@ -19,6 +19,7 @@ from yt8m.data.making.settings import STANDARDIZE, PackSettings
 from yt8m.data.tfrecord import FrameRecord, dequantize, quantize, write_records
 from yt8m.ranking.metrics import POSITIVE
 from yt8m.runtime.files import read_json, write_text
+from yt8m.runtime.locks import locked_folder
 from yt8m.runtime.progress import Progress
 from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, InputError, StrPath, id_problem, sanitized_id
 
@@ -62,11 +63,14 @@ class Packer:
         self.log = {"inputs": self._digest(), "shards": {}, "num_classes": num_classes, "renamed": self.renamed}
 
     def run(self) -> None:
-        """Packs what is not packed yet."""
-        os.makedirs(self.output_dir, exist_ok=True)
-        self._resume()
-        self._write_log()
-        self._fit()
+        """Packs what is not packed yet. Raises InputError where another process is packing into the folder."""
+        with locked_folder(self.output_dir):
+            self._resume()
+            self._write_log()
+            self._fit()
+            self._write_shards()
+
+    def _write_shards(self):
         shards = self._shards()
         with Progress("packing", total=len(self.videos.ids), unit="videos") as progress:
             for name, ids in shards.items():

@@ -5,15 +5,28 @@
 
 import csv
 import os
+import sys
 
 import numpy as np
 from absl import app, flags
 
-from yt8m.types import SEGMENT_SECONDS
+from yt8m.text import printable
+from yt8m.types import SEGMENT_SECONDS, id_problem
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("input_data_pattern", None, "Frame-level records.", required=True)
 flags.DEFINE_string("output_dir", None, "Folder of videos/*.npz, labels.csv and intervals.csv.", required=True)
+
+
+def file_name(video_id, file):
+    """The id as text; ends the program where it is no plain name of a file, so that nothing is written elsewhere."""
+    problem = id_problem(video_id)
+    text = video_id.decode(errors="backslashreplace")
+    if not problem and (text.startswith(".") or set(text) & set("/\\") or len(video_id) > 250):
+        problem = "is no plain name of a file"
+    if problem:
+        sys.exit(f"{file}: the id {printable(text)[:80]} {problem}")
+    return text
 
 
 def main(_):
@@ -21,7 +34,7 @@ def main(_):
 
     from yt8m.data.tfrecord import ID_KEYS, list_files, record_dataset
 
-    folder = os.path.join(FLAGS.output_dir, "videos")
+    folder, seen = os.path.join(FLAGS.output_dir, "videos"), set()
     os.makedirs(folder, exist_ok=True)
     with (
         open(os.path.join(FLAGS.output_dir, "labels.csv"), "w", newline="") as labels_file,
@@ -35,7 +48,10 @@ def main(_):
                 example = tf.train.SequenceExample.FromString(serialized)
                 context = example.context.feature
                 key = next(key for key in ID_KEYS if key in context)
-                video_id = context[key].bytes_list.value[0].decode()
+                video_id = file_name(context[key].bytes_list.value[0], file)
+                if video_id in seen:
+                    sys.exit(f"{file}: the id {video_id} stands in two records, and they would be one file")
+                seen.add(video_id)
                 arrays = {
                     name: np.stack([np.frombuffer(frame.bytes_list.value[0], np.uint8) for frame in frames.feature])
                     for name, frames in example.feature_lists.feature_list.items()

@@ -1,4 +1,4 @@
-"""Text of the user's files: UTF-8, with or without a byte order mark, and one sentence on what is not."""
+"""Text of the user's files: UTF-8, with or without a byte order mark; and how text of others is shown."""
 
 import os
 from collections.abc import Iterator
@@ -50,6 +50,18 @@ def _decode(line, path, number):
             f"{path}, line {number}: byte 0x{line[error.start]:02x} is no UTF-8; the file may be {guess}: save it as "
             "UTF-8"
         ) from None
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    """The text with what a terminal or a page should not get as its escape, as in backslash x1b: control characters,
+    line ends, characters that turn the direction of writing, halves of characters. Those in ``keep`` stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() or character in keep else character.encode("unicode_escape").decode()
+        for character in text
+    )
 
 
 def check_not_utf16(start: bytes, path: StrPath) -> None:

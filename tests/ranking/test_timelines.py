@@ -104,9 +104,9 @@ def test_the_drawing(timeline):
     # A StringIO has no encoding, so that ASCII is all that is sure to be read; 4 characters a segment.
     assert text.splitlines() == [
         "v:1  0:23, 4 segments, scores uncalibrated",
-        "Cat?[2J ####****::::++++ 0.90 at 0:00",
-        "class 3 ====****++++.... 0.80 at 0:05",
-        "        |0:00   |0:10",
+        "Cat\\x1b[2J ####****::::++++ 0.90 at 0:00",
+        "class 3    ====****++++.... 0.80 at 0:05",
+        "           |0:00   |0:10",
     ]
 
 

@@ -15,6 +15,7 @@ from absl import flags, logging
 from yt8m.options import Config, Field, fields_of, option
 from yt8m.runtime.progress import progress_style
 from yt8m.runtime.quiet_imports import quieten_tensorflow
+from yt8m.text import printable
 from yt8m.types import DataWarning, InputError, VideosWarning
 
 EXIT_BAD_INPUT = 2
@@ -205,7 +206,7 @@ def _told_warnings():
                 show(message, category, *where, **options)
             elif topic not in told:
                 told.add(topic)
-                print(f"warning: {message}", file=sys.stderr, flush=True)
+                print(f"warning: {_one_line(message)}", file=sys.stderr, flush=True)
 
         warnings.showwarning = tell
         yield
@@ -213,5 +214,10 @@ def _told_warnings():
 
 def _fail(sentence, status):
     sys.stdout.flush()
-    print(f"{os.path.basename(sys.argv[0])}: {sentence}", file=sys.stderr)
+    print(f"{os.path.basename(sys.argv[0])}: {_one_line(sentence)}", file=sys.stderr)
     sys.exit(status)
+
+
+def _one_line(message):
+    """A message with what files and ids may have put into it made harmless to a terminal."""
+    return printable(str(message).replace("\n", " "))

@@ -14,6 +14,7 @@ from yt8m.commands import command_line
 from yt8m.commands.groups import ClassOptions, FeatureOptions
 from yt8m.config import DataConfig, RunConfig, TrainConfig
 from yt8m.options import option
+from yt8m.text import printable
 from yt8m.types import InputError
 
 
@@ -61,7 +62,7 @@ def main(options: DoctorOptions, patterns: list[str]) -> int:
     facts = summarize(survey, names=names or None, segment_classes=segment_classes)
     if options.json:
         write_text(options.json, json.dumps(facts, indent=1) + "\n")
-    print(page(facts), end="")
+    print(printable(page(facts), keep="\n"), end="")
     return command_line.EXIT_BAD_INPUT if facts["errors"] else 0
 
 

@@ -22,6 +22,7 @@ from yt8m.config import RunConfig
 from yt8m.ensemble.fusion import Fusion, fuse, parse_class_range
 from yt8m.ensemble.weight_search import SearchSettings
 from yt8m.options import option
+from yt8m.text import printable
 from yt8m.types import InputError
 
 # A worker takes 0.4 GB where 36 files list 100,000 segments a class; the whole should stay below 1.5 GB.
@@ -228,7 +229,7 @@ def _fuse(options, found, videos):
                 progress=progress,
             )
     for note in report.notes:
-        print(f"note: {note}", file=sys.stderr)
+        print(f"note: {printable(note)}", file=sys.stderr)
     print(json.dumps({"output_file": options.output_file} | report.summary()))
 
 
@@ -241,7 +242,7 @@ def _check(options, files):
     num_errors = 0
     for path in files:
         for finding in check_submission(path, expected_classes=expected, top_n=_fusion(options, (1.0,)).top_n):
-            print(finding)
+            print(printable(str(finding)))
             num_errors += finding.is_error
     print(f"{len(files)} files, {num_errors} errors")
     return 1 if num_errors else 0

@@ -16,6 +16,7 @@ from yt8m.commands import command_line
 from yt8m.commands.groups import VOCABULARY_HELP
 from yt8m.data.making.settings import STANDARDIZE, PackSettings
 from yt8m.options import option
+from yt8m.text import printable
 from yt8m.types import DataWarning, InputError
 
 _EACH = "for each of several features"
@@ -164,7 +165,8 @@ def _report(options, packer):
     }
     for text in packer.left_out().sentences(**facts):
         _warn(text)
-    for name, counted in totals.items():
+    for feature, counted in totals.items():
+        name = printable(feature)
         values = counted["values"]
         if not values:
             print(f"  {name}: {counted['frames']:,} frames, their bytes as they were")
@@ -174,7 +176,7 @@ def _report(options, packer):
         share = counted["clipped"] / values
         print(f"  {name}: {counted['frames']:,} frames, standard deviation {spread * 4 / 255:.3f}, {share:.2%} clipped")
         if share > 0:
-            _say_what_was_cut(name, share, name in packer.projections)
+            _say_what_was_cut(name, share, feature in packer.projections)
         if spread < 8:
             _warn(f"{name} varies so little that few of the 256 levels are used: see --standardize")
 

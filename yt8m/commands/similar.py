@@ -17,6 +17,7 @@ import sys
 
 from yt8m.commands import command_line
 from yt8m.options import option
+from yt8m.text import printable
 from yt8m.types import InputError
 
 
@@ -69,7 +70,7 @@ def main(options: SimilarOptions) -> None:
     if options.query:
         found = nearest(embeddings, embeddings.parse_key(options.query), top_k=options.top_k)
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerows([("id", "cosine"), *((key, f"{cosine:.6f}") for key, cosine in found)])
+        writer.writerows([("id", "cosine"), *((printable(str(key)), f"{cosine:.6f}") for key, cosine in found)])
 
 
 def _projection(options, files):

@@ -11,6 +11,7 @@ from yt8m.ranking.ranks import UNLISTED, read_distinct
 from yt8m.ranking.segment_lists import SegmentList
 from yt8m.ranking.submission import Submission
 from yt8m.runtime.files import write_text
+from yt8m.text import printable
 from yt8m.types import SEGMENT_SECONDS, StrPath
 
 
@@ -135,7 +136,7 @@ def _clock(seconds):
 
 def _cue_text(name):
     # A line break would end the cue.
-    text = " ".join(name.split())
+    text = printable(" ".join(name.split()))
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

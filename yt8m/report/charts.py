@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from yt8m.report.page import render
 from yt8m.report.svg import LINE_COLOURS, SOFT, drawing, finite
-from yt8m.report.terminal import printable
+from yt8m.text import printable
 
 _WIDTH, _HEIGHT = 360, 250
 _ROW, _CELL, _COLUMN = 24, 44, 76

@@ -1,6 +1,7 @@
 """Pages by Jinja2: one HTML file that loads nothing, for desktop, phone and paper, light and dark.
 
-The templates escape whatever is not Markup, and JSON is embedded by ``tojson``: no text of the data is read as HTML.
+The templates escape whatever is not Markup, control characters too, and JSON is embedded by ``tojson``: no text of the
+data is read as HTML.
 """
 
 import functools
@@ -11,6 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from yt8m.runtime.files import write_text
+from yt8m.text import printable
 
 
 def render(template: str, **values: object) -> Markup:
@@ -29,6 +31,7 @@ def _environment():
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("yt8m.report"),
         autoescape=True,
+        finalize=lambda value: printable(value, keep="\n") if type(value) is str else value,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 from markupsafe import Markup
 
+from yt8m.text import printable
 from yt8m.types import InputError
 
 LINE_COLOURS = ("#2563a8", "#c8502b", "#2a7f62", "#8a5fb0", "#a8780f", "#5b6770")
@@ -86,13 +87,13 @@ class Drawing:
     def name(self, artist: Any, text: str) -> None:
         """Gives a line or patch its text."""
         artist.set_gid(f"mark{len(self._titles)}")
-        self._titles[artist.get_gid()] = text
+        self._titles[artist.get_gid()] = printable(text)
 
     def points(self, xs: Any, ys: Any, texts: Sequence[str], *, colour: str, radius: float, hidden: bool) -> None:
         """Draws circles, each with its text. radius: pixels. hidden: seen only when pointed at, or if the only one."""
         (artist,) = self.axes.plot(xs, ys, linestyle="", marker="o", color=colour)
         artist.set_gid(f"points{len(self._points)}")
-        self._points[artist.get_gid()] = (list(texts), radius, hidden)
+        self._points[artist.get_gid()] = (list(map(printable, texts)), radius, hidden)
 
     def svg(self, label: str) -> Markup:
         """The svg element. label: what it shows, in words."""
@@ -102,7 +103,9 @@ class Drawing:
             warnings.filterwarnings("ignore", message="Glyph .* missing")
             self.figure.savefig(file, format="svg", bbox_inches=None if self._fluid else "tight", pad_inches=0.03)
         drawn = ElementTree.fromstring(file.getvalue())
-        root = ElementTree.Element("svg", {"role": "img", "aria-label": label, "viewBox": drawn.get("viewBox", "")})
+        root = ElementTree.Element(
+            "svg", {"role": "img", "aria-label": printable(label), "viewBox": drawn.get("viewBox", "")}
+        )
         size = {name: drawn.get(name, "").removesuffix("pt") for name in ("width", "height")}
         root.attrib |= {"style": "width:100%"} if self._fluid else size
         for child in drawn:

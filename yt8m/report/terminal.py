@@ -8,6 +8,7 @@ from typing import TextIO
 import numpy as np
 
 from yt8m.ranking.timelines import Timeline, class_name
+from yt8m.text import printable
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _ASCII = " .:-=+*#%"
@@ -81,11 +82,6 @@ def _axis(timeline, step, repeat):
 def _clock(seconds):
     hours, minutes = divmod(seconds // 60, 60)
     return f"{hours}:{minutes:02}:{seconds % 60:02}" if hours else f"{minutes}:{seconds % 60:02}"
-
-
-def printable(text: str) -> str:
-    """The text with "?" for control characters, which could steer a terminal or break an SVG file."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _fit(text, width):

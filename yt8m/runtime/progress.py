@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import IO
 
+from yt8m.text import printable
+
 _style = contextvars.ContextVar("style of progress", default="text")
 
 
@@ -78,6 +80,7 @@ class Progress:
             return
         if self._json:
             return self._write_json({"event": "message", "job": self.description, "text": text})
+        text = printable(text, keep="\n")
         self._stream.write(("\r" + text.ljust(self._width) if self._terminal else text) + "\n")
         self._stream.flush()
 
@@ -110,6 +113,7 @@ class Progress:
             text += f", {_duration((self.total - self.count) / rate)} left"
         if note:
             text += f", {note}"
+        text = printable(text)
         self._stream.write("\r" + text.ljust(self._width) + end if self._terminal else text + "\n")
         self._stream.flush()
         self._width = len(text)

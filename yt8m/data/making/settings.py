@@ -46,7 +46,7 @@ class PackSettings:
     )
 
     sanitize_ids: bool = option(
-        False, "Replacement of what no submission can hold in ids, blanks, commas and control characters, by _."
+        False, "Replacement of what no submission can hold in ids, blanks, commas, quotes and control characters, by _."
     )
 
     def __post_init__(self):

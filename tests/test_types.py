@@ -25,7 +25,7 @@ def test_segments_sort_by_video_then_by_time():
     assert sorted([Segment("b", 0), Segment("a", 10), Segment("a", 5)]) == [("a", 5), ("a", 10), ("b", 0)]
 
 
-@pytest.mark.parametrize("video_id", ["Eq0a", "--4gq:0", "größe", "日本", "a/b", "👩\u200d🔬", "'", "a;b"])
+@pytest.mark.parametrize("video_id", ["Eq0a", "--4gq:0", "größe", "日本", "a/b", "👩🔬", "'", "a;b"])
 def test_ids_are_text_without_separators(video_id):
     assert id_problem(video_id) == id_problem(video_id.encode()) == "" and sanitized_id(video_id) == video_id
 

@@ -65,26 +65,28 @@ NOT_IN_IDS = (
     (0x2C, 0x2C),
     (0x7F, 0xA0),
     (0x1680, 0x1680),
-    (0x2000, 0x200B),
-    (0x200E, 0x200F),
+    (0x2000, 0x200F),
     (0x2028, 0x202F),
     (0x205F, 0x206F),
     (0x3000, 0x3000),
     (0xFEFF, 0xFEFF),
 )
-"""Characters that no video id has, as (first, last) code points: what separates or quotes in submissions and CSVs, and
-what is not seen or controls how text is shown."""
+"""Characters that no video id has, as (first, last) code points: blanks, commas and quotes, which separate or enclose
+fields of submissions and CSVs, and those that control how text is shown."""
 
-# With the halves of characters that Python makes of file names that are no UTF-8.
-_NOT_IN_IDS = re.compile(
-    "[{}\ud800-\udfff]".format("".join(rf"\u{first:04x}-\u{last:04x}" for first, last in NOT_IN_IDS))
+_SURROGATES = (0xD800, 0xDFFF)
+"""Halves of characters, which Python makes of file names that are no UTF-8."""
+
+ODD_CHARACTER = re.compile(
+    "[{}]".format("".join(rf"\u{first:04x}-\u{last:04x}" for first, last in (*NOT_IN_IDS, _SURROGATES)))
 )
+"""Pattern of a character that no video id has."""
 
 
 def id_problem(video_id: str | bytes) -> str:
     """What keeps an id out of records, submissions and tables, in words, "" for nothing.
 
-    An id is UTF-8 text of one or more characters, none of them a blank, comma, quote or control character.
+    An id is UTF-8 text of 1 to MAX_ID_BYTES bytes without the characters of NOT_IN_IDS.
     """
     try:
         text = video_id.decode() if isinstance(video_id, bytes) else video_id
@@ -95,7 +97,7 @@ def id_problem(video_id: str | bytes) -> str:
     size = len(text.encode(errors="replace"))
     if size > MAX_ID_BYTES:
         return f"has {size:,} bytes, more than {MAX_ID_BYTES:,}"
-    found = _NOT_IN_IDS.search(text)
+    found = ODD_CHARACTER.search(text)
     if found is None:
         return ""
     if "\ud800" <= found[0] <= "\udfff":
@@ -106,7 +108,7 @@ def id_problem(video_id: str | bytes) -> str:
 
 def sanitized_id(video_id: str) -> str:
     """The id with an underscore for each character that id_problem names."""
-    return _NOT_IN_IDS.sub("_", video_id) or "_"
+    return ODD_CHARACTER.sub("_", video_id) or "_"
 
 
 class Segment(NamedTuple):

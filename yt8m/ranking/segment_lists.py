@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from yt8m.types import MAX_START_DIGITS, InputError, Segment, id_problem
+from yt8m.types import MAX_ID_BYTES, MAX_START_DIGITS, ODD_CHARACTER, InputError, Segment, id_problem
 
 _PADDING = 64
 _MAX_WORDS = _PADDING // 8
@@ -185,8 +185,9 @@ class SegmentList:
         # Of all ids together, what most of them are not made of shows at once that there is no fault.
         whole = self.buffer.tobytes()
         odd = whole.translate(None, _IN_MOST_IDS)
-        if not odd or (_is_utf8(whole) and not id_problem(odd)):
-            return np.zeros(0, np.int64)
+        if self.lengths.max(initial=0) <= MAX_ID_BYTES:
+            if not odd or (_is_utf8(whole) and not ODD_CHARACTER.search(odd.decode())):
+                return np.zeros(0, np.int64)
         ids = (text.rpartition(b":")[0] for text in self.byte_texts())
         return np.flatnonzero([bool(id_problem(video_id)) for video_id in ids])
 

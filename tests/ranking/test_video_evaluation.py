@@ -49,6 +49,7 @@ def test_what_is_not_listed_is_not_found(tmp_path):
         ("a,1 0.5\na,2 0.5\n", "line 3: video a stands in the file twice"),
         ("a,1 0.5 1 0.5\n", "line 2: a class of video a stands there twice"),
         ("a,1 nan\n", "line 2: a confidence is no number from 0 on"),
+        ("a,1 1e39\n", "line 2: a confidence is no number from 0 on"),
         ("a,1 -0.5\n", "line 2: a confidence is no number from 0 on"),
         ("", "holds no videos"),
     ],
@@ -57,3 +58,9 @@ def test_bad_predictions_are_named(tmp_path, line, sentence):
     (tmp_path / "v.csv").write_text(f"VideoId,LabelConfidencePairs\n{line}")
     with pytest.raises(InputError, match=sentence):
         VideoPredictions.read(tmp_path / "v.csv")
+
+
+def test_memory_does_not_depend_on_the_highest_class(tmp_path):
+    (tmp_path / "v.csv").write_text("VideoId,LabelConfidencePairs\na,2147483647 0.9 5 0.8\nb,5 0.7\n")
+    found = evaluate_videos(tmp_path / "v.csv", {"a": (2147483647,), "b": (6,)}, top_k=2)
+    assert found.result()["map"] == 0.5 and set(found.pairs().class_ids.tolist()) == {5, 6, 2147483647}

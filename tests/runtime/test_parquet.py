@@ -39,6 +39,7 @@ def write(path, columns):
         ("Score", [0.5, None, 1.0], "column Score has 1 nulls"),
         ("Score", [0.5, float("nan"), 1.0], "class 1: the score of 'a:5' is nan, no finite number"),
         ("Score", [0.5, 0.25, float("inf")], "class 2: the score of 'b:0' is inf, no finite number"),
+        ("Score", [0.5, 1e39, 1.0], "class 1: the score of 'a:5' is 1e\\+39, no finite number"),
         ("Rank", [None, None, None], "column Rank is of type null; it must hold whole numbers"),
         ("Rank", [1, None, 1], "column Rank has 1 nulls"),
         ("Rank", [1.5, 2.5, 1.0], "column Rank is of type double"),

@@ -19,6 +19,7 @@ from yt8m.options import option
 from yt8m.text import printable
 from yt8m.types import DataWarning, InputError
 
+_RATES = (0.01, 100_000)
 _EACH = "for each of several features"
 
 
@@ -101,7 +102,7 @@ def _videos(options):
 
 def _settings(options):
 
-    fit = dict(_pair("pca", text, _positive(int)) for text in options.pca)
+    fit = dict(_pair("pca", text, _number(int, 1, 100_000)) for text in options.pca)
     use = dict(_pair("use_projection", text) for text in options.use_projection)
     asked = [*fit, *options.standardize, *use]
     for name in asked:
@@ -109,7 +110,7 @@ def _settings(options):
             raise InputError(f"{name} can have one of --pca, --standardize and --use_projection")
     return PackSettings(
         **options.of(PackSettings),
-        rates=dict(_pair("frames_per_second", text, _positive(float)) for text in options.frames_per_second),
+        rates=dict(_pair("frames_per_second", text, _number(float, *_RATES)) for text in options.frames_per_second),
         fit=fit | dict.fromkeys(options.standardize, STANDARDIZE),
         use=use,
     )
@@ -124,13 +125,15 @@ def _pair(flag, text, read=str):
         return name, read(value)
     except ValueError:
         example = {"pca": "rgb:1024", "frames_per_second": "rgb:25"}.get(flag, "rgb:path")
-        raise InputError(f"--{flag}={text} is not understood: give NAME:VALUE, as in {example}") from None
+        bounds = " to ".join(f"{bound:g}" for bound in _RATES)
+        hint = f", with a rate of {bounds}" if flag == "frames_per_second" else ""
+        raise InputError(f"--{flag}={text} is not understood: give NAME:VALUE, as in {example}{hint}") from None
 
 
-def _positive(kind):
+def _number(kind, low, high):
     def read(text):
         value = kind(text)
-        if not 0 < value < math.inf:
+        if not low <= value <= high:
             raise ValueError
         return value
 

@@ -87,11 +87,12 @@ class VideoMetrics:
     """The video metrics over batches, in memory of ``top_k`` entries a video and not of all classes.
 
     ``result`` equals gap, hit_at_one, perr and mean_average_precision (the last with the same top_k) on all batches
-    joined.
+    joined. class_ids: (num_classes,) ids of the columns, 0..C-1 if None.
     """
 
-    def __init__(self, num_classes: int, *, top_k: int = 20):
+    def __init__(self, num_classes: int, *, top_k: int = 20, class_ids: np.ndarray | None = None):
         self.num_classes = num_classes
+        self._class_ids = np.arange(num_classes) if class_ids is None else class_ids
         self.top_k = top_k
         self._positives = np.zeros(num_classes, np.int64)
         self._batches = []
@@ -132,7 +133,7 @@ class VideoMetrics:
         videos = np.repeat(np.arange(self._num_videos), len(columns) // self._num_videos)
         rows, classes = (np.concatenate(arrays) for arrays in zip(*self._missed))
         return ScoredPairs(
-            class_ids=np.concatenate([columns, classes]).astype(np.int64),
+            class_ids=self._class_ids[np.concatenate([columns, classes])].astype(np.int64),
             scores=np.concatenate([scores.astype(np.float64), np.full(len(classes), -np.inf)]),
             positive=np.concatenate([hits, np.ones(len(classes), bool)]),
             videos=np.concatenate([videos, rows]),

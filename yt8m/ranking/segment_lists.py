@@ -164,7 +164,7 @@ class SegmentList:
     def check(self) -> None:
         """Raises InputError naming the first segment that is not ``video_id:start_time``, has no id, or no score.
 
-        An id is what types.id_problem finds no fault with, a score a finite number.
+        An id is what types.id_problem finds no fault with, a score a finite number of 32 bits.
         """
         bad = np.flatnonzero(~self._tails()[2])
         if len(bad):
@@ -175,10 +175,15 @@ class SegmentList:
             (segment,) = self.take(bad[:1]).byte_texts()
             problem = id_problem(segment.rpartition(b":")[0])
             raise InputError(f"the id of {segment.decode(errors='backslashreplace')[:80]!r} {problem}")
-        bad = np.flatnonzero(~np.isfinite(np.zeros(0) if self.scores is None else self.scores))
+        bad = self.rows_of_bad_scores()
         if len(bad):
             (text,) = self.take(bad[:1]).texts()
             raise InputError(f"the score of {text[:80]!r} is {self.scores[bad[0]]}, no finite number")
+
+    def rows_of_bad_scores(self) -> np.ndarray:
+        """(n,) rows of the segments whose score is no finite number of 32 bits."""
+        scores = np.zeros(0) if self.scores is None else self.scores
+        return np.flatnonzero(~(np.abs(scores) <= np.finfo(np.float32).max))
 
     def rows_of_bad_ids(self) -> np.ndarray:
         """(n,) rows of the segments whose video ids types.id_problem finds fault with."""

@@ -123,7 +123,7 @@ def _check_class(submission, class_id, top_n):
     repeated = np.zeros(len(segments), bool)
     repeated[order[~first]] = True
     yield from _segment_problem(submission, class_id, segments, repeated, "listed before in this class", "repeated")
-    if segments.scores is not None and not np.isfinite(segments.scores).all():
+    if len(segments.rows_of_bad_scores()):
         yield _problem(submission, class_id, "a score is not a finite number")
 
 

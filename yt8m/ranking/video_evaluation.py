@@ -1,5 +1,6 @@
 """Scores of predictions of whole videos against their labels: GAP, Hit@1, PERR, MAP."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -22,8 +23,10 @@ def evaluate_videos(path: StrPath, labels: Mapping[str, Sequence[int]], *, top_k
     predictions = VideoPredictions.read(path)
     known = {video_id: place for place, video_id in enumerate(predictions.video_ids)}
     check_videos(predictions.path, known, labels)
-    highest = max(label for classes in labels.values() for label in classes)
-    metrics = VideoMetrics(max(highest, int(predictions.class_ids.max())) + 1, top_k=top_k)
+    # A column for each class that is named, so that memory does not depend on the highest id.
+    class_ids = np.unique([*predictions.class_ids.tolist(), *itertools.chain.from_iterable(labels.values())])
+    metrics = VideoMetrics(len(class_ids), top_k=top_k, class_ids=class_ids)
+    columns = np.searchsorted(class_ids, predictions.class_ids)
     bounds = np.searchsorted(predictions.videos, np.arange(len(known) + 1))
     ids = list(labels)
     for first in range(0, len(ids), _VIDEOS_AT_ONCE):
@@ -31,9 +34,9 @@ def evaluate_videos(path: StrPath, labels: Mapping[str, Sequence[int]], *, top_k
         scores = np.full((len(batch), metrics.num_classes), -1.0, np.float32)
         positive = np.zeros(scores.shape, np.float32)
         for row, video_id in enumerate(batch):
-            positive[row, list(labels[video_id])] = 1
+            positive[row, np.searchsorted(class_ids, labels[video_id])] = 1
             if (place := known.get(video_id)) is not None:
                 listed = slice(*bounds[place : place + 2])
-                scores[row, predictions.class_ids[listed]] = predictions.scores[listed]
+                scores[row, columns[listed]] = predictions.scores[listed]
         metrics.update(scores, positive, listed=scores >= 0)
     return metrics

@@ -112,6 +112,6 @@ def _lines(path: StrPath) -> Iterator[tuple[str, str, list[int], list[float]]]:
         if len(set(numbers[::2])) < len(numbers) // 2:
             raise InputError(f"{row.where}: a class of video {video_id} stands there twice")
         scores = [float(text) if is_number(text) else -1.0 for text in numbers[1::2]]
-        if min(scores) < 0:
+        if not 0 <= min(scores) <= max(scores) <= np.finfo(np.float32).max:
             raise InputError(f"{row.where}: a confidence is no number from 0 on")
         yield row.where, video_id, list(map(int, numbers[::2])), scores

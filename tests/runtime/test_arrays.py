@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import ROOT
-from yt8m.runtime.arrays import npz_names, read_npy, read_npz
+from yt8m.runtime.arrays import map_npy, npz_names, read_npy, read_npz
 from yt8m.types import InputError
 
 ARRAY = np.arange(24, dtype=np.float32).reshape(6, 4)
@@ -33,6 +33,8 @@ def npz(path, *members, compression=zipfile.ZIP_DEFLATED):
 def test_arrays_come_back(tmp_path, array):
     np.save(tmp_path / "a.npy", array)
     np.testing.assert_array_equal(read_npy(tmp_path / "a.npy"), array)
+    if np.size(array):
+        np.testing.assert_array_equal(map_npy(tmp_path / "a.npy"), array)
     for save in (np.savez, np.savez_compressed):
         save(tmp_path / "a.npz", rgb=array, audio=np.zeros(3))
         assert npz_names(tmp_path / "a.npz") == ("rgb", "audio")
@@ -51,7 +53,7 @@ def test_files_of_the_other_kind_are_named(tmp_path):
         read_npy(tmp_path / "b.npy")
     with pytest.raises(InputError, match="b.npy has no array audio; it has rgb"):
         read_npz(tmp_path / "b.npy", "audio")
-    with pytest.raises(InputError, match="none.npy cannot be read: No such file"):
+    with pytest.raises(InputError, match="cannot read .*none.npy: No such file"):
         read_npy(tmp_path / "none.npy")
 
 
@@ -97,7 +99,7 @@ def test_damage_is_read_or_told(tmp_path, kind):
                 data[random.integers(len(data))] ^= 1 << int(random.integers(8))
         path.write_bytes(data)
         try:
-            found = read_npy(path) if kind == "npy" else read_npz(path, "rgb")
+            found = (map_npy if seed % 2 else read_npy)(path) if kind == "npy" else read_npz(path, "rgb")
         except InputError as error:
             assert str(path) in str(error), f"seed {seed}"
         else:

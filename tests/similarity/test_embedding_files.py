@@ -110,3 +110,12 @@ def test_memory_does_not_grow_with_the_rows(tmp_path, monkeypatch, form):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0]
+
+
+def test_vectors_that_are_not_finite_are_named(tmp_path):
+    vectors = VECTORS.copy()
+    vectors[3, 1] = np.nan
+    np.save(tmp_path / "x.npy", vectors)
+    (tmp_path / "x.ids.csv").write_text("id\n" + "".join(f"v{row}\n" for row in range(len(vectors))))
+    with pytest.raises(InputError, match="x.npy: the vector of v3 has a value that is not finite"):
+        list(EmbeddingFile(tmp_path / "x.npy").blocks())

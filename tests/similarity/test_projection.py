@@ -36,3 +36,19 @@ def test_the_projection_is_a_truncated_svd_of_all_rows(paths, vectors, tmp_path)
         EmbeddingSet(files[:1], again)
     with pytest.raises(InputError, match="11 dimensions cannot be made of 50 rows of 10: choose at most 10"):
         fit_projection(files, (1.0, 1.0), dim=11)
+
+
+@pytest.mark.parametrize(
+    "name, array",
+    [
+        ("components", np.zeros((3, 2))), ("components", np.full((5, 2), np.nan)), ("shares", np.zeros(3)),
+        ("weights", np.ones(1)), ("sizes", np.array([2.0, 3.0])), ("sizes", np.array(5)), ("components", np.zeros(4)),
+    ],
+)  # fmt: skip
+def test_projections_whose_arrays_do_not_fit_are_refused(tmp_path, name, array):
+    arrays = {"weights": np.ones(2), "sizes": np.array([2, 3]), "components": np.zeros((5, 2)), "shares": np.zeros(2)}
+    np.savez(tmp_path / "p.npz", **arrays)
+    assert read_projection(tmp_path / "p.npz").sizes == (2, 3)
+    np.savez(tmp_path / "p.npz", **arrays | {name: array})
+    with pytest.raises(InputError, match="p.npz is no projection that yt8m-similar wrote"):
+        read_projection(tmp_path / "p.npz")

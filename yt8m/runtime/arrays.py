@@ -5,7 +5,6 @@ import math
 import os
 import zipfile
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -17,11 +16,15 @@ _MOST_DEFLATED = 1100
 
 def read_npy(path: StrPath) -> np.ndarray:
     """The array of an .npy file. Raises InputError naming the file where it is damaged, or something else."""
-    with _reading(path), open(path, "rb") as file:
-        if zipfile.is_zipfile(file):
-            raise InputError(f"{path} is an .npz of several arrays, and not an .npy: rename it")
-        file.seek(0)
-        return _read_array(file, os.fstat(file.fileno()).st_size, os.fspath(path))
+    with _reading(path), _npy(path) as (file, size):
+        return _read_array(file, size, os.fspath(path))
+
+
+def map_npy(path: StrPath) -> np.ndarray:
+    """The array of an .npy file, its pages read when they are looked at; InputError as of read_npy."""
+    with _reading(path), _npy(path) as (file, size):
+        _check_header(file, size, os.fspath(path))
+        return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 def npz_names(path: StrPath) -> tuple[str, ...]:
@@ -48,6 +51,15 @@ def read_npz(path: StrPath, name: str) -> np.ndarray:
 
 
 @contextlib.contextmanager
+def _npy(path):
+    with open(path, "rb") as file:
+        if zipfile.is_zipfile(file):
+            raise InputError(f"{path} is an .npz of several arrays, and not an .npy: rename it")
+        file.seek(0)
+        yield file, os.fstat(file.fileno()).st_size
+
+
+@contextlib.contextmanager
 def _opened(path: StrPath) -> Iterator[zipfile.ZipFile]:
     with _reading(path), open(path, "rb") as file:
         if file.read(6) == np.lib.format.MAGIC_PREFIX:
@@ -64,11 +76,18 @@ def _reading(path):
         raise
     # Damage shows as errors of NumPy, zipfile, zlib, lzma, struct and tokenize.
     except Exception as error:
-        raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _read_array(file: Any, size: int, where: str) -> np.ndarray:
+def _read_array(file, size, where):
     """The array at the begin of an open file of ``size`` bytes."""
+    _check_header(file, size, where)
+    file.seek(0)
+    return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _check_header(file, size, where):
+    """Raises InputError where the header of an array promises more than an open file of ``size`` bytes holds."""
     first = np.lib.format.read_magic(file) == (1, 0)
     read_header = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
     shape, _, dtype = read_header(file)
@@ -79,5 +98,3 @@ def _read_array(file: Any, size: int, where: str) -> np.ndarray:
         raise InputError(
             f"{where} is damaged: its header promises {wanted:,} bytes, of shape {shape}, and {there:,} may follow"
         )
-    file.seek(0)
-    return np.lib.format.read_array(file, allow_pickle=False)

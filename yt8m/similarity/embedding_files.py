@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from yt8m.runtime.arrays import map_npy
 from yt8m.runtime.files import atomic_path
 from yt8m.runtime.parquet import check_no_nulls, import_pyarrow, open_parquet, parquet_errors, parquet_writer
 from yt8m.tables import Row, read_columns, read_rows
@@ -143,6 +144,9 @@ class EmbeddingFile:
         held, count = [], 0
         with self._reading():
             for rows in pieces:
+                if not (finite := np.isfinite(rows.vectors).all(axis=1)).all():
+                    key = rows.keys[int(np.argmin(finite))]
+                    raise InputError(f"{self.path}: the vector of {key} has a value that is not finite")
                 held.append(rows)
                 count += len(rows.ids)
                 while count >= BLOCK_ROWS:
@@ -163,9 +167,7 @@ class EmbeddingFile:
                     yield from Rows(ids, starts, None).keys
 
     def _open_matrix(self):
-        matrix = np.load(self.path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(matrix, np.ndarray):
-            raise InputError(f"{self.path} is an .npz of several arrays, and not an .npy: rename it")
+        matrix = map_npy(self.path)
         if matrix.ndim != 2 or matrix.dtype != np.float32:
             raise InputError(f"{self.path} holds {matrix.dtype} of shape {matrix.shape}, not a float32 matrix")
         self.num_rows, self.size = matrix.shape
@@ -188,7 +190,7 @@ class EmbeddingFile:
         first = 0
         for ids, starts in self._read_ids():
             # Mapped anew for each block, so that pages that were read are given back.
-            matrix = np.load(self.path, mmap_mode="r", allow_pickle=False)
+            matrix = map_npy(self.path)
             vectors = np.array(matrix[first : first + len(ids)])
             if len(vectors) < len(ids):
                 break

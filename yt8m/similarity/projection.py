@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from yt8m.runtime.arrays import read_npz
 from yt8m.runtime.files import atomic_path
 from yt8m.runtime.progress import Progress
 from yt8m.similarity.cosine import unit_rows
@@ -47,10 +48,17 @@ class JointProjection:
 def read_projection(path: str | os.PathLike) -> JointProjection:
     """The JointProjection that ``save`` wrote. Raises InputError where ``path`` holds none."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            weights, sizes = (tuple(arrays[name].tolist()) for name in ("weights", "sizes"))
-            return JointProjection(weights, sizes, arrays["components"], arrays["shares"])
-    except Exception as error:
+        weights, sizes, components, shares = (
+            read_npz(path, name) for name in ("weights", "sizes", "components", "shares")
+        )
+        if components.shape != (sizes.sum(), len(shares)) or weights.shape != sizes.shape or sizes.dtype.kind != "i":
+            raise ValueError(
+                f"its arrays have the shapes {weights.shape}, {sizes.shape}, {components.shape}, {shares.shape}"
+            )
+        if not np.isfinite(components).all():
+            raise ValueError("a value is not finite")
+        return JointProjection(tuple(weights.tolist()), tuple(sizes.tolist()), components, shares)
+    except (TypeError, ValueError) as error:
         raise InputError(f"{path} is no projection that yt8m-similar wrote: {error}") from error
 
 

@@ -280,7 +280,7 @@ def test_bad_arrays_are_named(tmp_path, case):
 
 def test_files_that_cannot_be_meant(tmp_path):
     (tmp_path / "a.npz").write_bytes(b"junk")
-    with pytest.raises(InputError, match="a.npz cannot be read"):
+    with pytest.raises(InputError, match="cannot read .*a.npz: "):
         RawVideos.of_videos(f"{tmp_path}/*.npz")
     with pytest.raises(InputError, match="no file matches"):
         RawVideos.of_videos(f"{tmp_path}/*.parquet")

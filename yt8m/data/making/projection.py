@@ -110,6 +110,8 @@ class Projection:
         """Reads what save wrote; raises InputError naming ``path``."""
         try:
             fields: dict[str, Any] = {name: read_npz(path, name) for name in npz_names(path)}
+            if not all(np.isfinite(value).all() for value in fields.values()):
+                raise ValueError("a value is not finite")
             loaded = cls(**fields | {"epsilon": float(fields["epsilon"])})
             shape = (len(loaded.mean), loaded.output_size)
             if loaded.components is not None and loaded.components.shape != shape:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -9,14 +10,15 @@ import tensorflow as tf
 
 from tests.helpers import shared_path
 from tests.helpers.bad_records import BAD, damage, drop_a_score, edited, write_raw
-from tests.helpers.commands import call
+from tests.helpers.commands import call, passed
 from tests.helpers.records import CONFIG, make_video
 from yt8m.config import DataConfig
 from yt8m.data.survey.duplicates import note_leaks, note_repeats, note_split_leaks
 from yt8m.data.survey.id_index import IdIndex
 from yt8m.data.survey.summary import page, summarize
 from yt8m.data.survey.survey import Survey
-from yt8m.data.tfrecord import VideoRecord, write_records
+from yt8m.data.tfrecord import VideoRecord, list_files, write_records
+from yt8m.types import InputError
 
 SILENT = {"errors": [], "warnings": [], "notes": []}
 
@@ -245,3 +247,38 @@ def test_real_records():
         len(tf.train.SequenceExample.FromString(item.numpy()).feature_lists.feature_list["audio"].feature)
         for item in tf.data.TFRecordDataset([path])
     )
+
+
+def test_a_file_that_was_cut_between_records_is_told_by_what_packed_it(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((9, 4), np.float32))
+    np.save(tmp_path / "b.npy", np.zeros((9, 4), np.float32))
+    records = tmp_path / "records"
+    passed("pack", f"--features=rgb:{tmp_path}/*.npy", f"--output_dir={records}", "--num_shards=1")
+    (shard,) = records.glob("*.tfrecord")
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[: len(whole) // 2])
+    told = f"{shard} has {len(whole) // 2:,} bytes, and pack.json beside it says {len(whole):,}: it was cut or changed"
+    result = call("doctor", str(shard))
+    assert result.returncode == 2 and told in result.stdout + result.stderr
+    with pytest.raises(InputError) as error:
+        list_files(str(shard))
+    assert str(error.value) == told
+    # The same command makes it anew.
+    passed("pack", f"--features=rgb:{tmp_path}/*.npy", f"--output_dir={records}", "--num_shards=1")
+    assert shard.read_bytes() == whole and call("doctor", str(shard)).returncode == 0
+
+
+def test_bytes_behind_a_gzipped_file_are_told(write, tmp_path):
+    path = write("a.tfrecord.gz", make_video("a"), make_video("b"))
+    packed = pathlib.Path(path).read_bytes()
+    pathlib.Path(path).write_bytes(packed + packed)
+    assert not any("behind their end" in what for what, _ in found(facts_of([path]))["warnings"])
+    pathlib.Path(path).write_bytes(packed + b"garbage")
+    assert found(facts_of([path]))["warnings"] == [("gzipped files with bytes behind their end, which are not read", 1)]
+
+
+def test_the_number_of_records_that_is_expected(write):
+    paths = [write("a.tfrecord", make_video("a")), write("b.tfrecord", make_video("b"), make_video("c"))]
+    assert call("doctor", *paths, "--expect_records=3").returncode == 0
+    result = call("doctor", *paths, "--expect_records=4")
+    assert result.returncode == 2 and "3 records, and 4 are expected" in result.stdout

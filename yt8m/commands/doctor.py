@@ -25,6 +25,13 @@ class DoctorOptions(ClassOptions, FeatureOptions):
     configs = {RunConfig: ("holdout_files",), TrainConfig: ("seed",)}
 
     against: str = option("", "Other files, such as those held out, none of whose videos may be among these.")
+    expect_records: int | None = option(
+        None,
+        "Number of records that the files must hold together; a file cut between two records has fewer.",
+        unit="records",
+        low=0,
+        defaults_to="any",
+    )
     json: str = option("", "JSON file to write the same facts to, all classes and lengths included.")
 
 
@@ -32,6 +39,7 @@ def main(options: DoctorOptions, patterns: list[str]) -> int:
     """Prints the page; returns the exit status."""
     from yt8m.data.splits import split_files
     from yt8m.data.survey.duplicates import note_leaks, note_repeats, note_split_leaks
+    from yt8m.data.survey.findings import ERROR
     from yt8m.data.survey.summary import page, summarize
     from yt8m.data.survey.survey import Survey
     from yt8m.data.tfrecord import list_files, match_files
@@ -55,6 +63,9 @@ def main(options: DoctorOptions, patterns: list[str]) -> int:
     sides = split_files(files, holdout_files=holdout_files, seed=seed) if holdout_files else None
     survey = Survey(files, config)
     note_repeats(survey)
+    if options.expect_records not in (None, survey.tally.records):
+        text = f"{survey.tally.records:,} records, and {options.expect_records:,} are expected"
+        survey.tally.findings.add(ERROR, "another number of records than --expect_records", [text], 1)
     if others:
         note_leaks(survey, others)
     if sides:

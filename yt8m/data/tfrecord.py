@@ -10,6 +10,7 @@ Source: research.google.com/youtube8m/download.html.
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import itertools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,7 +21,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from yt8m.data import framing
-from yt8m.runtime.files import atomic_path
+from yt8m.runtime.files import atomic_path, read_json
 from yt8m.types import (
     MAX_ID_BYTES,
     NOT_IN_IDS,
@@ -36,6 +37,9 @@ ID_KEYS = ("id", "video_id")
 _ID_PATTERN = "[^{}]+".format("".join(rf"\x{{{first:x}}}-\x{{{last:x}}}" for first, last in NOT_IN_IDS))
 BLOCK = 32
 """Records that are read and parsed together."""
+
+PACK_LOG = "pack.json"
+"""File beside packed records that says what was packed."""
 
 READ_BYTES = 4 << 20
 """Read buffer of a file; more than 8 MB makes reading slower."""
@@ -179,7 +183,31 @@ def check_file(file: str) -> int:
         raise InputError(f"{file} is a directory: name its files, as in {file.rstrip('/')}/*.tfrecord")
     if status.length == 0:
         raise InputError(f"{file} is empty")
+    expected = _packed_sizes(os.path.dirname(file)).get(os.path.basename(file), status.length)
+    if expected != status.length:
+        raise InputError(
+            f"{file} has {status.length:,} bytes, and {PACK_LOG} beside it says {expected:,}: it was cut or changed"
+        )
     return status.length
+
+
+def _packed_sizes(folder):
+    """Dict of file name to bytes, of the files that yt8m-pack has written in a local folder."""
+    path = os.path.join(folder, PACK_LOG)
+    try:
+        changed = os.stat(path).st_mtime_ns
+    except OSError:
+        return {}
+    return _read_packed_sizes(path, changed)
+
+
+@functools.lru_cache(256)
+def _read_packed_sizes(path, _):
+    shards = read_json(path, what="yt8m-pack's list of files").get("shards")
+    if not isinstance(shards, dict):
+        return {}
+    sizes = {name: shard.get("bytes") for name, shard in shards.items() if isinstance(shard, dict)}
+    return {name: size for name, size in sizes.items() if isinstance(size, int)}
 
 
 def is_gzip(path: StrPath) -> bool:

@@ -16,14 +16,13 @@ from yt8m.data.making.left_out import LABEL, UNEVEN, LeftOut
 from yt8m.data.making.projection import Moments, Projection
 from yt8m.data.making.raw_videos import RawVideos, resample
 from yt8m.data.making.settings import STANDARDIZE, PackSettings
-from yt8m.data.tfrecord import FrameRecord, dequantize, quantize, write_records
+from yt8m.data.tfrecord import PACK_LOG, FrameRecord, dequantize, quantize, write_records
 from yt8m.ranking.metrics import POSITIVE
 from yt8m.runtime.files import read_json, write_text
 from yt8m.runtime.locks import locked_folder
 from yt8m.runtime.progress import Progress
 from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, InputError, StrPath, id_problem, sanitized_id
 
-LOG = "pack.json"
 _SAMPLED = 32
 _STATISTICS = ("frames", "cut", "values", "clipped", "sum", "sum_of_squares")
 
@@ -33,7 +32,7 @@ class Packer:
 
     labels: dict of video id to class ids; intervals: dict of video id to list of Interval; None where there are none.
     Without labels, a video has those classes that are rated positive in it. num_classes: size of the vocabulary, which
-    training finds in LOG. After ``run``, ``log`` is what LOG holds: the shards and what was counted in each;
+    training finds in pack.json. After ``run``, ``log`` is what that holds: the shards and what was counted in each;
     ``projections`` has the Projection of each feature that has one; ``renamed``: dict of id to what it is in records,
     where settings.sanitize_ids has changed it.
     Raises InputError for an id that no submission can hold, unless sanitize_ids.
@@ -74,10 +73,19 @@ class Packer:
         shards = self._shards()
         with Progress("packing", total=len(self.videos.ids), unit="videos") as progress:
             for name, ids in shards.items():
-                if name in self.log["shards"] and os.path.exists(os.path.join(self.output_dir, name)):
+                if self._is_whole(name):
                     progress.skip(len(ids))
                     continue
                 self._write_shard(name, ids, progress)
+
+    def _is_whole(self, name):
+        path = os.path.join(self.output_dir, name)
+        shard = self.log["shards"].get(name)
+        return (
+            shard is not None
+            and os.path.exists(path)
+            and shard.get("bytes", os.path.getsize(path)) == os.path.getsize(path)
+        )
 
     def totals(self) -> dict[str, Counter]:
         """Dict of feature to a Counter of frames, those cut to the length of other features, values, and
@@ -133,7 +141,7 @@ class Packer:
         return hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     def _resume(self):
-        path = os.path.join(self.output_dir, LOG)
+        path = os.path.join(self.output_dir, PACK_LOG)
         if not os.path.exists(path):
             if any(
                 name.startswith(self.settings.prefix) and ".tfrecord" in name for name in os.listdir(self.output_dir)
@@ -200,9 +208,11 @@ class Packer:
                 yield record
                 progress.update()
 
-        write_records(os.path.join(self.output_dir, name), records())
+        path = os.path.join(self.output_dir, name)
+        write_records(path, records())
         self.log["shards"][name] = {
             "records": len(ids),
+            "bytes": os.path.getsize(path),
             "ratings": ratings,
             "features": counted,
             "left_out": left_out.entries,
@@ -210,7 +220,7 @@ class Packer:
         self._write_log()
 
     def _write_log(self):
-        write_text(os.path.join(self.output_dir, LOG), json.dumps(self.log, indent=1) + "\n")
+        write_text(os.path.join(self.output_dir, PACK_LOG), json.dumps(self.log, indent=1) + "\n")
 
     def _record(self, video_id, counted, left_out):
         features = self._features(video_id)

@@ -52,7 +52,7 @@ STAGES = {
     ),
     "selftrain": Stage(
         f"{_TRAIN.replace('train.py', 'selftrain.py')} --segment_labels --to_label_data_pattern=data/*.tfrecord "
-        "--nocheck_split --pseudo_threshold=0.3 --iterations=2 --train_dir=self",
+        "--nocheck_split --pseudo_threshold=0.01 --iterations=2 --train_dir=self",
         ("self/best.keras", "self/rounds.json", "self/round-*/*/*.tfrecord", "self/round-*/*/best.keras"),
     ),
     "tune": Stage(
@@ -136,7 +136,7 @@ def try_stage(name, folder, *, kills, seed):
         number_of_signal = signal.SIGTERM if number % 4 == 3 else signal.SIGKILL
         where = f"{name}, seed {seed}, kill {number} ({number_of_signal.name})"
         found.kills += 1
-        met, alive = kill(stage.command, place, after=seconds * random.uniform(0.2, 1.0), how=number_of_signal)
+        met, alive = kill(stage.command, place, after=seconds * random.uniform(0.2, 0.9), how=number_of_signal)
         found.at_work += met
         finish(stage.command, place)
         left = leftovers_in(place) + alive
@@ -233,7 +233,9 @@ def leftovers_in(folder):
 def results_of(folder, stage):
     """Dict of each file of the results to a digest of what it says."""
     paths = sorted(path for pattern in stage.results for path in folder.glob(pattern) if path.is_file())
-    return {str(path.relative_to(folder)): digest(path) for path in paths}
+    # The name of a packed file has a digest of its source's folder.
+    names = [str(path.relative_to(folder)).partition(".tfrecord-")[0] for path in paths]
+    return {name: digest(path) for name, path in zip(names, paths)}
 
 
 def digest(path):

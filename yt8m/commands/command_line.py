@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import os
 import sys
+import tempfile
 import typing
 import warnings
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ from typing import Any, ClassVar
 from absl import flags, logging
 
 from yt8m.options import Config, Field, fields_of, option
+from yt8m.runtime.files import temporary_folder
 from yt8m.runtime.progress import progress_style
 from yt8m.runtime.quiet_imports import quieten_tensorflow
 from yt8m.text import printable
@@ -58,7 +60,8 @@ def run(
         if files and not takes_files:
             raise InputError(f"unexpected argument {files[0]!r}: every option is a flag, as in --batch_size=128")
         options.prepare()
-        with progress_style("quiet" if options.quiet else "json" if options.json_logs else "text"), _told_warnings():
+        style = "quiet" if options.quiet else "json" if options.json_logs else "text"
+        with progress_style(style), _told_warnings(), _temporary_files_together():
             sys.exit(main(options, files) if takes_files else main(options))
     except InputError as error:
         _fail(f"error: {error}", EXIT_BAD_INPUT)
@@ -210,6 +213,20 @@ def _told_warnings():
 
         warnings.showwarning = tell
         yield
+
+
+@contextlib.contextmanager
+def _temporary_files_together():
+    """Context in which temporary files, also those of libraries, lie in a folder that the next command clears."""
+    before = tempfile.gettempdir()
+    with contextlib.ExitStack() as stack:
+        # Where there can be none, whoever needs one says so.
+        with contextlib.suppress(OSError):
+            tempfile.tempdir = stack.enter_context(temporary_folder(before))
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
 
 
 def _fail(sentence, status):

@@ -20,6 +20,7 @@ def write(tmp_path):
 def test_segment_class_ids(write):
     assert read_segment_class_ids(write("Index\n7\n3\n\n12\n")) == (3, 7, 12)
     assert read_segment_class_ids(write("Index,Name\n7,Car\n"), num_classes=8) == (7,)
+    assert read_segment_class_ids(write("7\n3\n")) == read_segment_class_ids(write("\ufeff7,Car\r\n3,Cat")) == (3, 7)
 
 
 @pytest.mark.parametrize(

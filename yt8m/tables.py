@@ -64,13 +64,17 @@ def read_rows(path: StrPath) -> Iterator[Row]:
         ) from None
 
 
-def read_columns(path: StrPath, names: Sequence[str]) -> Iterator[Row]:
-    """Generator of the Rows of a CSV whose first line names its columns: the fields of ``names``, in their order."""
+def read_columns(path: StrPath, names: Sequence[str], *, what: str) -> Iterator[Row]:
+    """Generator of the Rows of a CSV whose first line names its columns: the fields of ``names``, in their order.
+
+    what: words on what the file should hold, for the InputError where a column is missing.
+    """
     rows = read_rows(path)
     header = next(rows, Row(path, 1, [])).fields
     missing = [name for name in names if name not in header]
     if missing:
-        raise InputError(f"{path} has no column {', '.join(missing)}; its first line is {','.join(header)[:80]!r}")
+        first = ",".join(header)[:80]
+        raise InputError(f"{path} holds no {what}: it has no column {', '.join(missing)}; its first line is {first!r}")
     places = [header.index(name) for name in names]
     for row in rows:
         if len(row.fields) != len(header):

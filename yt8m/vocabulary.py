@@ -32,7 +32,7 @@ def read_class_names(path: StrPath) -> dict[int, str]:
     Raises InputError naming the file and line of a bad or repeated id.
     """
     names = {}
-    for row in read_columns(path, ("Index", "Name")):
+    for row in read_columns(path, ("Index", "Name"), what="class names"):
         class_id = row.class_id(0)
         if class_id in names:
             raise InputError(f"{row.where}: class id {class_id} stands in the file already")

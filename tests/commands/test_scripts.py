@@ -23,6 +23,7 @@ from yt8m.data.tfrecord import list_files
 from yt8m.ranking.evaluation import evaluate_submission
 from yt8m.ranking.rated_labels import RatedLabels
 from yt8m.ranking.submission import write_submission
+from yt8m.types import DataWarning
 
 SCRIPTS = ("train", "eval", "inference", "ensemble", "export", "tune", "selftrain", "adapt")
 
@@ -132,7 +133,9 @@ def test_thresholds_are_fitted_on_one_file_and_used_on_another(finetuned_run, de
     assert scored["f1"]["micro"] == pytest.approx(video["f1"]["micro"], abs=1e-4)
     said = refused("eval", f"--submission={tmp_path}/v.csv", labels, "--bootstrap=5")
     assert "are for segments, and whole videos were scored" in said
-    (tmp_path / "s.csv").write_text("Class,Segments\n0,test00000:0\n")
+    rated = (demo_data / "test_labels.csv").read_text().splitlines()
+    segment, class_id, _ = next(line for line in rated if line.endswith(",1")).split(",")
+    (tmp_path / "s.csv").write_text(f"Class,Segments\n{class_id},{segment}\n")
     ranked = (f"--submission={tmp_path}/s.csv", f"--labels={demo_data}/test_labels.csv")
     assert "has ranks and no scores" in refused("eval", *ranked, "--threshold=0.5")
 
@@ -198,7 +201,8 @@ def test_a_submission_is_scored_on_the_side_of_the_split_that_it_ranks(demo_data
     write_submission(tmp_path / "s.csv", {c: [s for _, s in sorted(entries)] for c, entries in rankings.items()})
     shares = [listed.get(class_id, 0) / count for class_id, count in positives.items() if count]
     common = (f"--labels={demo_data}/validate/*.tfrecord", "--holdout_files=3", "--seed=4")
-    whole = evaluate_submission(tmp_path / "s.csv", RatedLabels(*read_rated_labels(files, config))).summary()
+    with pytest.warns(DataWarning, match="of the .* rated videos are nowhere in .*s.csv"):
+        whole = evaluate_submission(tmp_path / "s.csv", RatedLabels(*read_rated_labels(files, config))).summary()
     assert whole["map_at_k"] == pytest.approx(sum(shares) / len(shares)) and whole["map_at_k"] < 0.8
     side = json.loads(passed("eval", f"--submission={tmp_path}/s.csv", *common, "--split=holdout").stdout)
     assert side["map_at_k"] == 1 and side["num_positive"] == sum(listed.values()) < whole["num_positive"]

@@ -200,7 +200,7 @@ def merge_per_class(paths: Sequence[StrPath]) -> dict[str, Any]:
     """
     values, totals = {}, dict.fromkeys(("Rated", "Positive", "Listed", "Missing"), 0)
     for path in paths:
-        for row in read_columns(path, ("Class", "AveragePrecision", *totals)):
+        for row in read_columns(path, ("Class", "AveragePrecision", *totals), what="average precisions"):
             class_id = row.class_id(0)
             if class_id in values:
                 raise InputError(f"{row.where}: class {class_id} stands in another table already")

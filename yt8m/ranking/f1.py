@@ -54,7 +54,7 @@ class Thresholds:
     def read(cls, path: StrPath, *, common: float | None = None) -> "Thresholds":
         """Of a CSV that ``write`` has written; common: in place of the file's. InputError where it is malformed."""
         values: dict[str, float] = {}
-        for row in read_columns(path, _HEADER):
+        for row in read_columns(path, _HEADER, what="thresholds"):
             name = row.fields[0] if row.fields[0] == _COMMON else str(row.class_id(0))
             if name in values:
                 raise InputError(f"{row.where}: class {name} stands in the file twice")

@@ -99,7 +99,7 @@ def read_video_predictions(path: StrPath, *, top_n: int) -> dict[str, tuple[int,
 def _lines(path: StrPath) -> Iterator[tuple[str, str, list[int], list[float]]]:
     """Yields (words on where, video id, classes, confidences) of every line."""
     seen = set()
-    for row in read_columns(path, HEADER.split(",")):
+    for row in read_columns(path, HEADER.split(","), what="predictions of videos"):
         video_id, pairs = row.fields
         if problem := id_problem(video_id):
             raise InputError(f"{row.where}: the id {video_id[:80]!r} {problem}")

@@ -203,7 +203,7 @@ class EmbeddingFile:
 
     def _read_ids(self):
         """Yields (ids, starts), BLOCK_ROWS at a time."""
-        rows = read_columns(ids_path(self.path), _columns(self.segments))
+        rows = read_columns(ids_path(self.path), _columns(self.segments), what="ids")
         while block := list(itertools.islice(rows, BLOCK_ROWS)):
             starts = [row.number(1, "start_time", low=0, high=_MAX_START) for row in block] if self.segments else None
             yield [row.fields[0] for row in block], np.array(starts, np.int32) if self.segments else None

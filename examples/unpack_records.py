@@ -57,7 +57,8 @@ def main(_):
                     for name, frames in example.feature_lists.feature_list.items()
                 }
                 np.savez(os.path.join(folder, f"{video_id}.npz"), **arrays)
-                labels.writerow([video_id, *context["labels"].int64_list.value])
+                if classes := context["labels"].int64_list.value:
+                    labels.writerow([video_id, *classes])
                 for start, class_id, score in zip(
                     context["segment_start_times"].int64_list.value,
                     context["segment_labels"].int64_list.value,

@@ -76,7 +76,9 @@ def _reading(path):
         raise
     # Damage shows as errors of NumPy, zipfile, zlib, lzma, struct and tokenize.
     except Exception as error:
-        raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+        # zipfile's may be as long as a damaged name is.
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"cannot read {path}: {reason}") from error
 
 
 def _read_array(file, size, where):

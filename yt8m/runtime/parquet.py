@@ -72,7 +72,7 @@ def parquet_errors(path: StrPath) -> Iterator[None]:
     except InputError:
         raise
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:300]
         raise InputError(f"cannot read {path}: {reason}") from error
 
 

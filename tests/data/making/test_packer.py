@@ -155,6 +155,11 @@ def test_csv_files(tmp_path):
     for header in ("", "video_id,class\n"):
         (tmp_path / "a.csv").write_text(header + 'v,7,"Car, red"\n\nw,3\nv,7\n')
         assert read_labels(tmp_path / "a.csv", classes) == {"v": (3, 7), "w": (3,)}
+    (tmp_path / "a.csv").write_text("v,7,,\nw,3,8,\n")
+    assert read_labels(tmp_path / "a.csv", classes) == {"v": (7,), "w": (3, 8)}
+    (tmp_path / "a.csv").write_text("v,7\nw,,\n")
+    with pytest.raises(InputError, match="a.csv, line 2: expected video_id,class, not 'w,,'"):
+        read_labels(tmp_path / "a.csv", classes)
     (tmp_path / "b.csv").write_text("\ufeffvideo_id,start,end,class,score\nv,0,2.5,Cat,0.5\nv,3,4,3\n")
     assert read_intervals(tmp_path / "b.csv", classes) == {"v": [Interval(0, 2.5, 7, 0.5), Interval(3, 4, 3, 1.0)]}
     for line, problem in {

@@ -71,10 +71,11 @@ def read_labels(path: StrPath, classes: ClassIds) -> dict[str, tuple[int, ...]]:
     """
     labels = {}
     for row in _rows(path):
-        if len(row.fields) < 2:
-            row.expect("video_id,class", 2)
-        found = labels.setdefault(_id(row), set())
-        found.update(classes.read(text, row.where) for text in row.fields[1:] if text)
+        # A spreadsheet makes all lines as long as the longest.
+        named = [text for text in row.fields[1:] if text]
+        if not named:
+            raise InputError(f"{row.where}: expected video_id,class, not {','.join(row.fields)[:80]!r}")
+        labels.setdefault(_id(row), set()).update(classes.read(text, row.where) for text in named)
     return {video_id: tuple(sorted(found)) for video_id, found in labels.items()}
 
 

@@ -72,6 +72,16 @@ def test_searches_then_applies(case):
     assert "give either --weights_file or --weights, --method, --w0 and --w0_share, not both" in err
 
 
+def test_no_weights_are_searched_by_ratings_of_other_ids(case):
+    folder, names, labels = case
+    rated = (folder / labels).read_text().splitlines()
+    (folder / "bytes.csv").write_text("".join(f"b'{line[:3]}'{line[3:]}\n" for line in rated))
+    search = ["--search", f"--submissions={names}", "--labels=bytes.csv", "--weights_file=w.json"]
+    _, err = run(folder, *search, status=2)
+    assert "model0.csv ranks none of the" in err and "is what Python 3 makes of bytes" in err
+    assert not (folder / "w.json").exists()
+
+
 @pytest.mark.parametrize("method", ["mean", "geometric_mean"])
 def test_searches_weights_of_scores(case, method):
     folder, names, labels = case

@@ -74,6 +74,26 @@ def test_much_that_is_cut_is_said(arrays):
     assert "--standardize=clip or --pca scales them" in result.stderr
 
 
+def test_what_is_left_out_is_said(arrays):
+    np.savez(arrays / "in" / "b.npz", clip=np.ones((8, 4)), sound=np.zeros((3, 2), np.uint8))
+    (arrays / "i.csv").write_text("video_id,start,end,class\na,0,5,1\nc,512,586,0\nc,5,6,1\n")
+    pack = ("pack", f"--input_data_pattern={arrays}/in/*.npz", f"--output_dir={arrays}/out", "--standardize=clip")
+    result = call(*pack, f"--intervals_csv={arrays}/i.csv")
+    assert result.returncode == 0, result.stderr
+    for sentence in (
+        "1 of 3 videos have features of different lengths and are cut to the shortest, by 5 frames in all: the first is b: "
+        "8 of clip, 3 of sound",
+        "i.csv: 1 of 3 intervals rate nothing, because they lie behind the end of their video: the first on line 3, "
+        "512-586 s of c, which has 8 s",
+        "i.csv: 1 of 3 intervals rate nothing, because they cover less than 2.5 s of each segment (--min_overlap): the "
+        "first on line 4, 5-6 s of c",
+        "i.csv: labels of videos that are lost with intervals that rate nothing: 2, the first class 0 of c",
+    ):
+        assert f"warning: {sentence}" in result.stderr.replace(f"{arrays}/", "")
+    # What is packed already is not packed again, and told all the same.
+    assert "behind the end of their video" in call(*pack, f"--intervals_csv={arrays}/i.csv").stderr
+
+
 @pytest.mark.parametrize(
     "flag, sentence",
     [
@@ -81,6 +101,8 @@ def test_much_that_is_cut_is_said(arrays):
         ("--pca=clap:2", "there is no feature clap; there are clip, sound"),
         ("--features=x:y", "give either --features, once for each, or --input_data_pattern"),
         ("--rate_the_rest", "--rate_the_rest needs --intervals_csv"),
+        ("--frames_per_second=clip:1e-9", "as in rgb:25, with a rate of 0.01 to 100000"),
+        ("--frames_per_second=clip:nan", "as in rgb:25, with a rate of 0.01 to 100000"),
     ],
 )
 def test_flags_that_make_no_sense(arrays, flag, sentence):

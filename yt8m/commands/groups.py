@@ -148,13 +148,16 @@ class FeatureOptions(Options):
         What they leave open comes from ``base``, the config of a run to start from, else from ``preset``, else from the
         first record of ``files``. model: what is trained on the data, None for nothing.
         """
-        from yt8m.data.scan import probe
+        from yt8m.data.scan import floats_hint, probe
 
         given = self.of(DataConfig)
         if base is not None:
             chosen = base.to_dict()
         else:
             found = probe(files)
+            if not found.features:
+                said = floats_hint(found) if found.floats else "it has no feature that could be read"
+                raise InputError(f"{files[0]}, record 0: {said}")
             chosen = {"level": found.level, "feature_names": default_features(found.features)}
             if preset is not None:
                 chosen |= {"num_frames": preset.num_frames, "sampling": preset.sampling}

@@ -286,10 +286,11 @@ def _all_frames(frames, config):
 def check_ratings(context: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Start times (N,) int64 and scores (N,) float32 of all ratings of ``context``, as parse_context gives it.
 
-    Asserts, in the graph, that the rating fields of a record are of one length and that scores are finite.
+    Asserts, in the graph, that the rating fields of a record are of one length, times not negative and scores finite.
     """
     lengths = context["segment_labels"].row_lengths()
     starts, scores = context["segment_start_times"].values, context["segment_scores"].values
+    starts = tfrecord.checked(starts, tf.reduce_all(starts >= 0), "a segment starts before its video")
     for name in ("segment_start_times", "segment_end_times", "segment_scores"):
         found = context[name].row_lengths()
         # End times follow from the starts, so files may do without.

@@ -62,15 +62,14 @@ def scan(file: str) -> Iterator[Scanned]:
                 yield Scanned(index, *found)
                 index += 1
     if cut:
-        problem = f"{DAMAGED}, with all that is packed behind it"
-        yield Scanned(index, None, problem if index else what_it_is(file) or problem)
+        yield Scanned(index, None, cut if index else what_it_is(file) or cut)
 
 
 def _plain_copy(file, folder):
-    """(path of the file or of a plain, local copy; whether the copy ends early because its packing is damaged)."""
+    """(path of the file or of a plain, local copy; a problem where the copy ends before the file, else "")."""
     if is_plain(file):
-        return file, False
-    path, cut = os.path.join(folder, "copy"), False
+        return file, ""
+    path, cut = os.path.join(folder, "copy"), ""
     with tf.io.gfile.GFile(file, "rb") as source, open(path, "wb") as target:
         if is_gzip(file):
             cut = _unpack(source, target)
@@ -80,15 +79,18 @@ def _plain_copy(file, folder):
 
 
 def _unpack(source, target):
-    """Unpacks as much as can be; returns whether something was left."""
+    """Unpacks as much as can be; returns a problem where something was left, else ""."""
     packing = zlib.decompressobj(zlib.MAX_WBITS | 16)
     with contextlib.suppress(zlib.error):
         while block := packing.unused_data or source.read(1 << 16):
             if packing.eof:
+                if not block.startswith(b"\x1f"):
+                    return "it is no record: bytes that are not gzipped stand behind the end of those that are"
                 packing = zlib.decompressobj(zlib.MAX_WBITS | 16)
             target.write(packing.decompress(block))
-        return not packing.eof
-    return True
+        if packing.eof:
+            return ""
+    return f"{DAMAGED}, with all that is packed behind it"
 
 
 def _read(data, pieces, path):
@@ -162,6 +164,16 @@ def what_it_is(file: str) -> str:
     if all(byte in b"\t\r\n" or 0x20 <= byte < 0x7F for byte in content[:512]):
         return "the file is text, not a TFRecord file"
     found = describe([content])
+    if found is not None and found.floats:
+        return f"the file is a bare SequenceExample; {floats_hint(found)}"
     if found is not None and (found.features or found.id_key):
         return "the file is a bare SequenceExample or Example; a TFRecord file has a length and checksums around each"
     return ""
+
+
+def floats_hint(found: Probe) -> str:
+    """Words on the feature lists of floats that ``found`` has, which no reader takes."""
+    return (
+        f"{', '.join(found.floats)} are lists of floats, as MediaPipe writes them, and not of a bytes value a frame: "
+        "yt8m-pack --input_data_pattern='*.pb' makes records of them"
+    )

@@ -257,13 +257,17 @@ def interleave_blocks(files: tf.data.Dataset, read_blocks: Callable, *, cycle_le
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Probe:
-    """Contents of the first records of a file; ``features`` is a dict of name to size in the file's order."""
+    """Contents of the first records of a file; ``features`` is a dict of name to size in the file's order.
+
+    floats: names of feature lists of floats, which are read by yt8m-pack alone.
+    """
 
     level: str
     features: dict
     id_key: str | None
     has_labels: bool
     has_segment_labels: bool
+    floats: tuple[str, ...] = ()
 
 
 def describe(records: Sequence[bytes]) -> Probe | None:
@@ -284,8 +288,14 @@ def describe(records: Sequence[bytes]) -> Probe | None:
             features.setdefault(name, len(value.feature[0].bytes_list.value[0]))
         elif level == "video" and value.WhichOneof("kind") == "float_list":
             features.setdefault(name, len(value.float_list.value))
+    floats = {
+        name
+        for name, value in itertools.chain.from_iterable(item.items() for item in lists)
+        if value.feature and value.feature[0].WhichOneof("kind") == "float_list"
+    }
     return Probe(
         level=level,
+        floats=tuple(sorted(floats)),
         features=dict(sorted(features.items())),
         id_key=next((key for key in ID_KEYS if key in contexts[0]), None),
         has_labels=any("labels" in context for context in contexts),

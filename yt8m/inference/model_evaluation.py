@@ -183,9 +183,10 @@ class _Videos:
         if not self.labelled:
             raise InputError("the videos to evaluate on have no labels")
         if self.repeated:
-            text = f"{len(self.repeated)} records are of videos that an earlier record is of, the first of "
-            text += f"{self.repeated[0]}: each video is scored once, by its first record"
-            warnings.warn(text, DataWarning, stacklevel=2)
+            text = (
+                f"records of videos that have an earlier record: {len(self.repeated)}, of {self.repeated[0]} the first"
+            )
+            warnings.warn(f"{text}; each video is scored once, by its first record", DataWarning, stacklevel=2)
         return self.metrics.result()
 
 

@@ -89,8 +89,8 @@ def predict_videos(
             known.add([video_id])
             yield video_id.decode(), classes, scores
     if repeated:
-        text = f"{len(repeated)} records are of videos that an earlier record is of, the first of {repeated[0]}"
-        warnings.warn(f"{text}: each video is listed once, by its first record", DataWarning, stacklevel=2)
+        text = f"records of videos that have an earlier record: {len(repeated)}, of {repeated[0]} the first"
+        warnings.warn(f"{text}; each video is listed once, by its first record", DataWarning, stacklevel=2)
 
 
 def predict_timelines(

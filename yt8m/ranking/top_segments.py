@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from yt8m.ranking.segment_lists import SegmentList
+from yt8m.text import printable
 from yt8m.types import DataWarning
 
 _BUFFERED_ROWS = 8192
@@ -151,8 +152,8 @@ class TopSegments:
 
 def _tell_repeated(videos):
     names = np.unique(videos)
-    text = f"{len(names)} videos are in more than one record, {names[0].decode()} the first"
-    warnings.warn(f"{text}: each of their segments is listed once, with its best score", DataWarning, stacklevel=3)
+    text = f"videos that are in more than one record: {len(names)}, {printable(names[0].decode())} the first"
+    warnings.warn(f"{text}; each of their segments is listed once, with its best score", DataWarning, stacklevel=3)
 
 
 def _ranked(scores, ranks):

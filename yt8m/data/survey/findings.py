@@ -27,7 +27,7 @@ class Findings:
     def error(self, problem: str, place: str) -> None:
         """The reader stops at ``place`` because of ``problem``; those that differ in numbers or names are one kind."""
         kind = re.sub(r"'(\\.|[^'\\])*'", "...", problem)
-        self.add(ERROR, re.sub(r"(?<![\w.])-?\d[\d,]*\b", "#", kind), [f"{place}: {problem}"], 1)
+        self.add(ERROR, re.sub(r"(?<![\w.-])-?\d[\d,]*\b", "#", kind), [f"{place}: {problem}"], 1)
 
     def warning(self, what: str, place: str, count: int = 1) -> None:
         """A problem that does not stop the reader, and that may make training or scores other than meant."""

@@ -1,8 +1,6 @@
 """Records read block by block where some of them are bad: the good ones are parsed in the graph all the same."""
 
-import contextlib
 import dataclasses
-import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -80,22 +78,3 @@ def parse_good(parse: Callable[[Tensor], Any], serialized: Tensor) -> Iterator[t
                 continue
             middle = (rows.start + rows.stop) // 2
             waiting += [slice(middle, rows.stop), slice(rows.start, middle)]
-
-
-def bytes_behind(file: str, size: int) -> int:
-    """Bytes that stand behind the end of a gzipped file, which no program unpacks. size: of what is packed in it."""
-    with tf.io.gfile.GFile(file, "rb") as source:
-        source.seek(max(0, source.size() - 4))
-        # A whole file ends with the size of what is packed, as far as four bytes hold it.
-        if int.from_bytes(source.read(), "little") == size % (1 << 32):
-            return 0
-        source.seek(0)
-        packing = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        with contextlib.suppress(zlib.error):
-            while block := packing.unused_data or source.read(1 << 16):
-                if packing.eof:
-                    if not block.startswith(b"\x1f\x8b"):
-                        return len(block) + len(source.read())
-                    packing = zlib.decompressobj(zlib.MAX_WBITS | 16)
-                packing.decompress(block)
-    return 0

@@ -11,7 +11,7 @@ from yt8m.data import tfrecord
 from yt8m.data.record_checks import SEGMENT_LISTS, check_record
 from yt8m.data.survey.findings import ERROR
 from yt8m.data.survey.id_index import IdIndex
-from yt8m.data.survey.record_blocks import bytes_behind, parse_good, record_blocks
+from yt8m.data.survey.record_blocks import parse_good, record_blocks
 from yt8m.data.survey.tally import Tally
 from yt8m.runtime.files import leftovers
 from yt8m.runtime.parallel import map_in_threads
@@ -65,17 +65,14 @@ class Survey:
 
     def _blocks(self, file):
         """record_blocks, with what the first record says about the file noted on the way."""
-        empty, size = True, 0
+        empty = True
         for block in record_blocks(file):
             if empty and block.serialized is not None:
                 self._note_schema(file, block.serialized[0].numpy())
             empty = False
-            size += block.size
             yield block
         if empty:
             self.tally.findings.warning("files without records", file)
-        if tfrecord.is_gzip(file) and bytes_behind(file, size):
-            self.tally.findings.warning("gzipped files with bytes behind their end, which are not read", file)
 
     def _note_schema(self, file, serialized):
         found = tfrecord.describe([serialized])

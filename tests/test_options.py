@@ -1,7 +1,9 @@
 """Options: one declaration gives the check, the words and the flag."""
 
 import dataclasses
+import typing
 
+import numpy as np
 import pytest
 
 from yt8m.commands import command_line
@@ -133,6 +135,65 @@ def test_every_option_has_its_help_bounds_and_one_flag(command):
         if not field.option.required and field.default is not None:
             field.option.check(field.default if not isinstance(field.default, tuple) else (*field.default, None)[0])
     assert {"quiet", "json_logs"} <= flags
+
+
+EXTREMES = (
+    "nan",
+    "inf",
+    "-inf",
+    "1e400",
+    "-1",
+    "0",
+    "1",
+    "-0.5",
+    "2.5",
+    str(10**30),
+    str(-(10**30)),
+    "1" * 5000,
+    "x",
+    "",
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_numeric_flag_is_held_to_its_bounds(command):
+    """Values about each bound and extremes; whether they are valid is judged here anew."""
+    options_class = options_of(command)
+    fields = [field for _, field in command_fields(options_class)]
+    required = [f"--{field.flag}=x" for field in fields if field.option.required]
+    checked = 0
+    for field in fields:
+        kind = typing.get_args(field.kind)[0] if typing.get_origin(field.kind) is tuple else field.kind
+        if kind not in (int, float):
+            continue
+        bounds = {name: getattr(field.option, name) for name in ("low", "high", "above", "below")}
+        around = [limit + step for limit in bounds.values() if limit is not None for step in (-1, 0, 1)]
+        for text in (*EXTREMES, *map(str, around)):
+            valid = _is_number(kind, text) and _is_within(kind(text), **bounds)
+            if field.kind is not kind and not text:
+                continue
+            try:
+                parse([command, *required, f"--{field.flag}={text}"], options_class, document="")
+                assert valid, (field.flag, text)
+            except InputError as error:
+                # Some options are then checked against each other.
+                assert valid != (f"--{field.flag}={text}" in str(error)) and "\n" not in str(error)
+            checked += 1
+    assert checked > len(EXTREMES)
+
+
+def _is_number(kind, text):
+    try:
+        value = kind(text)
+    except ValueError:
+        return False
+    return abs(value) < 2**63 if kind is int else np.isfinite(value)
+
+
+def _is_within(value, *, low, high, above, below):
+    low, high = (-np.inf if low is None else low), (np.inf if high is None else high)
+    above, below = (-np.inf if above is None else above), (np.inf if below is None else below)
+    return low <= value <= high and above < value < below
 
 
 def test_warnings_about_data_are_told_once(capsys):

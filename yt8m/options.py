@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from yt8m.types import InputError
 
+_LARGEST = 2**63 - 1
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
@@ -49,6 +50,8 @@ class Option:
         """Raises ValueError, worded to follow "NAME is VALUE; ", where ``value`` is out of bounds or no choice."""
         if self.choices and value not in self.choices:
             raise ValueError(f"valid: {', '.join(filter(None, self.choices))}")
+        if isinstance(value, int) and abs(value) > _LARGEST:
+            raise ValueError("it must be a whole number of 64 bits")
         if isinstance(value, (int, float)) and not self._within(value):
             raise ValueError(f"it must be {self.bounds() or 'finite'}")
 

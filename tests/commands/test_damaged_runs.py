@@ -85,7 +85,7 @@ def commands(folder, flags, tmp_path):
 
 @pytest.mark.filterwarnings("ignore::yt8m.types.DataWarning")
 @pytest.mark.parametrize(
-    "seeds", [range(5), pytest.param(range(100, 160), marks=pytest.mark.slow)], ids=["few", "many"]
+    "seeds", [range(3), pytest.param(range(100, 160), marks=pytest.mark.slow)], ids=["few", "many"]
 )
 def test_damage_is_survived_or_told_in_one_sentence(run, tmp_path, seeds):
     source, flags = run

@@ -2,7 +2,7 @@
 
 Files are told apart by name, size and digest, in their order, which decides about splits; not by folder or time, so
 that a folder of data may be moved. The digest is of the whole of files up to 1 MiB; of larger ones of three blocks of
-64 KiB, at start, middle and end, and none of files that are not local.
+16 KiB, at start, middle and end, and none of files that are not local.
 """
 
 import concurrent.futures
@@ -24,7 +24,7 @@ from yt8m.types import DataWarning, InputError, StrPath
 
 NAME = "inputs.json"
 _WHOLE = 1 << 20
-_BLOCK = 1 << 16
+_BLOCK = 1 << 14
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

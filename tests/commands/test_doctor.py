@@ -272,9 +272,11 @@ def test_bytes_behind_a_gzipped_file_are_told(write, tmp_path):
     path = write("a.tfrecord.gz", make_video("a"), make_video("b"))
     packed = pathlib.Path(path).read_bytes()
     pathlib.Path(path).write_bytes(packed + packed)
-    assert not any("behind their end" in what for what, _ in found(facts_of([path]))["warnings"])
+    assert found(facts_of([path]))["errors"] == []
     pathlib.Path(path).write_bytes(packed + b"garbage")
-    assert found(facts_of([path]))["warnings"] == [("gzipped files with bytes behind their end, which are not read", 1)]
+    facts = facts_of([path])
+    told = "it is no record: bytes that are not gzipped stand behind the end of those that are"
+    assert facts["errors"][0]["examples"] == [f"{path}, record 2: {told}"] and facts["records"] == 3
 
 
 def test_the_number_of_records_that_is_expected(write):

@@ -85,6 +85,17 @@ def test_gains_hold_on_others_where_models_are_unequal_or_alike(kind):
     assert weights[0] < 0.6 if len(weights) == 4 else weights[2] > 1.1
 
 
+def test_a_gain_below_its_standard_error_is_not_taken(monkeypatch):
+    objective = made_up([2, 2, 0.3])
+    found = search_weights(objective, plain=plain(objective), settings=SearchSettings())
+    folds = np.array(found.gain.folds)
+    error = np.sqrt((1 / 5 + 1 / 4) * folds.var(ddof=1))
+    assert found.gain.mean > error and found.chosen and found.fusion != found.plain
+    monkeypatch.setattr(weight_search, "CAUTION_OF_ALL", found.gain.mean / error + 0.01)
+    held = search_weights(objective, plain=plain(objective), settings=SearchSettings())
+    assert held.gain == found.gain and held.chosen == 0 and held.fusion == held.plain
+
+
 def test_labels_without_meaning_promise_nothing():
     results = [search(made_up((1,) * 4, seed=seed, random_labels=True, classes=2)) for seed in range(3)]
     assert max(result.gain.low for result in results) < 0

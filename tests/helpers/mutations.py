@@ -380,7 +380,6 @@ TABLES = {
         lambda rng, n: [f"v{n}", f"{rng.randrange(9)} 0.75 {10 + rng.randrange(9)} 0.5"],
         _predictions,
         ("id", "pairs"),
-        True,
     ),
 }
 

@@ -3,8 +3,9 @@
 ``bagging``, the default: many weightings are scored on many halves of the videos; the best one of each half, averaged
 over the halves (bagging, Breiman 1996; halves without replacement as in Buehlmann & Yu 2002), says where to go from
 equal weights. How far, nowhere included, and whether with another w0, is chosen by cross-validation over videos: a
-candidate must gain more there than half of its standard error, and the search as a whole, choice included, must gain on
-videos left out of both; or equal weights with the default w0 stay.
+candidate must gain more there than half of its standard error, and the search as a whole, choice included, more than
+its own on videos left out of both (the one-standard-error rule of Breiman et al. 1984, section 3.4); or equal weights
+with the default w0 stay.
 
 ``bayesian``: the highest score on the labels, by Bayesian optimisation (Liu & Shao 2019, arXiv 1912.01127, section 6).
 It promises more than it holds on other videos; the cross-validation says by how much.
@@ -29,7 +30,10 @@ STRENGTHS = (0.25, 0.5, 0.75, 1.0)
 """How far the weights go from equal ones to the bagged ones."""
 
 CAUTION = 0.5
-"""Standard errors that a gain must be above 0."""
+"""Standard errors that the gain of a candidate must be above 0."""
+
+CAUTION_OF_ALL = 1.0
+"""Standard errors that the gain of the search as a whole must be above 0."""
 
 _HALVES_OF_FOLD = 12
 _RANDOM_WEIGHTINGS = 200
@@ -247,7 +251,8 @@ class _Bagging:
         final = self._candidates(equal, np.ones(len(self.halves), bool))
         candidates = [Candidate(fusion, strength, Gain.of(row)) for (fusion, strength), row in zip(final, gains)]
         procedure = Gain.of([gains[which, fold] for which, fold in zip(chosen, folds)])
-        return procedure, tuple(candidates), _choose(gains) if procedure.mean > 0 else 0
+        holds = procedure.mean > CAUTION_OF_ALL * _standard_error(np.array(procedure.folds))
+        return procedure, tuple(candidates), _choose(gains) if holds else 0
 
     def _candidates(self, equal, halves):
         """List of (Fusion, strength) as ``halves``, (H,) bool, suggest: equal weights, and towards the bagged ones."""

@@ -2,13 +2,12 @@
 
 import gzip
 import random
-import struct
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.helpers.bad_records import write_raw
+from tests.helpers.bad_records import with_length, write_raw
 from yt8m.data import framing
 from yt8m.data.scan import scan
 from yt8m.data.tfrecord import record_dataset
@@ -71,27 +70,13 @@ def test_a_cut_file_says_what_it_lost(tmp_path):
 def test_a_length_of_a_terabyte_is_no_crash(tmp_path):
     path = tmp_path / "a.tfrecord"
     data = write(path, [b"one", b"two", b"three"])
-    length = struct.pack("<Q", 2**40)
-    header = np.frombuffer(length + bytes(4), np.uint8)[:, None]
-    checksum = next_checksum(header)
-    path.write_bytes(data[:19] + length + checksum + data[19 + 12 :])
+    path.write_bytes(with_length(data, 19, 2**40))
     with pytest.raises((InputError, tf.errors.InvalidArgumentError), match="a.tfrecord, record 1: it is truncated"):
         list(record_dataset(str(path)))
     files = tf.data.Dataset.from_tensors(str(path)).flat_map(record_dataset)
     with pytest.raises(tf.errors.InvalidArgumentError, match="record 1"):
         list(files)
     assert [serialized for serialized, _ in scanned(path)] == [b"one", None, b"three"]
-
-
-def next_checksum(header):
-    """Checksum of a length by a bit-by-bit CRC-32C, for which TensorFlow has no function in Python."""
-    crc = 0xFFFFFFFF
-    for byte in header[:8, 0].tolist():
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 & -(crc & 1))
-    crc ^= 0xFFFFFFFF
-    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
 def test_many_damaged_records_are_read_in_linear_time(tmp_path, monkeypatch):

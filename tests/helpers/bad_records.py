@@ -46,6 +46,23 @@ def edited(record, edit):
     return example.SerializeToString()
 
 
+def masked_crc32c(data):
+    """The checksum that TFRecords hold of ``data``, bit by bit, 4 bytes."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 & -(crc & 1))
+    crc ^= 0xFFFFFFFF
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+def with_length(data, position, length):
+    """``data`` of a record file whose record at ``position`` says that it has ``length`` bytes, by a right checksum."""
+    header = struct.pack("<Q", length)
+    return data[:position] + header + masked_crc32c(header) + data[position + 12 :]
+
+
 def drop_a_score(context):
     context["segment_scores"].float_list.value.pop()
 

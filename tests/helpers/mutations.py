@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tests.helpers.bad_records import edited, write_raw
+from tests.helpers.bad_records import edited, with_length, write_raw
 from tests.helpers.records import CONFIG, make_video
 from yt8m.config import DataConfig, ModelConfig, RunConfig, TrainConfig
-from yt8m.data import examples, record_checks, tfrecord
+from yt8m.data import examples, framing, record_checks, tfrecord
 from yt8m.data.cache import open_cache
 from yt8m.data.making.annotations import ClassIds, read_intervals, read_labels
 from yt8m.data.making.raw_videos import RawVideos
@@ -179,9 +179,27 @@ def skipped_bytes(rng: random.Random, folder: pathlib.Path) -> Case:
         found = read_rated(path, skip=True)
         # What is left is what was there, in its order; a record that stands twice is as it stands.
         assert set(found) <= set(clean), "a record came out changed"
+        if what.startswith("flip"):
+            lost = {entry[0] for entry in clean} - {entry[0] for entry in found}
+            assert len(lost) <= 1, "more is lost than the record that is damaged"
         return found
 
     return Case(read, clean, path, (SAME, TOLD) if "double" not in what else (SAME, TOLD, OTHER), what)
+
+
+@KINDS.register("records: lengths")
+def record_lengths(rng: random.Random, folder: pathlib.Path) -> Case:
+    """A record whose length is wrong and has the right checksum, as only malice makes it."""
+    path = str(folder / "a.tfrecord")
+    tfrecord.write_records(path, [_video(rng, f"v{number}") for number in range(3)])
+    data = pathlib.Path(path).read_bytes()
+    starts = [piece.start for piece in framing.stretches(data)]
+    place = rng.randrange(3)
+    length = rng.choice([0, 1, len(data), 2**31, 2**32, 2**40, 2**63, 2**64 - 16, 2**64 - 1])
+    pathlib.Path(path).write_bytes(with_length(data, starts[place], length))
+    if rng.random() < 0.3:
+        return Case(lambda: read_rated(path, skip=True), None, path, (TOLD,), f"{length} of record {place}, skipped")
+    return Case(lambda: read_rated(path), None, path, (REFUSED,), f"{length} of record {place}", ("record",))
 
 
 def _add(name, kind, *values):

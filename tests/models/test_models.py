@@ -107,6 +107,7 @@ def test_saved_and_loaded_alike(model, tmp_path):
 
 def test_training_moves_every_weight_and_lowers_the_loss(model):
     # Compiled models are saved with their optimizer, so the one that others test stays as it is.
+    keras.utils.set_random_seed(0)
     model = type(model).from_config(model.get_config())
     model.build()
     model.compile(optimizer=keras.optimizers.Adam(3e-3), jit_compile=False)
@@ -355,3 +356,13 @@ def test_presets_name_real_models_and_arguments(name):
 
 def test_the_paper_has_nine_presets():
     assert len(PRESETS) == 9
+
+
+def test_the_check_of_a_models_size_draws_nothing():
+    config = DataConfig(feature_names=("rgb",), feature_sizes=(6,), num_classes=4)
+    keras.utils.set_random_seed(3)
+    built = build_model(ModelConfig(name="logistic"), config)
+    keras.utils.set_random_seed(3)
+    direct = MODELS["logistic"](feature_sizes=config.features, num_classes=4, name="logistic")
+    direct.build()
+    np.testing.assert_array_equal(built.trainable_weights[0], direct.trainable_weights[0])

@@ -1,7 +1,7 @@
 """Records of a file one by one, past those that are damaged.
 
-TensorFlow's reader ends at the first record whose checksum is wrong. Here it is given what stands behind it, too, in a
-few bytes at a time: a file is read three times at most, however many of its records are damaged.
+TensorFlow's reader ends at the first record whose checksum is wrong. Here it is given what stands behind it, too, in
+small pieces: each byte is read a few times at most, however many records are damaged.
 """
 
 import contextlib
@@ -21,8 +21,8 @@ from yt8m.types import InputError
 
 DAMAGED = "it is truncated or corrupt"
 _LARGEST_EXAMPLE = 64 << 20
-_GROUP = 64
-"""Records that are given to TensorFlow together behind a damaged one."""
+_GROUP = 256
+"""Most records that are given to TensorFlow together behind a damaged one."""
 
 
 class Scanned(NamedTuple):
@@ -100,22 +100,30 @@ def _read(data, pieces, path):
             for piece in group:
                 yield None, f"{DAMAGED}, with {piece.size:,} bytes that hold no whole record", piece.size
             continue
-        while part := list(itertools.islice(group, _GROUP)):
-            try:
-                yield from [(serialized,) for serialized in _read_group(data, part, path)]
-            except tf.errors.DataLossError:
-                for piece in part:
-                    try:
-                        yield (_read_group(data, [piece], path)[0],)
-                    except tf.errors.DataLossError:
-                        yield None, DAMAGED
+        # Many at a time where few are damaged, and few where many are.
+        size, waiting = 1, []
+        while part := waiting[:size] + list(itertools.islice(group, max(0, size - len(waiting)))):
+            waiting = waiting[size:]
+            good = _read_group(data, part, path)
+            yield from ((serialized,) for serialized in good)
+            if len(good) < len(part):
+                yield None, DAMAGED
+                waiting = part[len(good) + 1 :] + waiting
+                size = max(1, size // 2)
+            else:
+                size = min(2 * size, _GROUP)
 
 
 def _read_group(data, pieces, path):
-    """List of the serialized records of consecutive Stretches; raises tf.errors.DataLossError where one is damaged."""
+    """List of the serialized records of consecutive Stretches, up to the first that is damaged."""
     with open(path, "wb") as file:
         file.write(data[pieces[0].start : pieces[-1].start + pieces[-1].size])
-    return list(tf.data.TFRecordDataset(path).as_numpy_iterator())
+    found = []
+    with contextlib.suppress(tf.errors.DataLossError):
+        # One by one: what stands before the damage is kept.
+        for serialized in tf.data.TFRecordDataset(path).as_numpy_iterator():
+            found.append(serialized)  # noqa: PERF402
+    return found
 
 
 def short_message(error: tf.errors.OpError) -> str:

@@ -4,6 +4,7 @@ import concurrent.futures
 import inspect
 import math
 import os
+import random
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -355,9 +356,14 @@ def bytes_of_weights(make: Callable[[], keras.Model]) -> int:
             model = make()
         return sum(math.prod(variable.shape) * _ITEM_BYTES for variable in model.variables)
 
-    # In a stateless scope Keras puts off what variables start with, and remembers that for the thread.
-    with concurrent.futures.ThreadPoolExecutor(1) as thread:
-        return thread.submit(describe).result()
+    # Initializers draw their seeds from Python's generator; the model that is made after this one has the same.
+    drawn = random.getstate()
+    try:
+        # In a stateless scope Keras puts off what variables start with, and remembers that for the thread.
+        with concurrent.futures.ThreadPoolExecutor(1) as thread:
+            return thread.submit(describe).result()
+    finally:
+        random.setstate(drawn)
 
 
 def _reason(error: BaseException | None) -> InputError | None:

@@ -4,8 +4,7 @@ import pytest
 
 from benchmarks.kills import STAGES, try_stage
 
-QUICK = ("ensemble", "eval")
-"""Those that do without TensorFlow."""
+QUICK = ("eval",)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,6 @@ def _write(path, records, *, append=False):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
 def test_no_holdout_video_is_seen_in_pre_training_and_a_whole_submission_comes_out(world):
     script = re.search(r"```\n(for PRESET.*?)```", (ROOT / "docs" / "paper_recipe.md").read_text(), re.DOTALL)[1]
     for pattern, cut in CUTS.items():

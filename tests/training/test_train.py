@@ -371,7 +371,7 @@ def test_averaged_weights_are_scored_and_kept_and_training_goes_on_without_them(
     assert any(value.shape == best[0].shape and np.array_equal(value, best[0]) for value in averaged[1:-1])
 
 
-@pytest.mark.parametrize("pretrained_on", ["label", "frames"])
+@pytest.mark.parametrize("pretrained_on", ["label", pytest.param("frames", marks=pytest.mark.slow)])
 def test_the_optimizer_of_another_run_goes_on(make_run, tmp_path, pretrained_on):
     """Moments of each weight, wherever it stands in the other run's optimizer, and the step, by examples seen."""
     masked = {"masked_frames": MaskedFramesConfig(weight=1.0)} if pretrained_on == "frames" else {}
@@ -410,6 +410,7 @@ def test_an_optimizer_of_another_kind_does_not_go_on(make_run, tmp_path):
         make_run(tmp_path / "second", patterns={"init_optimizer": True})
 
 
+@pytest.mark.slow
 def test_a_holdout_that_was_trained_on_is_told_unless_it_was_excluded(make_run, tmp_path, demo_data):
     """By id: pre-training on all of what fine-tuning then holds a part of out, and without that part."""
     pattern = str(demo_data / "validate" / "*.tfrecord")

@@ -57,6 +57,7 @@ def test_a_search_goes_on_where_it_stopped(search, tmp_path):
     assert (tmp_path / "trials.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_hyperband_trains_the_best_for_longer(search):
     results = search(algorithm="hyperband")
     epochs = {result["folder"]: len(read_metrics(result["folder"])) for result in results}

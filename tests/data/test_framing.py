@@ -81,8 +81,8 @@ def test_a_length_of_a_terabyte_is_no_crash(tmp_path):
 
 def test_many_damaged_records_are_read_in_linear_time(tmp_path, monkeypatch):
     path = tmp_path / "a.tfrecord"
-    data = bytearray(write(path, [bytes(1000)] * 800))
-    for number in range(0, 800, 4):
+    data = bytearray(write(path, [bytes(1000)] * 200))
+    for number in range(0, 200, 4):
         data[number * 1016 + 500] ^= 1
     path.write_bytes(data)
     written = []
@@ -93,7 +93,7 @@ def test_many_damaged_records_are_read_in_linear_time(tmp_path, monkeypatch):
         return read_group(data, pieces, path)
 
     monkeypatch.setitem(scan.__globals__, "_read_group", counted)
-    assert sum(serialized is not None for serialized, _ in scanned(path)) == 600
+    assert sum(serialized is not None for serialized, _ in scanned(path)) == 150
     assert sum(written) <= 2 * len(data)
 
 

@@ -371,7 +371,8 @@ def test_averaged_weights_are_scored_and_kept_and_training_goes_on_without_them(
     assert any(value.shape == best[0].shape and np.array_equal(value, best[0]) for value in averaged[1:-1])
 
 
-@pytest.mark.parametrize("pretrained_on", ["label", pytest.param("frames", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("pretrained_on", ["label", "frames"])
 def test_the_optimizer_of_another_run_goes_on(make_run, tmp_path, pretrained_on):
     """Moments of each weight, wherever it stands in the other run's optimizer, and the step, by examples seen."""
     masked = {"masked_frames": MaskedFramesConfig(weight=1.0)} if pretrained_on == "frames" else {}

@@ -363,7 +363,8 @@ def checked(values: Tensor, condition: Tensor, problem: str) -> Tensor:
     Raises tf.errors.InvalidArgumentError, in the graph, where it does not. An assertion alone runs beside what follows
     it, and some kernels end the process at indices that it would have refused.
     """
-    with tf.control_dependencies([tf.debugging.Assert(condition, [problem])]):
+    # The plain op: tf.debugging.Assert makes a conditional of it, which takes longer to trace than all around it.
+    with tf.control_dependencies([tf.raw_ops.Assert(condition=condition, data=[problem])]):
         return tf.identity(values)
 
 

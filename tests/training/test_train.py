@@ -187,6 +187,7 @@ def test_a_run_that_learns_in_every_way_goes_on_to_the_same_result(make_run, tmp
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_the_mean_of_checkpoints_and_adapted_batch_norm_end_a_run(make_run, tmp_path, demo_data, capsys):
     netvlad = {"num_clusters": 2, "hidden_size": 4, "num_mixtures": 1}
     pattern = str(demo_data / "test" / "*.tfrecord")

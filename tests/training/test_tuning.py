@@ -39,6 +39,7 @@ def search(demo_data, tmp_path):
     return search
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_where_it_stopped(search, tmp_path):
     first = {result["trial"]: result for result in search(max_trials=2)}
     assert len(first) == 2

@@ -106,3 +106,13 @@ def test_packed_files_are_read_as_far_as_they_go(tmp_path):
     packed = gzip.compress(random.Random(0).randbytes(50) + bytes(data))
     path.write_bytes(packed[: len(packed) // 2])
     assert all(serialized is None for serialized, _ in scanned(path))
+
+
+@pytest.mark.parametrize("left", [1, 5, 11])
+def test_a_few_bytes_of_a_header_are_no_end(tmp_path, left):
+    path = tmp_path / "a.tfrecord"
+    data = write(path, [b"one", b"two"])
+    path.write_bytes(data[: 19 + left])
+    with pytest.raises((InputError, tf.errors.InvalidArgumentError), match="record 1: it is truncated"):
+        list(record_dataset(str(path)))
+    assert scanned(path) == [(b"one", 0), (None, left)]

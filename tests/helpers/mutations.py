@@ -172,7 +172,7 @@ def skipped_bytes(rng: random.Random, folder: pathlib.Path) -> Case:
     path = str(folder / "a.tfrecord")
     tfrecord.write_records(path, [_video(rng, f"v{number}") for number in range(6)])
     clean = read_rated(path)
-    data, what = damaged(rng, pathlib.Path(path).read_bytes() + b"")
+    data, what = damaged(rng, pathlib.Path(path).read_bytes())
     pathlib.Path(path).write_bytes(data)
 
     def read():

@@ -1,7 +1,6 @@
 """Threads and processes that share a list of items."""
 
 import os
-import pathlib
 import subprocess
 import sys
 import threading
@@ -9,6 +8,7 @@ import time
 
 import pytest
 
+from benchmarks.kills import processes_of
 from tests.helpers import ROOT
 from yt8m.runtime.parallel import map_in_threads
 
@@ -84,19 +84,6 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     parent.kill()
     parent.wait()
     deadline = time.monotonic() + 20
-    while alive := members_of(parent.pid):
+    while alive := processes_of(parent.pid):
         assert time.monotonic() < deadline, alive
         time.sleep(0.05)
-
-
-def members_of(session):
-    """Ids of the processes of a session that run."""
-    found = []
-    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, _, of_session = stat.read_text().rpartition(")")[2].split()[:4]
-        except OSError:
-            continue
-        if int(of_session) == session and state != "Z":
-            found.append(int(stat.parent.name))
-    return found

@@ -97,6 +97,30 @@ class SeenVideos:
         return int.from_bytes(hashlib.blake2b(video_id, digest_size=self.hash_bytes).digest(), "little")
 
 
+class FirstRecords:
+    """Predicate that tells the first record of each video from later ones, which it counts."""
+
+    def __init__(self):
+        self._known = SeenVideos(hash_bytes=8)
+        self._later = 0
+        self._first = ""
+
+    def __call__(self, video_id: bytes) -> bool:
+        """Whether no earlier record was of this video."""
+        if video_id in self._known:
+            self._later += 1
+            self._first = self._first or video_id.decode()
+            return False
+        self._known.add([video_id])
+        return True
+
+    def warn(self, done: str) -> None:
+        """Says how many later records there were, as a DataWarning; done: what is done with a video once."""
+        if self._later:
+            text = f"records of videos that have an earlier record: {self._later}, of {self._first} the first"
+            warnings.warn(f"{text}; each video is {done} once, by its first record", DataWarning, stacklevel=2)
+
+
 class Overlap:
     """The videos that are scored, and those among them that the run at ``train_dir`` has seen in training.
 

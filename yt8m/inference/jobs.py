@@ -204,13 +204,9 @@ def _cut(source, job):
     """
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         stamps = list(pool.map(_stamp, source.files))
-    frames = (
-        SEGMENT_SECONDS
-        if job.windows == "all"
-        else (job.config.max_frames or MAX_FRAMES)
-        if job.config.level == "frame"
-        else 4
-    )
+    frames = 4
+    if job.config.level == "frame":
+        frames = SEGMENT_SECONDS if job.windows == "all" else job.config.max_frames or MAX_FRAMES
     least = _BATCHES_PER_PART * job.batch_size * frames * sum(job.config.feature_sizes)
     parts = [[source.files[place] for place in part] for part in cut_into_parts([s[1] for s in stamps], least=least)]
     return parts, {"job": job.described(), "files": stamps, "parts": [len(part) for part in parts]}

@@ -11,7 +11,7 @@ from keras import ops
 from yt8m.config import DataConfig
 from yt8m.data.pipeline import estimate_examples, make_dataset
 from yt8m.data.record_checks import explain_errors
-from yt8m.data.seen_videos import Overlap, SeenVideos
+from yt8m.data.seen_videos import FirstRecords, Overlap
 from yt8m.data.splits import Source
 from yt8m.inference.scorer import Scorer
 from yt8m.models.base import VideoModel
@@ -161,32 +161,20 @@ class _Videos:
     def __init__(self, num_classes, top_k):
         self.metrics = VideoMetrics(num_classes, top_k=top_k)
         self.labelled = False
-        self.known = SeenVideos(hash_bytes=8)
-        self.repeated = []
+        self.is_first = FirstRecords()
 
     def add(self, scores, targets, info):
         rows, classes, values = rated_pairs(targets)
         labels = np.zeros(scores.shape, np.float32)
         labels[rows, classes] = values
-        first = [self._is_first(video_id) for video_id in info["id"].tolist()]
+        first = list(map(self.is_first, info["id"].tolist()))
         self.metrics.update(scores[first], labels[first])
         self.labelled |= len(rows) > 0
-
-    def _is_first(self, video_id):
-        if video_id in self.known:
-            self.repeated.append(video_id.decode())
-            return False
-        self.known.add([video_id])
-        return True
 
     def result(self):
         if not self.labelled:
             raise InputError("the videos to evaluate on have no labels")
-        if self.repeated:
-            text = (
-                f"records of videos that have an earlier record: {len(self.repeated)}, of {self.repeated[0]} the first"
-            )
-            warnings.warn(f"{text}; each video is scored once, by its first record", DataWarning, stacklevel=2)
+        self.is_first.warn("scored")
         return self.metrics.result()
 
 

@@ -1,7 +1,6 @@
 """Predictions for every segment of every video, or for whole videos, in one pass over the data."""
 
 import dataclasses
-import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -9,7 +8,7 @@ import numpy as np
 from yt8m.config import DataConfig
 from yt8m.data.pipeline import make_dataset
 from yt8m.data.record_checks import explain_errors
-from yt8m.data.seen_videos import Overlap, SeenVideos
+from yt8m.data.seen_videos import FirstRecords, Overlap
 from yt8m.data.splits import Source
 from yt8m.inference.jobs import Execution, Job, ids_of, part_results
 from yt8m.inference.scorer import Scorer, check_views
@@ -17,7 +16,7 @@ from yt8m.models.base import VideoModel
 from yt8m.ranking.filters import SegmentFilter, put_behind, whole_videos
 from yt8m.ranking.timelines import Timeline
 from yt8m.ranking.top_segments import TopSegments
-from yt8m.types import MAX_SEGMENTS_PER_CLASS, DataWarning
+from yt8m.types import MAX_SEGMENTS_PER_CLASS
 
 
 def predict_segments(
@@ -80,17 +79,12 @@ def predict_videos(
     Arguments as of predict_segments. Memory is bounded by the results of a part.
     """
     job = _VideoJob(config=config, keep=source.keep, batch_size=batch_size, overlap=overlap, top_k=top_k)
-    known, repeated = SeenVideos(hash_bytes=8), []
+    is_first = FirstRecords()
     for arrays in part_results(model, source, job, execution=execution):
         for video_id, classes, scores in zip(arrays["videos"].tolist(), arrays["classes"], arrays["scores"]):
-            if video_id in known:
-                repeated.append(video_id.decode())
-                continue
-            known.add([video_id])
-            yield video_id.decode(), classes, scores
-    if repeated:
-        text = f"records of videos that have an earlier record: {len(repeated)}, of {repeated[0]} the first"
-        warnings.warn(f"{text}; each video is listed once, by its first record", DataWarning, stacklevel=2)
+            if is_first(video_id):
+                yield video_id.decode(), classes, scores
+    is_first.warn("listed")
 
 
 def predict_timelines(

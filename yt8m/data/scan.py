@@ -94,7 +94,7 @@ def _unpack(source, target):
 
 
 def _read(data, pieces, path):
-    """Yields what stands behind ``number`` in a Scanned, of each of the Stretches ``pieces``; path: of a file to use."""
+    """Yields what follows ``number`` in a Scanned, for each of the Stretches ``pieces``; path: of a file to use."""
     for is_record, group in itertools.groupby(pieces, key=lambda piece: piece.is_record):
         if not is_record:
             for piece in group:

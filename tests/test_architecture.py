@@ -15,7 +15,7 @@ FLOORS = [
     {"training"},
     {"inference", "report"},
     {"models", "ensemble", "similarity"},
-    {"data", "ranking"},
+    {"data", "features", "ranking"},
     {"layers", "runtime"},
     {"config", "options", "registry", "train_parts", "vocabulary"},
     {"tables", "text"},

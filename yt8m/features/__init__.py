@@ -1,0 +1,1 @@
+"""From a video file to features a second: decoding, sound, backbones, extraction."""

@@ -1,0 +1,20 @@
+"""The registry of backbones, and the specs that name one: ``NAME``, ``NAME:FILE`` or ``NAME:MODEL=FILE``."""
+
+from yt8m.features.backbones.base import Backbone
+from yt8m.registry import Registry
+
+BACKBONES = Registry(
+    "backbone",
+    modules={
+        "efficientnet-lite0": "yt8m.features.backbones.efficientnet_lite",
+    },
+)
+"""Name to a function of (what stands behind the colon, "" for nothing) to a Backbone."""
+
+
+def load_backbone(spec: str) -> Backbone:
+    """The Backbone that ``spec`` names. Raises InputError for an unknown name, and where its file is no such model."""
+    name, _, argument = spec.partition(":")
+    backbone = BACKBONES[name](argument)
+    backbone.spec = spec
+    return backbone

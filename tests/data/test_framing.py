@@ -1,5 +1,6 @@
 """Framing of damaged files: against a slow search, and with all records found that are still whole."""
 
+import contextlib
 import gzip
 import random
 
@@ -116,3 +117,24 @@ def test_a_few_bytes_of_a_header_are_no_end(tmp_path, left):
     with pytest.raises((InputError, tf.errors.InvalidArgumentError), match="record 1: it is truncated"):
         list(record_dataset(str(path)))
     assert scanned(path) == [(b"one", 0), (None, left)]
+
+
+def test_a_packed_file_that_is_cut_anywhere_is_told(tmp_path):
+    """Also where what is left of it unpacks to whole records, which TensorFlow takes for the end."""
+    path = tmp_path / "a.tfrecord.gz"
+    records = [random.Random(number).randbytes(40) for number in range(3)]
+    packed = gzip.compress(write(tmp_path / "plain", records))
+    silent = []
+    for size in range(1, len(packed)):
+        path.write_bytes(packed[:size])
+        with contextlib.suppress(tf.errors.DataLossError):
+            list(tf.data.TFRecordDataset(str(path), "GZIP"))
+            silent.append(size)
+    assert silent[-8:] == list(range(len(packed) - 8, len(packed)))
+    for size in [*silent[::4], *range(20, len(packed), 30)]:
+        path.write_bytes(packed[:size])
+        with pytest.raises((tf.errors.DataLossError, tf.errors.InvalidArgumentError)):
+            list(record_dataset(str(path)))
+        assert scanned(path)[-1][0] is None
+    path.write_bytes(packed)
+    assert list(record_dataset(str(path)).as_numpy_iterator()) == records

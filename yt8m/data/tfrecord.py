@@ -219,11 +219,16 @@ def record_dataset(file: Tensor) -> tf.data.Dataset:
     """tf.data.Dataset of the serialized records of one ``file``, a scalar string tensor or a str.
 
     A local file whose lengths go beyond its end raises tf.errors.InvalidArgumentError at its first record, because
-    TensorFlow's reader would end the process.
+    TensorFlow's reader would end the process; a gzipped file that ends early raises it behind its last record, where
+    TensorFlow's reader would see an end.
     """
-    compression = tf.where(tf.strings.regex_full_match(file, r".*\.gz"), "GZIP", "")
-    checked = tf.numpy_function(_with_checked_lengths, [file], tf.string)
-    return tf.data.TFRecordDataset(checked, compression_type=compression, buffer_size=READ_BYTES)
+    files = tf.reshape(tf.convert_to_tensor(file, tf.string), [1])
+    packed = tf.strings.regex_full_match(files, r".*\.gz")
+    checked = tf.numpy_function(_with_checked_lengths, [files[0]], tf.string)
+    plain = tf.data.TFRecordDataset(tf.boolean_mask([checked], ~packed), buffer_size=READ_BYTES)
+    if isinstance(file, str) and not is_gzip(file):
+        return plain
+    return plain.concatenate(_unpacked(tf.boolean_mask(files, packed)))
 
 
 def _with_checked_lengths(file):
@@ -233,6 +238,36 @@ def _with_checked_lengths(file):
         with contextlib.suppress(OSError):
             framing.check_lengths(path)
     return file
+
+
+def _unpacked(files):
+    """Dataset of the serialized records of gzipped ``files``, one or none of them, up to the end that they tell of."""
+    records = tf.data.TFRecordDataset(files, compression_type="GZIP", buffer_size=READ_BYTES)
+    # In blocks, because a call a record would take longer than the record.
+    blocks = records.batch(BLOCK).map(lambda block: (block, ""))
+    ends = tf.data.Dataset.from_tensor_slices(files).map(lambda file: (tf.zeros([0], tf.string), file))
+    counted = blocks.concatenate(ends).scan(tf.zeros([], tf.int64), _count_bytes)
+    return counted.flat_map(tf.data.Dataset.from_tensor_slices)
+
+
+def _count_bytes(size, element):
+    block, file = element
+    lengths = tf.cast(tf.strings.length(block), tf.int64) + framing.HEADER_BYTES + framing.FOOTER_BYTES
+    whole = tf.cond(
+        file == "", lambda: tf.constant(True), lambda: tf.numpy_function(_check_unpacked_size, [file, size], tf.bool)
+    )
+    return size + tf.reduce_sum(lengths), checked(block, whole, "a gzipped file ends early")
+
+
+def _check_unpacked_size(file, size):
+    path = os.fsdecode(np.asarray(file, object).item())
+    with tf.io.gfile.GFile(path, "rb") as packed:
+        packed.seek(max(0, packed.size() - 4))
+        # The last four bytes are the size of what is packed, modulo 2 ** 32. Source: RFC 1952.
+        told = int.from_bytes(packed.read(4), "little")
+    if told != int(size) % 2**32:
+        raise InputError(f"{path}: it is truncated or corrupt")
+    return True
 
 
 def is_plain(path: str) -> bool:

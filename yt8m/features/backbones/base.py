@@ -1,4 +1,4 @@
-"""What a backbone is: pictures, clips or sound in, a vector of features for each out, and classes where it knows some."""
+"""What a backbone is: pictures, clips or sound in, a vector for each out, and classes where it knows some."""
 
 import abc
 import dataclasses
@@ -28,7 +28,7 @@ class PictureInput:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SoundInput:
-    """Sound as a backbone wants it: windows of ``samples`` float32 in [-1, 1] at SOUND_RATE, one from each second on."""
+    """Sound as a backbone wants it: a window of ``samples`` float32 in [-1, 1] at SOUND_RATE from each second on."""
 
     samples: int
 

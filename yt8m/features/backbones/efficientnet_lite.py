@@ -67,7 +67,7 @@ class _Variant:
         return rounded + 8 if rounded < 0.9 * scaled else rounded
 
 
-_VARIANTS = (
+VARIANTS = (
     _Variant(0, 1.0, 1.0, 224, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
     _Variant(1, 1.0, 1.1, 240, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
     _Variant(2, 1.1, 1.2, 260, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
@@ -195,5 +195,5 @@ def _packaged_file(variant):
     )
 
 
-for _variant in _VARIANTS:
+for _variant in VARIANTS:
     BACKBONES.register(f"efficientnet-lite{_variant.number}")(functools.partial(EfficientNetLite, _variant))

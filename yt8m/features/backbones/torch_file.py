@@ -163,6 +163,8 @@ def _read_legacy(data):
     _load(file, storages), _load(file, storages)
     loaded = _load(file, storages)
     for key in _load(file, storages):
+        if key not in storages:
+            raise ValueError("it has a storage that no tensor is in")
         storage = storages[key]
         if int.from_bytes(file.read(8), "little") != storage.length:
             raise ValueError("the lengths of a storage do not agree")

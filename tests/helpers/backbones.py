@@ -1,6 +1,8 @@
 """Small stand-ins of every backbone: files with random weights, so that none needs anything from elsewhere."""
 
 import functools
+import pathlib
+import tempfile
 
 import numpy as np
 
@@ -52,6 +54,28 @@ def _efficientnet(number):
     return write
 
 
-STAND_INS = {f"efficientnet-lite{number}": _efficientnet(number) for number in range(3)}
+@functools.cache
+def _keras_weights(seed):
+    """Bytes of a file of weights whose features are of the size of 1; a network's own start makes them tiny."""
+    import keras
+
+    network, random = keras.applications.MobileNet(weights=None), np.random.default_rng(seed)
+    for variable in network.trainable_variables:
+        if len(variable.shape) == 4:
+            fan_in = np.prod(variable.shape[: 2 if "dw" in variable.path else 3])
+            variable.assign(random.normal(0, np.sqrt(2 / fan_in), variable.shape))
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "own.weights.h5")
+        network.save_weights(path)
+        return path.read_bytes()
+
+
+def _keras(folder, seed):
+    path = folder / "own.weights.h5"
+    path.write_bytes(_keras_weights(seed))
+    return f"MobileNet={path}"
+
+
+STAND_INS = {f"efficientnet-lite{number}": _efficientnet(number) for number in range(3)} | {"keras": _keras}
 """Name in the registry to a function of (folder, seed) that writes there what the backbone reads, and returns what stands
 behind the colon; it skips the test where a package of the user's choice is missing."""

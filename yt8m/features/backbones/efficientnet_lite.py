@@ -12,9 +12,11 @@ import keras
 import numpy as np
 
 from yt8m.features.backbones.base import LinearHead, PictureInput
+from yt8m.features.backbones.keras_network import float32_layers
 from yt8m.features.backbones.pictures import PictureBackbone, imagenet_classes, read_bytes
 from yt8m.features.backbones.registry import BACKBONES
 from yt8m.features.backbones.torch_file import read_torch_file
+from yt8m.runtime.devices import default_jit_compile
 from yt8m.types import InputError
 
 _MOST_BYTES = 1 << 27
@@ -93,7 +95,9 @@ class EfficientNetLite(PictureBackbone):
         side = variant.size
         self.input = PictureInput(size=(side, side), shorter_side=side + 32, interpolation="bicubic")
         weights = _Weights(read_torch_file(data, path), f"{path} is not weights of EfficientNet-Lite{variant.number}")
-        self._network = build_network(variant, weights)
+        with float32_layers():
+            self._network = build_network(variant, weights)
+        self._network.compile(jit_compile=default_jit_compile())
         matrix, bias = weights.take("_fc.weight", (1000, _VECTOR)), weights.take("_fc.bias", (1000,))
         weights.check_all_taken()
         self.head = LinearHead(weights=matrix.T.copy(), bias=bias, class_names=imagenet_classes())
@@ -140,7 +144,7 @@ class _Weights:
 def build_network(variant: Any, weights: Any) -> keras.Model:
     """Model of (N, size, size, 3) uint8 -> (N, 1280) float32. Raises InputError where the weights do not fit."""
     inputs = keras.Input((variant.size, variant.size, 3), dtype="uint8")
-    outputs = keras.layers.Rescaling(1 / 128, -127 / 128, dtype="float32")(inputs)
+    outputs = keras.layers.Rescaling(1 / 128, -127 / 128)(inputs)
     outputs = _convolution(outputs, _STEM, 3, 2, weights, "_conv_stem", "_bn0")
     block = 0
     for blocks, kernel, stride, expansion, channels in variant.stages():
@@ -149,7 +153,7 @@ def build_network(variant: Any, weights: Any) -> keras.Model:
             outputs = _block(outputs, kernel, first_stride, expansion, channels, weights, f"_blocks.{block}.")
             block += 1
     outputs = _convolution(outputs, _VECTOR, 1, 1, weights, "_conv_head", "_bn1")
-    outputs = keras.layers.GlobalAveragePooling2D(dtype="float32")(outputs)
+    outputs = keras.layers.GlobalAveragePooling2D()(outputs)
     return keras.Model(inputs, outputs, name=f"efficientnet_lite{variant.number}")
 
 
@@ -162,14 +166,14 @@ def _block(inputs, kernel, stride, expansion, channels, weights, name):
     outputs = _convolution(outputs, None, kernel, stride, weights, f"{name}_depthwise_conv", f"{name}_bn1")
     outputs = _convolution(outputs, channels, 1, 1, weights, f"{name}_project_conv", f"{name}_bn2", activation=None)
     if stride == 1 and inputs.shape[-1] == channels:
-        outputs = keras.layers.Add(dtype="float32")([inputs, outputs])
+        outputs = keras.layers.Add()([inputs, outputs])
     return outputs
 
 
 def _convolution(inputs, channels, kernel, stride, weights, name, norm, *, activation="relu6"):
     """Convolution and batch normalisation as one layer; depthwise where ``channels`` is None."""
     given = inputs.shape[-1]
-    shared = {"strides": stride, "padding": "same", "activation": activation, "dtype": "float32"}
+    shared = {"strides": stride, "padding": "same", "activation": activation}
     if channels is None:
         layer = keras.layers.DepthwiseConv2D(kernel, **shared)
         values, bias = weights.convolution(name, norm, (given, 1, kernel, kernel))

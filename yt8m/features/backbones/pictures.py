@@ -1,6 +1,7 @@
 """What backbones of pictures and clips share: batches of few sizes, and how values are normalised."""
 
 import abc
+import difflib
 import hashlib
 import importlib.resources
 import os
@@ -54,6 +55,21 @@ def imagenet_classes() -> tuple[str, ...]:
     """Names of the 1000 classes of ILSVRC 2012 in their order, each the first of its WordNet synset."""
     text = importlib.resources.files(__package__).joinpath("imagenet_classes.txt").read_text(encoding="utf-8")
     return tuple(text.splitlines())
+
+
+def model_and_file(backbone: str, argument: str, *, known: Sequence[str]) -> tuple[str, str]:
+    """(MODEL, FILE) of the text behind the colon of a spec ``backbone:MODEL=FILE``.
+
+    known: names of models. InputError for others, and where one of both is missing.
+    """
+    model, _, path = argument.partition("=")
+    if not model or not path:
+        raise InputError(f"{backbone}:{argument} names no model and file: write {backbone}:NAME=FILE")
+    if model not in known:
+        near = difflib.get_close_matches(model, known, cutoff=0.4)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        raise InputError(f"{backbone}:{argument}: there is no network {model!r}; {hint}Known: {', '.join(known)}")
+    return model, path
 
 
 def read_bytes(path: StrPath, *, most: int) -> bytes:

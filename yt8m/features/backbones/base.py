@@ -1,9 +1,11 @@
-"""What a backbone is: pictures, clips or sound in, a vector for each out, and classes where it knows some."""
+"""What a backbone is: pictures, clips or sound in, a vector of features for each out, and the classes that it knows."""
 
 import abc
 import dataclasses
 
 import numpy as np
+
+from yt8m.types import InputError
 
 SOUND_RATE = 16_000
 """Samples a second of the sound that backbones are given, mono."""
@@ -28,7 +30,7 @@ class PictureInput:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SoundInput:
-    """Sound as a backbone wants it: a window of ``samples`` float32 in [-1, 1] at SOUND_RATE from each second on."""
+    """Sound as a backbone wants it: windows of ``samples`` float32 in [-1, 1] at SOUND_RATE, one a second."""
 
     samples: int
 
@@ -87,6 +89,11 @@ class Backbone(abc.ABC):
 
         Raises InputError for those that were not.
         """
-        from yt8m.types import InputError
+        raise self._knows_no_texts()
 
-        raise InputError(f"{self.spec} knows no texts: name a CLIP or SigLIP folder, as in hf:DIR")
+    def embed_text(self, text: str) -> np.ndarray:
+        """(D,) float32 to which features are compared by their cosine; for which backbones as in head_for_names."""
+        raise self._knows_no_texts()
+
+    def _knows_no_texts(self):
+        return InputError(f"{self.spec} knows no texts: name a CLIP or SigLIP folder, as in hf:DIR")

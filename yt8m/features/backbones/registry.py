@@ -7,6 +7,9 @@ BACKBONES = Registry(
     "backbone",
     modules={
         "efficientnet-lite0": "yt8m.features.backbones.efficientnet_lite",
+        "efficientnet-lite1": "yt8m.features.backbones.efficientnet_lite",
+        "efficientnet-lite2": "yt8m.features.backbones.efficientnet_lite",
+        "keras": "yt8m.features.backbones.keras_network",
     },
 )
 """Name to a function of (what stands behind the colon, "" for nothing) to a Backbone."""

@@ -1,0 +1,81 @@
+"""Small stand-ins of every backbone: files with random weights, so that none needs anything from elsewhere."""
+
+import functools
+import pathlib
+import tempfile
+
+import numpy as np
+
+from tests.helpers.torch_files import saved
+from yt8m.features.backbones import PictureInput, load_backbone
+
+
+def stand_in(name, folder, *, seed=0):
+    """Backbone of a name in the registry, with weights drawn from ``seed`` in files within ``folder``, which is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return load_backbone(f"{name}:{STAND_INS[name](folder, seed)}".removesuffix(":"))
+
+
+def inputs_for(backbone, number, *, seed=0):
+    """Random pictures, clips or sound as a backbone takes them."""
+    random = np.random.default_rng(seed)
+    if not isinstance(backbone.input, PictureInput):
+        return random.uniform(-1, 1, (number, backbone.input.samples)).astype(np.float32)
+    clip = (backbone.input.frames,) if backbone.input.frames > 1 else ()
+    return random.integers(0, 256, (number, *clip, *(backbone.input.size or (32, 48)), 3), dtype=np.uint8)
+
+
+@functools.cache
+def efficientnet_weights(number, seed=0):
+    """Random tensors by the names of EfficientNet-Lite's, whose outputs are neither all zero nor all at their limit."""
+    from yt8m.features.backbones.efficientnet_lite import VARIANTS, build_network
+
+    random, tensors = np.random.default_rng(seed), {}
+
+    class Drawn:
+        def convolution(self, name, norm, shape):
+            fan_in = np.prod(shape[1:])
+            tensors[f"{name}.weight"] = random.normal(0, np.sqrt(2 / fan_in), shape)
+            for part, mean in {"weight": 1, "bias": 0.1, "running_mean": 0, "running_var": 1}.items():
+                tensors[f"{norm}.{part}"] = mean + random.uniform(0, 0.1, shape[0])
+            return np.zeros((*shape[2:], shape[1], shape[0])), np.zeros(shape[0])
+
+    build_network(VARIANTS[number], Drawn())
+    tensors["_fc.weight"], tensors["_fc.bias"] = random.normal(0, 0.02, (1000, 1280)), np.zeros(1000)
+    return {name: value.astype(np.float32) for name, value in tensors.items()}
+
+
+def _efficientnet(number):
+    def write(folder, seed):
+        path = folder / "weights.pth"
+        path.write_bytes(saved(efficientnet_weights(number, seed)))
+        return path
+
+    return write
+
+
+@functools.cache
+def _keras_weights(seed):
+    """Bytes of a file of weights whose features are of the size of 1; a network's own start makes them tiny."""
+    import keras
+
+    network, random = keras.applications.MobileNet(weights=None), np.random.default_rng(seed)
+    for variable in network.trainable_variables:
+        if len(variable.shape) == 4:
+            fan_in = np.prod(variable.shape[: 2 if "dw" in variable.path else 3])
+            variable.assign(random.normal(0, np.sqrt(2 / fan_in), variable.shape))
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "own.weights.h5")
+        network.save_weights(path)
+        return path.read_bytes()
+
+
+def _keras(folder, seed):
+    path = folder / "own.weights.h5"
+    path.write_bytes(_keras_weights(seed))
+    return f"MobileNet={path}"
+
+
+STAND_INS = {f"efficientnet-lite{number}": _efficientnet(number) for number in range(3)} | {"keras": _keras}
+"""Name in the registry to a function of (folder, seed) that writes there what the backbone reads, and returns what stands
+behind the colon; it skips the test where a package of the user's choice is missing."""

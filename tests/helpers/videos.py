@@ -28,37 +28,48 @@ def number_of(picture):
 
 
 def write_video(
-    path, times, *, codec="libx264", pictures=None, sound=None, sound_from=0, tick=Fraction(1, 90_000), **options
+    path,
+    times,
+    *,
+    pictures=None,
+    codec="libx264",
+    pixels="yuv420p",
+    tick=Fraction(1, 90_000),
+    sound=None,
+    sound_from=0,
+    container_options=None,
+    **options,
 ):
     """Writes a video and returns its path.
 
-    times: seconds of its frames, which show ``numbered`` or ``pictures``. sound: (samples,) float at 16 kHz, or None;
-    it begins at second ``sound_from``. options: of the encoder.
+    times: seconds of its frames, which show ``numbered`` or ``pictures``. tick: seconds, time base. sound: (samples,) or
+    (samples, channels) float at 16 kHz that begins at second ``sound_from``, or None. options: of the encoder.
     """
     av = pytest.importorskip("av", reason="PyAV is not installed: pip install -e '.[video]'")
-    with av.open(str(path), "w") as container:
-        packets = []
+    packets = []
+    with av.open(str(path), "w", options=container_options or {}) as container:
         if len(times):
             pictures = [numbered(number) for number in range(len(times))] if pictures is None else pictures
             stream = container.add_stream(codec, rate=25, options={"g": "12", **options})
             stream.height, stream.width = pictures[0].shape[:2]
-            stream.pix_fmt, stream.time_base = "yuv420p", tick
-            stream.codec_context.time_base = tick
+            stream.pix_fmt = pixels
+            stream.time_base = stream.codec_context.time_base = tick
         if sound is not None:
-            heard = container.add_stream("flac" if str(path).endswith("mkv") else "aac", rate=16_000, layout="mono")
-        if len(times):
-            for time, picture in zip(times, pictures, strict=True):
-                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-                frame.pts, frame.time_base = round(Fraction(time) / tick), tick
-                packets += stream.encode(frame)
-            packets += stream.encode()
-        if sound is not None:
-            for first in range(0, len(sound), 1024):
-                piece = (sound[None, first : first + 1024] * 32767).astype(np.int16)
-                frame = av.AudioFrame.from_ndarray(piece, format="s16", layout="mono")
-                frame.sample_rate, frame.pts = 16_000, round(sound_from * 16_000) + first
-                packets += heard.encode(frame)
-            packets += heard.encode()
+            sound = sound.reshape(len(sound), -1)
+            layout = {1: "mono", 2: "stereo"}[sound.shape[1]]
+            lossless = str(path).endswith((".mkv", ".avi", ".wav"))
+            heard = container.add_stream("pcm_s16le" if lossless else "aac", rate=16_000, layout=layout)
+        for time, picture in zip(times, pictures or (), strict=True):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = round(Fraction(time) / tick), tick
+            packets += stream.encode(frame)
+        packets += stream.encode() if len(times) else ()
+        for first in range(0, 0 if sound is None else len(sound), 1024):
+            piece = np.round(sound[first : first + 1024].reshape(1, -1) * 32767).astype(np.int16)
+            frame = av.AudioFrame.from_ndarray(piece, format="s16", layout=layout)
+            frame.sample_rate, frame.pts = 16_000, round(sound_from * 16_000) + first
+            packets += heard.encode(frame)
+        packets += () if sound is None else heard.encode()
         for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
             container.mux(packet)
     return str(path)

@@ -90,7 +90,8 @@ class Media:
         while True:
             try:
                 packet = next(packets)
-            except StopIteration:
+            except (StopIteration, IndexError):
+                # PyAV trips over streams that turned up on the way, when it is behind the last packet.
                 return
             except (av.FFmpegError, OSError) as error:
                 if not (is_local(self.name) or isinstance(error, av.InvalidDataError)):
@@ -127,9 +128,13 @@ class Media:
             return True
         if not clock.jumps and self._read_to.get(stream.index, clock.raw_end) - clock.raw_end > _SLACK:
             return True
-        if not (self.container.duration and self._read_to and self.container.format.name.startswith(_STATED)):
+        if not (self._read_to and self.container.format.name.startswith(_STATED)):
             return False
-        return Fraction(self.container.duration, 10**6) - max(self._read_to.values()) > _SLACK
+        stated = Fraction(self.container.duration or 0, 10**6)
+        if self.video is not None and self.video.average_rate:
+            # Of an .avi without its end FFmpeg states the length that is left, and still the number of frames.
+            stated = max(stated, self.video.frames / self.video.average_rate)
+        return stated - max(self._read_to.values()) > _SLACK
 
 
 def _best_video(container):

@@ -121,3 +121,17 @@ read({path!r})
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_broadcasts_whose_clock_starts_anew_go_on(tmp_path):
+    """Two recordings in one file: pictures and sound of the second follow those of the first."""
+    path, two = whole(tmp_path, "ts", seconds=4), tmp_path / "two.ts"
+    content = open(path, "rb").read()
+    later = open(
+        write_video(tmp_path / "b.ts", [40 + Fraction(n, 25) for n in range(50)], sound=np.zeros(9), sound_from=40),
+        "rb",
+    )
+    two.write_bytes(content + later.read())
+    found, (text,) = told(lambda: read(str(two)))
+    assert found == [(0, 0), (1, 25), (2, 50), (3, 75), (4, 0), (5, 25)]
+    assert text == f"{two}: its clock jumps once at second 4.0, and is read as if it went on"

@@ -165,6 +165,7 @@ def _class_range(options):
 
 
 def _score_model(options):
+    from yt8m.data.feature_origins import check_origins
     from yt8m.inference.model_evaluation import evaluate_model
     from yt8m.inference.prediction import predict_timelines
     from yt8m.inference.scorer import Scorer
@@ -174,6 +175,7 @@ def _score_model(options):
     options.check_run(run)
     overlap = overlap_with(options.train_dir)
     source = _holdout_of(options, run)
+    check_origins(options.train_dir, source.files)
     model, _ = load_model(options.train_dir)
     config = run.data.replace(**{"skip_corrupt": False} | options.of(DataConfig))
     results = evaluate_model(

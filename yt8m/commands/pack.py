@@ -11,6 +11,7 @@ already. docs/own_features.md goes the whole way from there to a submission.
 import dataclasses
 import math
 import warnings
+from typing import TYPE_CHECKING
 
 from yt8m.commands import command_line
 from yt8m.commands.groups import VOCABULARY_HELP
@@ -18,6 +19,9 @@ from yt8m.data.making.settings import STANDARDIZE, PackSettings
 from yt8m.options import option
 from yt8m.text import printable
 from yt8m.types import DataWarning, InputError
+
+if TYPE_CHECKING:
+    from yt8m.data.making.packer import Packer
 
 _RATES = (0.01, 100_000)
 _EACH = "for each of several features"
@@ -80,7 +84,7 @@ def main(options: PackOptions) -> None:
         if found is not None:
             _say_who_is_missing(path, found, videos)
     packer.run()
-    _report(options, packer)
+    report_packed(packer, intervals_csv=options.intervals_csv)
 
 
 def _videos(options):
@@ -154,13 +158,14 @@ def _say_who_is_missing(path, found, videos):
         print(f"{unnamed} of {len(videos.ids)} videos are not in {path}")
 
 
-def _report(options, packer):
+def report_packed(packer: "Packer", *, intervals_csv: str = "") -> None:
+    """Prints what a Packer has packed, and warns of what it left out or cut. intervals_csv: path, for the sentences."""
     shards = packer.log["shards"].values()
     records, ratings = (sum(shard[key] for shard in shards) for key in ("records", "ratings"))
-    print(f"packed {records:,} videos with {ratings:,} ratings into {len(shards)} file(s) in {options.output_dir}")
+    print(f"packed {records:,} videos with {ratings:,} ratings into {len(shards)} file(s) in {packer.output_dir}")
     totals = packer.totals()
     facts = {
-        "csv": options.intervals_csv,
+        "csv": intervals_csv,
         "num_intervals": packer.num_intervals,
         "min_overlap": packer.settings.min_overlap,
         "num_videos": records,

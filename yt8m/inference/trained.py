@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from yt8m.config import RunConfig
 from yt8m.data import examples
+from yt8m.data.feature_origins import check_origins
 from yt8m.data.splits import Source, find_video, open_source, sources_of
 from yt8m.data.tfrecord import FrameRecord, quantize
 from yt8m.inference.model_evaluation import evaluate_model
@@ -71,7 +72,7 @@ class TrainedRun:
 
         pattern: paths or globs, comma-separated. video_id: None where the records hold a single video.
         """
-        found, source = find_video(_source(pattern), video_id, skip_corrupt=self.run.data.skip_corrupt)
+        found, source = find_video(self._source(pattern), video_id, skip_corrupt=self.run.data.skip_corrupt)
         (timeline,) = predict_timelines(
             self.model,
             source,
@@ -98,7 +99,7 @@ class TrainedRun:
         """
         top = predict_segments(
             self.model,
-            _source(pattern),
+            self._source(pattern),
             self.run.data,
             class_ids=self._class_ids(class_ids),
             views=self.views,
@@ -117,13 +118,20 @@ class TrainedRun:
             if holdout is None:
                 raise InputError("the run held nothing out: give the pattern of the files to evaluate on")
         else:
-            holdout = _source(pattern)
+            holdout = self._source(pattern)
         scorer = Scorer(self.model, batch_size=_BATCH_SIZE)
         overlap = overlap_with(self.train_dir)
         results = evaluate_model(scorer, holdout, self.run.data, segment_labels=True, overlap=overlap)
         if overlap is not None:
             overlap.warn()
         return results["evaluation"]
+
+    def _source(self, pattern: str) -> Source:
+        source = open_source(pattern)
+        if source is None:
+            raise InputError("the data pattern is empty: give files or globs, separated by commas")
+        check_origins(self.train_dir, source.files)
+        return source
 
     def _class_ids(self, class_ids):
         return tuple(range(self.run.data.num_classes) if class_ids is None else map(int, class_ids))
@@ -161,10 +169,3 @@ class TrainedRun:
 def load(train_dir: str | os.PathLike[str]) -> TrainedRun:
     """The TrainedRun in the folder of a run. Raises InputError where it is none."""
     return TrainedRun(train_dir)
-
-
-def _source(pattern: str) -> Source:
-    source = open_source(pattern)
-    if source is None:
-        raise InputError("the data pattern is empty: give files or globs, separated by commas")
-    return source

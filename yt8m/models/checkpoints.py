@@ -12,6 +12,7 @@ train_dir/
   metrics.jsonl             one line an evaluation
   seen_videos.npz           which videos it and the run that it started from were trained on, see SeenVideos
   calibration.json          what makes probabilities of the best model's scores, if eval.py --calibrate was run
+  features.json             which backbones made the features, if yt8m-video did; NAME.projection.npz beside it
   tensorboard/
 """
 

@@ -19,13 +19,20 @@ _STRONG, _WEAK, _PLAIN = "\x1b[1;32m", "\x1b[2m", "\x1b[0m"
 
 
 def draw_timeline(
-    timeline: Timeline, *, names: dict[int, str], kind: str, threshold: float, width: int, stream: TextIO
+    timeline: Timeline,
+    *,
+    names: dict[int, str],
+    kind: str,
+    threshold: float,
+    width: int,
+    stream: TextIO,
+    full: float = 1.0,
 ) -> str:
     """The lines, joined, none of more than ``width`` characters (of 40 where it is less).
 
     timeline: its classes in the order to show them; names: dict of class id to name; kind: words on what the scores
     are; threshold: scores from it on are coloured. stream: where it will be written, which decides on colours and on
-    blocks or ASCII.
+    blocks or ASCII. full: the score from which on a block is a whole one.
     """
     width = max(width, 40)
     labels = [class_name(class_id, names) for class_id in timeline.class_ids.tolist()]
@@ -39,7 +46,7 @@ def draw_timeline(
     for label, scores in zip(labels, timeline.scores):
         best = int(scores.argmax())
         said = f" {scores[best]:.2f} at {_clock(int(timeline.starts[best]))}"
-        bar = _bar(scores, step, repeat, blocks, threshold=threshold, colours=colours)
+        bar = _bar(scores, step, repeat, blocks, threshold=threshold, full=full, colours=colours)
         lines.append(f"{_fit(label, label_width)} {bar}{said}")
     if labels:
         lines.append(" " * (label_width + 1) + _axis(timeline, step, repeat))
@@ -58,12 +65,12 @@ def _columns(num_segments, room):
     return step, max(min(room // max(count, 1), _MOST_CHARACTERS), 1)
 
 
-def _bar(scores, step, repeat, blocks, *, threshold, colours):
+def _bar(scores, step, repeat, blocks, *, threshold, full, colours):
     best = np.maximum.reduceat(scores, np.arange(0, len(scores), step))
     text, now = "", ""
     for score in best.tolist():
         wanted = (_STRONG if score >= threshold else _WEAK) if colours else ""
-        text += (wanted if wanted != now else "") + blocks[round(score * (len(blocks) - 1))] * repeat
+        text += (wanted if wanted != now else "") + blocks[round(min(score / full, 1) * (len(blocks) - 1))] * repeat
         now = wanted
     return text + (_PLAIN if colours else "")
 

@@ -1,5 +1,7 @@
 """Timelines of videos as rows of a page: a class each, fuller in colour where it scores higher, ratings marked."""
 
+import dataclasses
+
 import numpy as np
 from markupsafe import Markup
 
@@ -14,11 +16,32 @@ _ROWS = 10
 _MISTAKES = {FALSE_ALARM: ", a false alarm", MISS: ", a miss"}
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Media:
+    """A video or sound file that a page plays.
+
+    kind: "video" or "audio". address: URL, relative to the page or data:. name: of the file, for those who read.
+    thumbnails: (second, URL of a picture) pairs.
+    """
+
+    kind: str
+    address: str
+    name: str
+    thumbnails: tuple[tuple[int, str], ...] = ()
+
+
 def timeline_part(
-    timeline: Timeline, ratings: dict[tuple[int, int], tuple[bool, int]], *, note: str, class_names: dict[int, str]
+    timeline: Timeline,
+    ratings: dict[tuple[int, int], tuple[bool, int]],
+    *,
+    note: str,
+    class_names: dict[int, str],
+    media: Media | None = None,
+    full: float = 1.0,
 ) -> Markup:
     """HTML of one video. ratings: dict of (class id, start) to (positive, mistake), see
-    yt8m.ranking.diagnosis.video_ratings; note: text behind the video's id; class_names: dict of class id to name.
+    yt8m.ranking.diagnosis.video_ratings; note: text behind the video's id; class_names: dict of class id to name;
+    media: what plays beside the timeline; full: the score from which on a cell has its full colour.
     """
     chosen = timeline.take(_chosen_rows(timeline, ratings))
     end = max([timeline.end, 1, *(start + SEGMENT_SECONDS for _, start in ratings if start >= timeline.end)])
@@ -26,7 +49,7 @@ def timeline_part(
         {
             "name": class_name(class_id, class_names),
             "numbers": _numbers(chosen, place),
-            "shades": _shades(chosen.starts, chosen.ends(), chosen.scores[place]),
+            "shades": _shades(chosen.starts, chosen.ends(), np.minimum(chosen.scores[place] / full, 1)),
             "marks": _marks({start: rating for (other, start), rating in ratings.items() if other == class_id}, end),
         }
         for place, class_id in enumerate(chosen.class_ids.tolist())
@@ -39,6 +62,7 @@ def timeline_part(
         end=end,
         kind="score" if timeline.ranks is None else "rank",
         rows=rows,
+        media=media,
         ticks=_ticks(end),
     )
 
@@ -87,4 +111,5 @@ def _marks(ratings, end):
 def _ticks(end):
     """Seconds to name below the rows, six or so."""
     step = next((step for step in (10, 30, 60, 300, 600, 3600) if end / step <= 6), 36000)
-    return range(0, end, step)
+    # The last one has no room where the line ends just behind it.
+    return range(0, max(1, end - end // 20), step)

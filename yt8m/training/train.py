@@ -9,6 +9,7 @@ import keras
 from yt8m.config import RunConfig
 from yt8m.data.augment import allowed_views, margin_of
 from yt8m.data.cache import open_cache
+from yt8m.data.feature_origins import check_origins, keep_origins, origins_of_files
 from yt8m.data.manifest import check_manifest, inputs_of, make_manifest, write_manifest
 from yt8m.data.record_checks import explain_errors
 from yt8m.data.seen_videos import SeenVideos
@@ -89,6 +90,10 @@ def _train(run, train_dir, source, holdout, resources):
     # What the model is adapted to at the end may change until then.
     inputs = inputs_of(run.replace(adapt_bn=""), source, holdout)
     manifest = make_manifest(inputs)
+    files = [*source.files, *(holdout.files if holdout else ())]
+    origins_of_files(files)
+    if run.init_from:
+        check_origins(run.init_from, files)
     if checkpoints.has_begun(train_dir):
         check_manifest(train_dir, manifest, accept_changed_inputs=resources.accept_changed_inputs)
     source = exclude_videos(source, run)
@@ -103,6 +108,7 @@ def _train(run, train_dir, source, holdout, resources):
         # Only now, so that what is refused leaves no run behind.
         checkpoints.write_run_config(train_dir, run)
         write_manifest(train_dir, manifest)
+        keep_origins(files, train_dir)
         checkpoints.forget_metrics_after(train_dir, step=state.step)
     if state.finished and not state.can_go_on(run.train):
         print(f"{train_dir} is trained to its end, step {state.step}")

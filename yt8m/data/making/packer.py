@@ -32,9 +32,10 @@ class Packer:
 
     labels: dict of video id to class ids; intervals: dict of video id to list of Interval; None where there are none.
     Without labels, a video has those classes that are rated positive in it. num_classes: size of the vocabulary, which
-    training finds in pack.json. After ``run``, ``log`` is what that holds: the shards and what was counted in each;
-    ``projections`` has the Projection of each feature that has one; ``renamed``: dict of id to what it is in records,
-    where settings.sanitize_ids has changed it.
+    training finds in pack.json. replace: whether records that were packed of other videos, or with other settings, are
+    replaced; else they are an error. After ``run``, ``log`` is what that holds: the shards and what was counted in
+    each; ``projections`` has the Projection of each feature that has one; ``renamed``: dict of id to what it is in
+    records, where settings.sanitize_ids has changed it.
     Raises InputError for an id that no submission can hold, unless sanitize_ids.
     """
 
@@ -47,9 +48,10 @@ class Packer:
         labels: dict[str, tuple[int, ...]] | None = None,
         intervals: dict[str, list[Interval]] | None = None,
         num_classes: int | None = None,
+        replace: bool = False,
     ):
         self.videos, self.output_dir, self.settings = videos, output_dir, settings
-        self._labels, self._intervals = labels, intervals
+        self._labels, self._intervals, self._replace = labels, intervals, replace
         self._rest = sorted({item.class_id for items in (intervals or {}).values() for item in items})
         if not videos.ids:
             raise InputError("no video has all of the features: the names of their files, without suffix, must agree")
@@ -152,9 +154,18 @@ class Packer:
             return
         found = read_json(path, what="a log of yt8m-pack", fields={"inputs": str, "shards": dict})
         if found["inputs"] != self.log["inputs"]:
-            if not found["shards"] and not glob.glob(glob.escape(self.output_dir) + "/*.projection.npz"):
+            fitted = glob.glob(glob.escape(os.fspath(self.output_dir)) + "/*.projection.npz")
+            if not (found["shards"] or fitted):
                 return
-            raise InputError(f"{self.output_dir} was packed from other files or with other flags: name another folder")
+            if not self._replace:
+                raise InputError(
+                    f"{self.output_dir} was packed from other files or with other flags: name another folder"
+                )
+            # Each by its own name: the log may say anything.
+            for file in [*(os.path.join(self.output_dir, os.path.basename(name)) for name in found["shards"]), *fitted]:
+                if os.path.exists(file):
+                    os.unlink(file)
+            return
         self.log = found
 
     def _fit(self):

@@ -4,7 +4,8 @@ import dataclasses
 
 from yt8m.features.decoding.media import open_media
 from yt8m.features.decoding.pictures import quarter_turns, shown_size, usable_aspect
-from yt8m.types import StrPath
+from yt8m.features.decoding.sources import open_container
+from yt8m.types import InputError, StrPath
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,3 +49,12 @@ def probe_video(source: StrPath) -> VideoInfo:
             audio_codec=sound and sound.codec_context.name,
             rotation=90 * turns,
         )
+
+
+def stated_seconds(source: StrPath) -> float:
+    """Length of a source as its header states it, in seconds; 0 where it states none, or cannot be opened."""
+    try:
+        with open_container(source) as container:
+            return (container.duration or 0) / 10**6
+    except InputError:
+        return 0.0

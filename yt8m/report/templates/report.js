@@ -52,3 +52,53 @@ const show = event => {
 };
 document.addEventListener("pointermove", show);
 document.addEventListener("pointerdown", show);
+
+/** The start, in seconds, of the segment of a timeline that holds a second. */
+const segmentStart = (video, second) =>
+  video.dataset.starts.split(" ").map(Number).findLast(start => start <= second) ?? 0;
+
+// A video beside its timeline: a click plays from there, and the playhead runs over the rows.
+for (const player of document.querySelectorAll(".player")) {
+  const video = player.closest(".video"), strips = [...video.querySelectorAll(".strip")], end = Number(video.dataset.end);
+  const heads = strips.map(strip => strip.appendChild(Object.assign(document.createElement("i"), {className: "playhead"})));
+  const draw = () => {
+    const second = Math.min(player.currentTime, end);
+    heads.forEach(head => head.style.left = 100 * second / end + "%");
+    strips.forEach(strip => {
+      strip.setAttribute("aria-valuenow", Math.floor(second));
+      strip.setAttribute("aria-valuetext", clock(Math.floor(second)));
+    });
+  };
+  const follow = () => {
+    draw();
+    if (!player.paused && !player.ended) requestAnimationFrame(follow);
+  };
+  const seek = second => {
+    player.currentTime = Math.max(0, Math.min(second, end));
+    draw();
+  };
+  for (const event of ["play", "seeked", "timeupdate", "loadedmetadata"]) player.addEventListener(event, follow);
+  player.addEventListener("error", () => {
+    player.hidden = true;
+    video.querySelector(".unplayable").hidden = false;
+  });
+  for (const strip of strips) {
+    strip.addEventListener("click", event => {
+      const box = strip.getBoundingClientRect();
+      seek(segmentStart(video, (event.clientX - box.left) / box.width * end));
+      player.play().catch(() => {});
+    });
+    strip.addEventListener("keydown", event => {
+      const now = segmentStart(video, player.currentTime), keys = {
+        ArrowRight: () => seek(now + 5), ArrowLeft: () => seek(player.currentTime - now > 1 ? now : now - 5),
+        Home: () => seek(0), End: () => seek(segmentStart(video, end - .01)),
+        " ": () => player.paused ? player.play().catch(() => {}) : player.pause(),
+        Enter: () => player.play().catch(() => {}),
+      };
+      if (!(event.key in keys)) return;
+      event.preventDefault();
+      keys[event.key]();
+    });
+  }
+  draw();
+}

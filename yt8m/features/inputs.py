@@ -1,0 +1,58 @@
+"""Videos that a command line names: files, folders, globs and addresses, each with the id that it will have."""
+
+import glob
+import mimetypes
+import os
+import posixpath
+from collections.abc import Sequence
+from urllib.parse import unquote, urlsplit
+
+from yt8m.features.decoding.sources import is_local
+from yt8m.types import InputError, sanitized_id
+
+_MEDIA = ("video/", "audio/")
+_MORE_SUFFIXES = (".mkv", ".webm", ".m2ts", ".mts", ".ts", ".flv", ".ogv", ".opus", ".m4v", ".3gp")
+"""Of media files that not every system's table of types has."""
+
+
+def find_videos(arguments: Sequence[str]) -> dict[str, str]:
+    """Dict of id to source, a path or address, in the order of the ids.
+
+    arguments: files, globs, folders, which stand for the media files in them, and addresses. An id is a file's name
+    without suffix, with what no id can hold replaced by an underscore. Raises InputError where something is not there,
+    or two files would have one id.
+    """
+    found: dict[str, str] = {}
+    for argument in arguments:
+        for source in _expanded(argument):
+            video_id = sanitized_id(_stem(source))
+            if found.setdefault(video_id, source) != source:
+                raise InputError(f"{found[video_id]} and {source} would both have the id {video_id}: rename one")
+    if not found:
+        raise InputError("name videos: files, globs, folders or addresses, as in yt8m-video 'clips/*.mp4'")
+    return dict(sorted(found.items()))
+
+
+def _expanded(argument):
+    if not is_local(argument) or os.path.isfile(argument):
+        return [argument]
+    if os.path.isdir(argument):
+        paths = sorted(path for path in glob.glob(os.path.join(glob.escape(argument), "*")) if _is_media(path))
+        if not paths:
+            raise InputError(f"the folder {argument} has no files of video or sound")
+        return paths
+    paths = sorted(path for path in glob.glob(argument, recursive=True) if os.path.isfile(path))
+    if not paths:
+        raise InputError(f"no file matches {argument}")
+    return paths
+
+
+def _is_media(path):
+    kind, _ = mimetypes.guess_type(path)
+    suffix = os.path.splitext(path)[1].lower()
+    return os.path.isfile(path) and (suffix in _MORE_SUFFIXES or (kind or "").startswith(_MEDIA))
+
+
+def _stem(source):
+    name = os.path.basename(source) if is_local(source) else posixpath.basename(unquote(urlsplit(source).path))
+    return os.path.splitext(name)[0] or "video"

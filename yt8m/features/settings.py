@@ -1,0 +1,59 @@
+"""Settings of extraction: what of a video backbones are shown."""
+
+import dataclasses
+
+from yt8m.options import Config, option
+from yt8m.types import SEGMENT_SECONDS, InputError
+
+SAMPLINGS = ("dense", "uniform")
+ENHANCEMENTS = ("off", "equalize", "clahe")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExtractionSettings(Config):
+    """Everything but video and backbones that determines the features of a video."""
+
+    max_seconds: int | None = option(
+        None, "Seconds of each video that are looked at.", unit="seconds", low=1, high=10**6, defaults_to="all"
+    )
+    sampling: str = option(
+        "dense",
+        "Frames of a clip, for backbones of clips: dense, at the backbone's own rate around each second; or uniform, "
+        f"spread over the {SEGMENT_SECONDS} seconds around it.",
+        choices=SAMPLINGS,
+    )
+    views: int = option(
+        1,
+        "Pictures or clips within each second, evenly spaced, whose features are averaged.",
+        unit="views",
+        low=1,
+        high=30,
+    )
+    crops: int = option(
+        1,
+        "Crops of each picture whose features are averaged: 1, its middle, or 3, along its longer side.",
+        low=1,
+        high=3,
+    )
+    gamma: str = option(
+        "off",
+        "Gamma correction of dark pictures: off; auto, by which a dark picture's median becomes middle grey; or a "
+        "number from 0.1 to 1, lower for brighter.",
+    )
+    enhance: str = option(
+        "off",
+        "Contrast of pictures: off; equalize, each picture's histogram made flat; or clahe, the same by regions and "
+        "with a limit.",
+        choices=ENHANCEMENTS,
+    )
+
+    def _check(self):
+        if self.crops == 2:
+            raise InputError("crops is 2; it must be 1 or 3")
+        if self.gamma not in ("off", "auto"):
+            try:
+                fine = 0.1 <= float(self.gamma) <= 1
+            except ValueError:
+                fine = False
+            if not fine:
+                raise InputError(f"gamma is {self.gamma!r}; it must be off, auto or a number from 0.1 to 1")

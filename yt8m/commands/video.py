@@ -16,7 +16,6 @@ import os
 import shutil
 import sys
 import warnings
-from typing import Any
 
 from yt8m.commands import command_line
 from yt8m.commands.groups import VOCABULARY_HELP, RayOptions
@@ -197,7 +196,7 @@ def _pca(options, names):
     return wanted
 
 
-def _timelines(options, extractor, folder, ids) -> tuple[list[Any], dict[int, str], str]:
+def _timelines(options, extractor, folder, ids):
     """(Timelines of the videos, class names, words on what the scores are)."""
     if options.train_dir:
         return _run_timelines(options, folder, ids)

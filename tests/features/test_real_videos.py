@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from tests.helpers import SHARED
+from tests.helpers import shared_path
 from tests.helpers.videos import all_frames, slow_choice, told
 from yt8m.features.backbones import PictureInput
 from yt8m.features.decoding import Grid, probe_video, read_pictures, read_sound
@@ -24,7 +24,6 @@ def samples_of_iscc():
     return [path for path in iscc_samples.videos() if path.suffix[1:] in CONTAINERS]
 
 
-SHARED_VIDEOS = SHARED / "data" / "videos"
 UNDAMAGED = """av1_video.mkv carphone_pristine.mp4 flipping_a_pancake.mkv h264_10bits.mp4 h265_video.mp4 late.mkv mma_demo.mp4
 mma_test.mp4 mma_test_video_structuralize.mp4 nasa_13013.mp4 realshort.mp4 unordered.mov vfr.mkv video_0.mov video_90.mov
 video_180.mov video_270.mov""".split()
@@ -66,9 +65,7 @@ def compare(path, rates):
 
 @pytest.mark.parametrize("name", UNDAMAGED)
 def test_frames_are_those_of_a_slow_reading(name):
-    if not (SHARED_VIDEOS / name).exists():
-        pytest.skip(f"{name} is not there: it is kept beside the repository, not in it")
-    _, texts = told(lambda: compare(str(SHARED_VIDEOS / name), (1, 2.5)))
+    _, texts = told(lambda: compare(str(shared_path(f"data/videos/{name}")), (1, 2.5)))
     assert texts == []
 
 
@@ -96,3 +93,49 @@ def test_containers_of_all_kinds(path):
         # Telephones' sound ends at 4 kHz.
         least = 0.4 if path.suffix == ".3gp" else 0.97
         assert agreement.max() > least * np.linalg.norm(heard) * np.linalg.norm(reference)
+
+
+def test_times_that_run_backwards_are_not_believed():
+    """An .avi whose B-frames FFmpeg guesses wrong: the order of decoding is that of showing."""
+    path = str(shared_path("data/videos/mma_test.avi"))
+    with av.open(path) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    grid = Grid(rate=25, input=PictureInput(size=None))
+    shown = [picture for _, _, picture in read_pictures(path, [grid])]
+    places = [next(place for place, frame in enumerate(frames) if np.array_equal(frame, picture)) for picture in shown]
+    # Two of the first three frames share a time, and of those that do the first is taken.
+    assert places == sorted(places) and len(set(places)) > 0.97 * len(frames)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("damaged.mkv", "one piece of its pictures left out or patched as damaged, first at second 19.3"),
+        ("corrupted.mp4", "2 pieces of its pictures left out or patched as damaged, first at second 2.8"),
+        ("trunc_mkv.mkv", "it is damaged behind second 28.3: what is behind it is left out"),
+        ("trunc_webm.webm", "it is damaged behind second 30.2: what is behind it is left out"),
+    ],
+)
+def test_damage_is_told(name, text):
+    path = str(shared_path(f"data/videos/{name}"))
+    _, texts = told(lambda: list(read_pictures(path, [Grid(rate=1, input=PictureInput(size=(8, 8)))])))
+    assert texts == [f"{path}: {text}"]
+
+
+def test_empty_packets_are_not_damage():
+    """Theora has them for pictures that stay."""
+    path = pytest.importorskip("iscc_samples").videos(".ogv")[0]
+    undecodable = empty = 0
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        for packet in container.demux(stream):
+            if packet.size == 0 and packet.pts is not None:
+                empty += 1
+                continue
+            try:
+                packet.decode()
+            except av.FFmpegError:
+                undecodable += 1
+    _, (text,) = told(lambda: list(read_pictures(path, [Grid(rate=1, input=PictureInput(size=(8, 8)))])))
+    assert empty and f": {undecodable:,} pieces" in text

@@ -29,8 +29,11 @@ def stored(sound):
     return (np.round(sound * 32767) / 32768).astype(np.float32)
 
 
-def written(path, pieces, *, times=(), rate=RATE, layout="mono", codec="pcm_s16le"):
-    """A .mkv with pieces of sound, [(second, (samples, channels) in [-1, 1])], and pictures at ``times``."""
+def written(path, pieces, *, times=(), rate=RATE, layout="mono", codec="pcm_s16le", length=1600):
+    """A .mkv with pieces of sound, [(second, (samples, channels) in [-1, 1])], and pictures at ``times``.
+
+    length: samples of a packet.
+    """
     channels = {"mono": 1, "stereo": 2, "5.1": 6}[layout]
     packets = []
     with av.open(str(path), "w") as container:
@@ -45,8 +48,8 @@ def written(path, pieces, *, times=(), rate=RATE, layout="mono", codec="pcm_s16l
             packets += stream.encode(frame)
         packets += stream.encode() if times else []
         for second, sound in pieces:
-            for first in range(0, len(sound), rate // 10):
-                piece = np.round(sound[first : first + rate // 10].reshape(1, -1) * 32767).astype(np.int16)
+            for first in range(0, len(sound), length):
+                piece = np.round(sound[first : first + length].reshape(1, -1) * 32767).astype(np.int16)
                 assert piece.size % channels == 0
                 frame = av.AudioFrame.from_ndarray(piece, format="s16", layout=layout)
                 frame.sample_rate, frame.pts = rate, round(second * rate) + first
@@ -106,7 +109,7 @@ def test_holes_are_silent_and_of_sounds_that_overlap_the_first_counts(tmp_path):
 def test_rounded_times_leave_no_clicks(tmp_path):
     """Matroska's times are whole milliseconds: pieces of 1024 samples at 44.1 kHz never begin at one."""
     tone = np.sin(2 * np.pi * 440 * np.arange(44_100 * 3) / 44_100)
-    found = joined(written(tmp_path / "a.mkv", [(0, tone)], rate=44_100))
+    found = joined(written(tmp_path / "a.mkv", [(0, tone)], rate=44_100, length=1024))
     expected = np.sin(2 * np.pi * 440 * np.arange(len(found)) / RATE)
     assert np.abs(found - expected)[100:-100].max() < 2e-3
 
@@ -130,3 +133,11 @@ def test_sound_cut_short_is_told(tmp_path):
     open(path, "wb").write(content[: len(content) // 2])
     found, texts = told(lambda: windows(path))
     assert len(found) == 10 and texts == [f"{path}: it is damaged behind second 9.9: what is behind it is left out"]
+
+
+def test_sound_that_begins_long_after_the_picture_of_a_broadcast_is_heard(tmp_path):
+    times = [Fraction(number, 25) for number in range(25 * 20)]
+    path = write_video(tmp_path / "a.ts", times, sound=noise(4), sound_from=15)
+    found, texts = told(lambda: windows(path, seconds=20))
+    loud = [second for second, window in enumerate(found) if np.abs(window).mean() > 0.1]
+    assert texts == [] and loud == [15, 16, 17, 18]

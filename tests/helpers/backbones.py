@@ -6,8 +6,10 @@ import tempfile
 
 import numpy as np
 
+from tests.helpers import youtube8m
 from tests.helpers.torch_files import saved
 from yt8m.features.backbones import PictureInput, load_backbone
+from yt8m.runtime.quiet_imports import without_chatter
 
 
 def stand_in(name, folder, *, seed=0):
@@ -76,6 +78,53 @@ def _keras(folder, seed):
     return f"MobileNet={path}"
 
 
-STAND_INS = {f"efficientnet-lite{number}": _efficientnet(number) for number in range(3)} | {"keras": _keras}
+def _youtube8m(folder, seed):
+    random = np.random.default_rng(seed)
+    (folder / "classify_image_graph_def.pb").write_bytes(youtube8m.inception(seed))
+    youtube8m.write_projection(folder, "inception3", np.zeros(2048), random.normal(0, 0.05, (1024, 2048)))
+    return folder
+
+
+def _youtube8m_audio(folder, seed):
+    (folder / "vggish_new.pb").write_bytes(youtube8m.vggish(seed))
+    np.savez(folder / "vggish_pca_params.npz", pca_means=np.zeros((128, 1)), pca_eigen_vectors=np.eye(128) / 3)
+    return folder
+
+
+@functools.cache
+def sound_classifier(seed=0, *, activation="sigmoid"):
+    """Bytes of a LiteRT file with YAMNet's shapes: 15600 samples to 1024 features and 521 scores."""
+    import tensorflow as tf
+
+    random = np.random.default_rng(seed)
+    first, last = (
+        random.normal(0, scale, shape).astype(np.float32) for scale, shape in ((0.1, (400, 1024)), (0.03, (1024, 521)))
+    )
+    bias = random.normal(0, 0.5, 521).astype(np.float32)
+
+    @tf.function(input_signature=[tf.TensorSpec([1, 15_600], tf.float32)])
+    def network(sound):
+        hidden = tf.reduce_mean(tf.nn.relu(tf.matmul(tf.reshape(sound, (39, 400)), first)), axis=0, keepdims=True)
+        return getattr(tf.nn, activation)(tf.matmul(hidden, last) + bias)
+
+    with without_chatter():
+        return tf.lite.TFLiteConverter.from_concrete_functions([network.get_concrete_function()]).convert()
+
+
+def _yamnet(folder, seed):
+    path = folder / "yamnet.tflite"
+    path.write_bytes(sound_classifier(seed))
+    rows = [f'{number},/m/{number},"class {number}, so to say"' for number in range(521)]
+    (folder / "yamnet_class_map.csv").write_text("\n".join(["index,mid,display_name", *rows]))
+    return path
+
+
+STAND_INS = {f"efficientnet-lite{number}": _efficientnet(number) for number in range(3)} | {
+    "keras": _keras,
+    "logmel": lambda folder, seed: "",
+    "yamnet": _yamnet,
+    "yt8m": _youtube8m,
+    "yt8m-audio": _youtube8m_audio,
+}
 """Name in the registry to a function of (folder, seed) that writes there what the backbone reads, and returns what stands
 behind the colon; it skips the test where a package of the user's choice is missing."""

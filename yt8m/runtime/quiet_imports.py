@@ -7,8 +7,11 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
 
-_CHATTER = re.compile(rb"absl::InitializeLog\(\)|oneDNN custom operations|cpu_feature_guard|rebuild TensorFlow with")
+_CHATTER = re.compile(
+    rb"absl::InitializeLog\(\)|oneDNN custom operations|cpu_feature_guard|rebuild TensorFlow with|XNNPACK delegate"
+)
 
 
 def quieten_tensorflow() -> None:
@@ -39,7 +42,7 @@ class _QuietLoader(importlib.abc.Loader):
         return self._loader.create_module(spec)
 
     def exec_module(self, module):
-        with _without_chatter():
+        with without_chatter():
             self._loader.exec_module(module)
 
     def __getattr__(self, name):
@@ -47,8 +50,8 @@ class _QuietLoader(importlib.abc.Loader):
 
 
 @contextlib.contextmanager
-def _without_chatter():
-    """Context in which output to file descriptor 2 is held back, and written afterwards but for the chatter."""
+def without_chatter() -> Iterator[None]:
+    """Context manager: output to file descriptor 2 is held back, and written afterwards but for the chatter."""
     sys.stderr.flush()
     with tempfile.TemporaryFile() as held:
         terminal = os.dup(2)

@@ -10,6 +10,10 @@ BACKBONES = Registry(
         "efficientnet-lite1": "yt8m.features.backbones.efficientnet_lite",
         "efficientnet-lite2": "yt8m.features.backbones.efficientnet_lite",
         "keras": "yt8m.features.backbones.keras_network",
+        "logmel": "yt8m.features.backbones.sound",
+        "yamnet": "yt8m.features.backbones.yamnet",
+        "yt8m": "yt8m.features.backbones.youtube8m",
+        "yt8m-audio": "yt8m.features.backbones.youtube8m",
     },
 )
 """Name to a function of (what stands behind the colon, "" for nothing) to a Backbone."""

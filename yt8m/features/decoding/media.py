@@ -38,8 +38,8 @@ class Media:
     def __init__(self, name: str, container: Any):
         self.name = name
         self.container = container
-        self.video = _best_video(container)
-        self.sound = _decodable(container.streams.best("audio", related=self.video))
+        self.video = _best(container, "video")
+        self.sound = _best(container, "audio", related=self.video)
         self._read_to: dict[int, Fraction] = {}
         self._broken = False
         if self.video is None and self.sound is None:
@@ -137,13 +137,13 @@ class Media:
         return stated - max(self._read_to.values()) > _SLACK
 
 
-def _best_video(container):
-    av = import_av()
-    cover = av.stream.Disposition.attached_pic
-    streams = [stream for stream in container.streams.video if not stream.disposition & cover and _decodable(stream)]
-    best = container.streams.best("video")
+def _best(container, kind, related=None):
+    """FFmpeg's choice of the "video" or "audio" streams that can be decoded; the first where it makes none.
+
+    It makes none where a stream begins so late in a broadcast that nothing is known of it yet.
+    """
+    cover = import_av().stream.Disposition.attached_pic
+    streams = [stream for stream in getattr(container.streams, kind) if not stream.disposition & cover]
+    streams = [stream for stream in streams if stream.codec_context is not None]
+    best = container.streams.best(kind, related=related)
     return best if best in streams else next(iter(streams), None)
-
-
-def _decodable(stream):
-    return stream if stream is not None and stream.codec_context is not None else None

@@ -3,10 +3,11 @@ PYTHON ?= python3
 # TensorFlow build: `cpu` is small; `make setup BACKEND=tensorflow` installs the one for GPUs.
 BACKEND ?= cpu
 DEMO_DIR ?= runs/demo
+DEMO_VIDEO_DIR ?= runs/video
 # Versions known to work together; empty for the newest of everything.
 CONSTRAINTS ?= constraints.txt
 
-.PHONY: setup demo test test-all lint format oracle clean
+.PHONY: setup demo demo-video test test-all lint format oracle clean
 
 setup: .venv/installed
 
@@ -20,6 +21,9 @@ setup: .venv/installed
 
 demo: setup
 	.venv/bin/yt8m-demo --output_dir=$(DEMO_DIR)
+
+demo-video: setup
+	.venv/bin/yt8m-demo-video --output_dir=$(DEMO_VIDEO_DIR)
 
 test: setup
 	.venv/bin/python -m pytest

@@ -158,8 +158,11 @@ def _say_who_is_missing(path, found, videos):
         print(f"{unnamed} of {len(videos.ids)} videos are not in {path}")
 
 
-def report_packed(packer: "Packer", *, intervals_csv: str = "") -> None:
-    """Prints what a Packer has packed, and warns of what it left out or cut. intervals_csv: path, for the sentences."""
+def report_packed(packer: "Packer", *, intervals_csv: str = "", details: bool = True) -> None:
+    """Prints what a Packer has packed, and warns of what it left out or cut.
+
+    intervals_csv: path, for the sentences. details: whether to print numbers of each feature.
+    """
     shards = packer.log["shards"].values()
     records, ratings = (sum(shard[key] for shard in shards) for key in ("records", "ratings"))
     print(f"packed {records:,} videos with {ratings:,} ratings into {len(shards)} file(s) in {packer.output_dir}")
@@ -176,14 +179,18 @@ def report_packed(packer: "Packer", *, intervals_csv: str = "") -> None:
     for feature, counted in totals.items():
         name = printable(feature)
         values = counted["values"]
+        if not values and not details:
+            continue
         if not values:
             print(f"  {name}: {counted['frames']:,} frames, their bytes as they were")
             continue
         mean = counted["sum"] / values
         spread = math.sqrt(max(counted["sum_of_squares"] / values - mean * mean, 0))
         share = counted["clipped"] / values
-        print(f"  {name}: {counted['frames']:,} frames, standard deviation {spread * 4 / 255:.3f}, {share:.2%} clipped")
-        if share > 0:
+        if details:
+            said = f"standard deviation {spread * 4 / 255:.3f}, {share:.2%} clipped"
+            print(f"  {name}: {counted['frames']:,} frames, {said}")
+        if share > 0.1 or (share > 0 and details):
             _say_what_was_cut(name, share, feature in packer.projections)
         if spread < 8:
             _warn(f"{name} varies so little that few of the 256 levels are used: see --standardize")

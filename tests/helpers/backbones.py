@@ -5,8 +5,10 @@ import pathlib
 import tempfile
 
 import numpy as np
+import pytest
 
 from tests.helpers import youtube8m
+from tests.helpers.onnx_models import picture_model, random_weights, write_model
 from tests.helpers.torch_files import saved
 from yt8m.features.backbones import PictureInput, load_backbone
 from yt8m.runtime.quiet_imports import without_chatter
@@ -119,12 +121,22 @@ def _yamnet(folder, seed):
     return path
 
 
+def _onnx(folder, seed):
+    pytest.importorskip("onnx", reason="the onnx package, which makes the stand-in, is not installed")
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    weights = random_weights(3, 20, seed)
+    model = picture_model("NCTHW", lengths={"C": 3, "T": 4}, weights=weights)
+    names = [f"class {number}" for number in range(20)]
+    return write_model(folder, model, size=[16, 24], mean=[0.4] * 3, std=[0.1] * 3, frames=4, class_names=names)
+
+
 STAND_INS = {f"efficientnet-lite{number}": _efficientnet(number) for number in range(3)} | {
     "keras": _keras,
     "logmel": lambda folder, seed: "",
     "yamnet": _yamnet,
     "yt8m": _youtube8m,
     "yt8m-audio": _youtube8m_audio,
+    "onnx": _onnx,
 }
 """Name in the registry to a function of (folder, seed) that writes there what the backbone reads, and returns what stands
 behind the colon; it skips the test where a package of the user's choice is missing."""

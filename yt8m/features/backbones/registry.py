@@ -14,6 +14,7 @@ BACKBONES = Registry(
         "yamnet": "yt8m.features.backbones.yamnet",
         "yt8m": "yt8m.features.backbones.youtube8m",
         "yt8m-audio": "yt8m.features.backbones.youtube8m",
+        "onnx": "yt8m.features.backbones.onnx_network",
     },
 )
 """Name to a function of (what stands behind the colon, "" for nothing) to a Backbone."""

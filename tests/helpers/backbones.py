@@ -10,6 +10,7 @@ import pytest
 from tests.helpers import youtube8m
 from tests.helpers.onnx_models import picture_model, random_weights, write_model
 from tests.helpers.torch_files import saved
+from tests.helpers.torch_folders import hf_folder, timm_folder, torchvision_file
 from yt8m.features.backbones import PictureInput, load_backbone
 from yt8m.runtime.quiet_imports import without_chatter
 
@@ -130,13 +131,31 @@ def _onnx(folder, seed):
     return write_model(folder, model, size=[16, 24], mean=[0.4] * 3, std=[0.1] * 3, frames=4, class_names=names)
 
 
+def _hugging_face(folder, seed):
+    hf_folder("dinov2", folder, seed)
+    return folder
+
+
+def _timm(folder, seed):
+    timm_folder(folder, seed)
+    return folder
+
+
+def _torchvision(folder, seed):
+    torchvision_file("mobilenet_v3_small", folder / "own.pth", seed)
+    return f"mobilenet_v3_small={folder / 'own.pth'}"
+
+
 STAND_INS = {f"efficientnet-lite{number}": _efficientnet(number) for number in range(3)} | {
+    "hf": _hugging_face,
     "keras": _keras,
     "logmel": lambda folder, seed: "",
     "yamnet": _yamnet,
     "yt8m": _youtube8m,
     "yt8m-audio": _youtube8m_audio,
     "onnx": _onnx,
+    "timm": _timm,
+    "torchvision": _torchvision,
 }
 """Name in the registry to a function of (folder, seed) that writes there what the backbone reads, and returns what stands
 behind the colon; it skips the test where a package of the user's choice is missing."""

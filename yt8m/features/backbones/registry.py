@@ -14,7 +14,10 @@ BACKBONES = Registry(
         "yamnet": "yt8m.features.backbones.yamnet",
         "yt8m": "yt8m.features.backbones.youtube8m",
         "yt8m-audio": "yt8m.features.backbones.youtube8m",
+        "hf": "yt8m.features.backbones.hugging_face",
         "onnx": "yt8m.features.backbones.onnx_network",
+        "timm": "yt8m.features.backbones.timm_folder",
+        "torchvision": "yt8m.features.backbones.torchvision_network",
     },
 )
 """Name to a function of (what stands behind the colon, "" for nothing) to a Backbone."""

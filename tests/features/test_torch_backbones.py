@@ -185,7 +185,7 @@ def test_weights_that_are_left_out_are_counted(tmp_path, capfd):
     hf_folder("vit", tmp_path)
     edit_json(tmp_path / "config.json", num_hidden_layers=1)
     capfd.readouterr()
-    with pytest.warns(DataWarning, match=f"{tmp_path}: 16 weights, as .*, are left out: ViTModel has none of them"):
+    with pytest.warns(DataWarning, match=f"{tmp_path}: 16 weights, as .*, are left out: no place in ViTModel"):
         load_backbone(f"hf:{tmp_path}")
     assert capfd.readouterr() == ("", "")
 

@@ -103,7 +103,7 @@ def _load(transformers, folder):
         raise InputError(f"{folder} is no folder of transformers that can be read: {first_line(error)}") from error
     if unused := sorted(report["unexpected_keys"]):
         warnings.warn(
-            f"{folder}: {len(unused):,} weights, as {unused[0]}, are left out: {type(network).__name__} has none of them",
+            f"{folder}: {len(unused):,} weights, as {unused[0]}, are left out: no place in {type(network).__name__}",
             DataWarning,
             stacklevel=2,
         )

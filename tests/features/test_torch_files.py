@@ -125,7 +125,6 @@ def test_files_of_torch_itself(tmp_path):
         assert read.keys() == arrays.keys()
         for name, value in arrays.items():
             np.testing.assert_array_equal(read[name], value.detach().numpy(), strict=True)
-    for form in FORMS:
-        (tmp_path / "b").write_bytes(saved({"a": VALUES.reshape(2, 3)}, form))
-        loaded = torch.load(tmp_path / "b", weights_only=True)
-        np.testing.assert_array_equal(loaded["a"].numpy(), VALUES.reshape(2, 3))
+    (tmp_path / "b").write_bytes(saved({"a": VALUES.reshape(2, 3)}))
+    loaded = torch.load(tmp_path / "b", weights_only=True)
+    np.testing.assert_array_equal(loaded["a"].numpy(), VALUES.reshape(2, 3))

@@ -150,12 +150,12 @@ STAND_INS = {f"efficientnet-lite{number}": _efficientnet(number) for number in r
     "hf": _hugging_face,
     "keras": _keras,
     "logmel": lambda folder, seed: "",
-    "yamnet": _yamnet,
-    "yt8m": _youtube8m,
-    "yt8m-audio": _youtube8m_audio,
     "onnx": _onnx,
     "timm": _timm,
     "torchvision": _torchvision,
+    "yamnet": _yamnet,
+    "yt8m": _youtube8m,
+    "yt8m-audio": _youtube8m_audio,
 }
 """Name in the registry to a function of (folder, seed) that writes there what the backbone reads, and returns what stands
 behind the colon; it skips the test where a package of the user's choice is missing."""

@@ -10,6 +10,7 @@ from yt8m.features.backbones.base import Backbone, LinearHead, PictureInput, Sou
 from yt8m.features.backbones.onnx_file import external_files
 from yt8m.features.backbones.pictures import PictureBackbone, digest_of_files
 from yt8m.features.backbones.registry import BACKBONES
+from yt8m.features.backbones.sound import SoundBackbone
 from yt8m.options import Config, option
 from yt8m.runtime.files import read_json
 from yt8m.types import InputError
@@ -190,24 +191,20 @@ class OnnxPictures(PictureBackbone):
         return self._network(self._prepared(batch)).reshape(len(batch), -1)
 
 
-class OnnxSound(Backbone):
+class OnnxSound(SoundBackbone):
     """An exported network of sound: (N, samples) float32 in [-1, 1] -> (N, D)."""
 
     def __init__(self, network: Any, description: OnnxDescription):
+        samples = description.sound or 0
+        if network.dtype == np.uint8 or len(network.shape) != 2 or network.shape[1] not in (None, samples):
+            raise InputError(f"{network.path} has an input of shape {network.shape}; one of sound takes (N, {samples})")
         self._network = network
-        self._samples = description.sound or 0
-        if network.dtype == np.uint8 or len(network.shape) != 2 or network.shape[1] not in (None, self._samples):
-            raise InputError(
-                f"{network.path} has an input of shape {network.shape}; one of sound takes (N, {self._samples})"
-            )
-        self.input = SoundInput(samples=self._samples)
-        self.size = network.size_of_output(np.zeros(self._samples, np.float32))
+        self.input = SoundInput(samples=samples)
+        self.size = network.size_of_output(np.zeros(samples, np.float32))
 
-    def features(self, inputs: np.ndarray) -> np.ndarray:
-        """(N, samples) float32 -> (N, D) float32. ValueError for others."""
-        if inputs.dtype != np.float32 or inputs.ndim != 2 or inputs.shape[1] != self._samples:
-            raise ValueError(f"{self.spec} takes float32 (N, {self._samples}), not {inputs.dtype} {inputs.shape}")
-        return self._network(inputs).reshape(len(inputs), -1).astype(np.float32)
+    def vectors(self, batch: np.ndarray) -> np.ndarray:
+        """(N, samples) float32 -> (N, D) float32."""
+        return self._network(batch).reshape(len(batch), -1).astype(np.float32)
 
 
 def _layout(network, description):

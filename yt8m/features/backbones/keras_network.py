@@ -29,7 +29,8 @@ class KerasNetwork(PictureBackbone):
 
     argument: NAME=FILE, weights as ``save_weights`` writes them or as the Keras team publishes them. Of a file that has
     the network's last layer, features are the input of that layer and the head is the layer; of one that has not
-    ("notop"), they are the mean over the last feature map, and there is no head. Raises InputError for names that
+    ("notop"), they are the mean over the last feature map, and there is no head. network: the Keras model of prepared
+    pixel values to features. Raises InputError for names that
     keras.applications does not have, and for files that are no weights of that network.
     """
 
@@ -43,18 +44,18 @@ class KerasNetwork(PictureBackbone):
             network = build(weights=None, classes=_CLASSES)
             side = network.input_shape[1] or _USUAL_SIDE
             if not _problem_of_loading(network, path):
-                self._network, self.head = _split(network)
+                self.network, self.head = _split(network)
             else:
-                self._network = build(weights=None, include_top=False, pooling="avg", input_shape=(side, side, 3))
-                if problem := _problem_of_loading(self._network, path):
+                self.network = build(weights=None, include_top=False, pooling="avg", input_shape=(side, side, 3))
+                if problem := _problem_of_loading(self.network, path):
                     raise InputError(f"{path} is not weights of {name}: {problem}")
-        self._network.compile(jit_compile=default_jit_compile())
-        self.size = int(self._network.output_shape[-1])
+        self.network.compile(jit_compile=default_jit_compile())
+        self.size = int(self.network.output_shape[-1])
         self.input = PictureInput(size=(side, side), shorter_side=round(side / 0.875))
 
     def vectors(self, batch: np.ndarray) -> np.ndarray:
         """(N, H, W, 3) uint8 -> (N, D) float32."""
-        return self._network.predict_on_batch(self._preprocess(batch.astype(np.float32), data_format="channels_last"))
+        return self.network.predict_on_batch(self._preprocess(batch.astype(np.float32), data_format="channels_last"))
 
 
 @functools.cache

@@ -40,7 +40,7 @@ def main(_):
         for video in videos:
             print(ratio_row(video), flush=True)
         short = make_video(os.path.join(folder, "minute.mp4"), 240, 320)
-        long = looped(short, os.path.join(folder, "long.mp4"), round(FLAGS.hours * 3600 / FLAGS.seconds))
+        long = looped(short, os.path.join(folder, "long.mp4"), max(1, round(FLAGS.hours * 3600 / FLAGS.seconds)))
         print("\n| length | pictures | windows of sound | peak memory | time |\n| --- | ---: | ---: | ---: | ---: |")
         for video in (short, long):
             print(memory_row(video), flush=True)

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from tests.helpers.videos import all_frames, number_of, slow_choice, write_video
+from tests.helpers.videos import all_frames, number_of, numbered, slow_choice, write_video
 from yt8m.features.backbones import PictureInput
 from yt8m.features.decoding import Grid, probe_video, read_pictures
 
@@ -77,6 +77,34 @@ def test_any_times_and_rate_as_a_slow_reading_chooses(tmp_path, seed):
         frames, end = all_frames(path)
         expected = [number_of(frame.to_ndarray(format="rgb24")) for frame in slow_choice(frames, end, rate)]
         assert numbers(path, rate) == list(enumerate(expected)), rate
+
+
+@pytest.mark.parametrize(
+    ("codec", "pixels", "options"),
+    [
+        ("libx265", "yuv420p10le", {"x265-params": "log-level=none"}),
+        ("libx264", "yuv444p10le", {}),
+        ("libsvtav1", "yuv420p10le", {"preset": "12"}),
+        ("libvpx-vp9", "yuv420p", {"deadline": "realtime"}),
+        ("mpeg4", "yuv420p", {"bf": "2"}),
+    ],
+)
+def test_codecs_and_depths(tmp_path, codec, pixels, options):
+    if codec not in av.codecs_available:
+        pytest.skip(f"this FFmpeg has no encoder {codec}")
+    pictures = [numbered(number, height=96, width=192) for number in range(60)]
+    path = write_video(
+        tmp_path / "a.mkv",
+        steady(25, 60),
+        codec=codec,
+        pixels=pixels,
+        pictures=pictures,
+        tick=Fraction(1, 25),
+        **options,
+    )
+    assert numbers(path, 1) == [(0, 0), (1, 25), (2, 50)]
+    bright = next(iter(read_pictures(path, [Grid(rate=1, input=WHOLE)], max_seconds=0.5)))[2]
+    assert bright.dtype == np.uint8 and abs(int(np.median(bright)) - 20) < 4
 
 
 def test_max_seconds_stops_the_decode(tmp_path):

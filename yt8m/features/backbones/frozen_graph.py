@@ -1,7 +1,6 @@
 """Frozen graphs of TensorFlow 1 as functions, of operations that only compute."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -20,12 +19,12 @@ SAFE_OPERATIONS = frozenset(
 """Operations of TensorFlow that compute on what they are given, and neither read nor write files, nor call programs."""
 
 
-def load_frozen_graph(path: StrPath, *, feed: str, fetch: Sequence[str]) -> Callable[[np.ndarray], Any]:
-    """Function of one array to one tensor, as a GraphDef in a file computes it.
+def load_frozen_graph(path: StrPath, *, feed: str, fetch: Sequence[str]) -> Callable[[np.ndarray], np.ndarray]:
+    """Function of one array to one array, as a GraphDef in a file computes it.
 
-    feed, fetch: names of tensors, as in "pool_3:0"; of those to fetch the first that the graph has is taken. Raises
-    InputError where the file is no such graph, has none of the tensors, or has operations besides SAFE_OPERATIONS: a
-    graph may otherwise read and write files.
+    feed, fetch: names of float32 tensors, as in "pool_3:0"; of those to fetch the first that the graph has is taken.
+    Raises InputError where the file is no such graph, has none of the tensors, or has operations besides
+    SAFE_OPERATIONS: a graph may otherwise read and write files.
     """
     import tensorflow as tf
 
@@ -46,8 +45,13 @@ def load_frozen_graph(path: StrPath, *, feed: str, fetch: Sequence[str]) -> Call
     if found is None or feed.partition(":")[0] not in nodes:
         raise InputError(f"{path} is another graph: it needs the nodes {feed} and {' or '.join(fetch)}")
     try:
-        imported = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph, name=""), [])
-        tensors = [imported.graph.get_tensor_by_name(name) for name in (feed, found)]
-        return imported.prune(*tensors)
+        with tf.Graph().as_default():
+            # In place of the tensor to feed, whose shape may say a batch of one.
+            given = tf.compat.v1.placeholder(tf.float32)
+            (wanted,) = tf.import_graph_def(graph, name="", input_map={feed: given}, return_elements=[found])
+            options = tf.compat.v1.GPUOptions(allow_growth=True)
+            # A session, as functions of today's TensorFlow take no operation that has been removed since.
+            session = tf.compat.v1.Session(config=tf.compat.v1.ConfigProto(gpu_options=options))
+            return session.make_callable(wanted, feed_list=[given])
     except (ValueError, KeyError, tf.errors.OpError) as error:
         raise InputError(f"{path} cannot be run: {str(error).strip().splitlines()[0]}") from error

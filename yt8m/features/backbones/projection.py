@@ -77,17 +77,14 @@ def read_matrix_data(path: StrPath) -> np.ndarray:
     Its fields: 1 rows, 2 columns, 3 values as packed or single float32, 4 layout, by columns unless it is 1.
     """
     content = read_bytes(path, most=_LARGEST)
-    shape, by_rows, parts = {1: 0, 2: 0}, False, []
+    numbers, parts = {1: 0, 2: 0, 4: 0}, []
     try:
         for field, value in _fields(content):
-            if field == 3:
+            if isinstance(value, int):
+                numbers[field] = value
+            elif field == 3:
                 parts.append(np.frombuffer(value, "<f4"))
-            elif field in shape:
-                shape[field] = value
-            elif field == 4:
-                by_rows = value == 1
-        values = np.concatenate(parts)
-        return values.reshape((shape[1], shape[2]), order="C" if by_rows else "F")
+        return np.concatenate(parts).reshape((numbers[1], numbers[2]), order="C" if numbers[4] == 1 else "F")
     except (ValueError, IndexError, TypeError) as error:
         raise InputError(f"{path} is no MatrixData of MediaPipe, or is cut short") from error
 

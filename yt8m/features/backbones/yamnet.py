@@ -103,7 +103,7 @@ class Yamnet(SoundBackbone):
         return ((value - zeros) * scales).astype(np.float32)
 
 
-def _interpreter(content) -> Any:
+def _interpreter(content: bytes) -> Any:
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:

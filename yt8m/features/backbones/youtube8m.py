@@ -39,7 +39,7 @@ class YouTube8M(PictureBackbone):
 
     def vectors(self, batch: np.ndarray) -> np.ndarray:
         """(N, H, W, 3) uint8 -> (N, 2048) float32, before the projection."""
-        return _run(self._pool, batch.astype(np.float32), _INCEPTION_SIZE)
+        return self._pool(batch.astype(np.float32)).reshape(len(batch), _INCEPTION_SIZE)
 
     def features(self, inputs: np.ndarray) -> np.ndarray:
         """(N, H, W, 3) uint8 -> (N, 1024) uint8."""
@@ -70,7 +70,7 @@ class YouTube8MAudio(SoundBackbone):
         """(N, samples) float32 -> (N, 128) uint8."""
         patches = log_mel(batch)
         assert patches.shape[1:] == (_FRAMES, MEL_BANDS)
-        embeddings = _run(self._network, patches, _AUDIO_SIZE)
+        embeddings = self._network(patches).reshape(len(batch), _AUDIO_SIZE)
         return _in_steps(self._projection(embeddings)).astype(np.uint8)
 
 
@@ -81,13 +81,6 @@ def _file_of(backbone, folder, name):
     if not os.path.exists(path):
         raise InputError(f"{backbone}:{folder}: {path} is not there")
     return path
-
-
-def _run(function, inputs, size):
-    """(N, size) float32 of a frozen graph."""
-    import tensorflow as tf
-
-    return np.asarray(function(tf.constant(inputs))).reshape(len(inputs), size)
 
 
 def _in_steps(values):

@@ -27,7 +27,7 @@ class Clock:
         self.jumps, self.first_jump = 0, Fraction(0)
         self._longest_jump, self._frame_seconds = longest_jump, frame_seconds
         self._last: Fraction | None = None
-        self._shift = Fraction(0)
+        self._zero = Fraction(0) if origin is None else origin
         self._times = _BestTimes()
 
     def time(self, frame: Any) -> Fraction:
@@ -35,15 +35,14 @@ class Clock:
         ticks = self._times.of(frame)
         raw = self.raw_end if ticks is None else ticks * frame.time_base
         if self.origin is None:
-            self.origin = raw
-        expected = self.end
-        now = raw - self.origin + self._shift
+            self.origin = self._zero = raw
+        now = raw - self._zero
+        gap = now - self.end
         back, forward = (_FARTHEST, _FARTHEST) if self._last is None else (_BACK, self._longest_jump)
-        if not -back <= now - expected <= forward:
-            self._shift += expected - now
-            now = expected
+        if not -back <= gap <= forward:
+            self._zero, now = self._zero + gap, self.end
             self.jumps += 1
-            self.first_jump = self.first_jump if self.jumps > 1 else expected
+            self.first_jump = self.first_jump if self.jumps > 1 else now
         if self._last is not None:
             now = max(now, self._last)
         length = self._seconds(frame)
@@ -52,9 +51,8 @@ class Clock:
 
     def _seconds(self, frame):
         rate = getattr(frame, "sample_rate", None)
-        if rate:
-            return Fraction(frame.samples, rate)
-        length = frame.duration * frame.time_base if frame.duration else self._frame_seconds
+        ticks, unit = (frame.samples, Fraction(1, rate)) if rate else (frame.duration or 0, frame.time_base)
+        length = ticks * unit
         return length if 0 < length <= self._longest_jump else self._frame_seconds
 
 

@@ -40,7 +40,7 @@ class Media:
         self.container = container
         self.video = _best(container, "video")
         self.sound = _best(container, "audio", related=self.video)
-        self._read_to: dict[int, Fraction] = {}
+        self._read_to: dict[Any, int] = {}
         self._broken = False
         if self.video is None and self.sound is None:
             raise InputError(f"{name} has no video and no sound that can be decoded")
@@ -99,8 +99,8 @@ class Media:
                 self._broken = True
                 return
             if packet.pts is not None and packet.stream in (self.video, self.sound):
-                end = (packet.pts + (packet.duration or 0)) * packet.time_base
-                self._read_to[packet.stream_index] = max(end, self._read_to.get(packet.stream_index, end))
+                end = packet.pts + (packet.duration or 0)
+                self._read_to[packet.stream] = max(end, self._read_to.get(packet.stream, end))
             yield packet
 
     def _warn(self, stream, clock, damaged, first_damage):
@@ -126,15 +126,16 @@ class Media:
         """Whether reading, or decoding, ended before the file or the stream does."""
         if self._broken:
             return True
-        if not clock.jumps and self._read_to.get(stream.index, clock.raw_end) - clock.raw_end > _SLACK:
+        read_to = {read: ticks * read.time_base for read, ticks in self._read_to.items()}
+        if not clock.jumps and read_to.get(stream, clock.raw_end) - clock.raw_end > _SLACK:
             return True
-        if not (self._read_to and self.container.format.name.startswith(_STATED)):
+        if not (read_to and self.container.format.name.startswith(_STATED)):
             return False
         stated = Fraction(self.container.duration or 0, 10**6)
         if self.video is not None and self.video.average_rate:
             # Of an .avi without its end FFmpeg states the length that is left, and still the number of frames.
             stated = max(stated, self.video.frames / self.video.average_rate)
-        return stated - max(self._read_to.values()) > _SLACK
+        return stated - max(read_to.values()) > _SLACK
 
 
 def _best(container, kind, related=None):

@@ -47,8 +47,10 @@ def open_container(source: StrPath) -> Iterator[Any]:
         except FileNotFoundError:
             raise InputError(f"{name} is not there") from None
         except (av.FFmpegError, OSError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise InputError(f"{name} cannot be read as a video or as sound: {reason}") from error
+            what = f"{name} cannot be read as a video or as sound"
+            if isinstance(error, av.InvalidDataError):
+                raise InputError(f"{what}: it is neither, or its index, which may be at its end, is lost") from error
+            raise InputError(f"{what}: {getattr(error, 'strerror', None) or error}") from error
         stack.callback(container.close)
         yield container
 

@@ -16,6 +16,7 @@ from absl import app, flags
 
 from yt8m.config import DataConfig
 from yt8m.data import cache, labels, pipeline, tfrecord
+from yt8m.data.record_dataset import record_dataset
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("input_data_pattern", "", "Frame-level files with ratings; empty writes random ones.")
@@ -89,7 +90,7 @@ def write_random(directory, config):
 
 def raw(files):
     """tf.data.Dataset of the serialized records."""
-    return tf.data.Dataset.from_tensor_slices(files).flat_map(tfrecord.record_dataset)
+    return tf.data.Dataset.from_tensor_slices(files).flat_map(record_dataset)
 
 
 def _naive(files, config):

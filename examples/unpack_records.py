@@ -32,7 +32,8 @@ def file_name(video_id, file):
 def main(_):
     import tensorflow as tf
 
-    from yt8m.data.tfrecord import ID_KEYS, list_files, record_dataset
+    from yt8m.data.record_dataset import record_dataset
+    from yt8m.data.tfrecord import ID_KEYS, list_files
 
     folder, seen = os.path.join(FLAGS.output_dir, "videos"), set()
     os.makedirs(folder, exist_ok=True)

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from tests.helpers.bad_records import with_length, write_raw
 from yt8m.data import framing
+from yt8m.data.record_dataset import record_dataset
 from yt8m.data.scan import scan
-from yt8m.data.tfrecord import record_dataset
 from yt8m.types import InputError
 
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tests.helpers.records import make_video
 from yt8m.data import tfrecord
+from yt8m.data.record_dataset import record_dataset
 from yt8m.data.scan import probe
 from yt8m.types import InputError
 
@@ -49,9 +50,7 @@ def test_gzip_by_suffix(write):
     plain, packed = write("a.tfrecord", make_video("a")), write("b.tfrecord.gz", make_video("a"))
     with open(plain, "rb") as first, gzip.open(packed) as second:
         assert first.read() == second.read()
-    assert list(tfrecord.record_dataset(packed).as_numpy_iterator()) == list(
-        tfrecord.record_dataset(plain).as_numpy_iterator()
-    )
+    assert list(record_dataset(packed).as_numpy_iterator()) == list(record_dataset(plain).as_numpy_iterator())
 
 
 def test_list_files_takes_globs_and_lists(write, tmp_path):

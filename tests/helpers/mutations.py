@@ -24,6 +24,7 @@ from yt8m.data.cache import open_cache
 from yt8m.data.making.annotations import ClassIds, read_intervals, read_labels
 from yt8m.data.making.raw_videos import RawVideos
 from yt8m.data.pipeline import make_dataset
+from yt8m.data.record_dataset import record_dataset
 from yt8m.data.seen_videos import SeenVideos
 from yt8m.ensemble.weights_file import read_weights
 from yt8m.models import checkpoints
@@ -138,7 +139,7 @@ def read_rated(path: str, *, skip: bool = False) -> list[Any]:
     config = CONFIG.replace(unrated="video_negative", skip_corrupt=skip)
     found = []
     with record_checks.explain_errors([path], config, windows="rated"):
-        records = record_checks.good_dataset([path], config, windows="rated") if skip else tfrecord.record_dataset(path)
+        records = record_checks.good_dataset([path], config, windows="rated") if skip else record_dataset(path)
         for block in records.batch(4):
             ids, rows, starts, classes, scores, features = _parser(config)(block)
             frames = [values.numpy() for values in features]

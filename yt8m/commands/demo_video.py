@@ -109,8 +109,9 @@ def _write_clips(source, root):
 
 def cut_clip(source: str, path: str, *, first: int, seconds: int) -> None:
     """Writes ``seconds`` of a video from second ``first`` on to ``path``, pictures and sound, encoded anew."""
-    import av
+    from yt8m.features.decoding.sources import import_av
 
+    av = import_av()
     with av.open(source) as given, av.open(path, "w") as made:
         pairs = {}
         for stream in (given.streams.video[0], given.streams.audio[0]):

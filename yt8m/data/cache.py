@@ -21,6 +21,7 @@ import tensorflow as tf
 from yt8m.config import DataConfig
 from yt8m.data import examples, record_checks, tfrecord
 from yt8m.data.cache_file import CacheBlock, CacheFile, read_cache_file, write_cache_file
+from yt8m.data.record_dataset import interleave_blocks, record_dataset
 from yt8m.ranking.metrics import POSITIVE
 from yt8m.runtime.progress import Progress
 from yt8m.types import SEGMENT_SECONDS, DataWarning, InputError, StrPath, Tensor
@@ -118,7 +119,7 @@ class SegmentCache:
                 records = tf.boolean_mask(records, tf.gather(kept, records))
             return tf.ragged.range(tf.gather(self._segments, records), tf.gather(self._segments, records + 1)).values
 
-        return tfrecord.interleave_blocks(bounds, blocks, cycle_length=cycle_length).map(segments)
+        return interleave_blocks(bounds, blocks, cycle_length=cycle_length).map(segments)
 
     def largest(self, factors: np.ndarray) -> np.ndarray:
         """(N,) float32: of each segment the largest of the ``factors`` (C,) of the classes it has, at least 1."""
@@ -275,10 +276,10 @@ def _numbered_blocks(files, config):
     numbered = tf.data.Dataset.from_tensor_slices(files).enumerate()
 
     def blocks_of(position, file):
-        blocks = tfrecord.record_dataset(file).batch(tfrecord.BLOCK)
+        blocks = record_dataset(file).batch(tfrecord.BLOCK)
         return blocks.map(lambda block: (position, block))
 
-    return tfrecord.interleave_blocks(numbered, blocks_of, cycle_length=1)
+    return interleave_blocks(numbered, blocks_of, cycle_length=1)
 
 
 def _block(segments, videos):

@@ -11,6 +11,7 @@ from yt8m.config import AugmentConfig, DataConfig
 from yt8m.data import examples, record_checks, tfrecord
 from yt8m.data.augment import augment_batch, check_augment, margin_of, mix_batch, original_and_augmented, with_place
 from yt8m.data.balance import repeat_segments
+from yt8m.data.record_dataset import interleave_blocks, record_dataset
 from yt8m.data.splits import Source
 from yt8m.runtime.memory import reuse_freed_memory
 from yt8m.types import MAX_FRAMES, SEGMENT_SECONDS, InputError
@@ -269,9 +270,9 @@ def read_blocks(
     if config.skip_corrupt:
         blocks = record_checks.good_dataset(files, config, windows=windows).batch(tfrecord.BLOCK)
     else:
-        blocks = tfrecord.interleave_blocks(
+        blocks = interleave_blocks(
             tf.data.Dataset.from_tensor_slices(files),
-            lambda file: tfrecord.record_dataset(file).batch(tfrecord.BLOCK),
+            lambda file: record_dataset(file).batch(tfrecord.BLOCK),
             cycle_length=open_files(len(files), config, interleaved=interleaved),
         )
     if keep is None:

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from yt8m.data import framing
-from yt8m.data.tfrecord import READ_BYTES, Probe, describe, is_gzip, is_plain, record_dataset
+from yt8m.data.record_dataset import record_dataset
+from yt8m.data.tfrecord import READ_BYTES, Probe, describe, is_gzip, is_plain
 from yt8m.types import InputError
 
 DAMAGED = "it is truncated or corrupt"

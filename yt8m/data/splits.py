@@ -9,7 +9,8 @@ import numpy as np
 
 from yt8m.config import RunConfig
 from yt8m.data.record_checks import explain_errors, good_dataset
-from yt8m.data.tfrecord import list_files, parse_context, record_dataset
+from yt8m.data.record_dataset import record_dataset
+from yt8m.data.tfrecord import list_files, parse_context
 from yt8m.runtime.progress import Progress
 from yt8m.types import InputError
 

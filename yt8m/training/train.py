@@ -91,9 +91,7 @@ def _train(run, train_dir, source, holdout, resources):
     inputs = inputs_of(run.replace(adapt_bn=""), source, holdout)
     manifest = make_manifest(inputs)
     files = [*source.files, *(holdout.files if holdout else ())]
-    origins_of_files(files)
-    if run.init_from:
-        check_origins(run.init_from, files)
+    _check_features(run, files)
     if checkpoints.has_begun(train_dir):
         check_manifest(train_dir, manifest, accept_changed_inputs=resources.accept_changed_inputs)
     source = exclude_videos(source, run)
@@ -225,6 +223,13 @@ def _check_run(run, placement, train_dir):
     if run.pseudo_data_pattern and run.data.video_frames:
         raise InputError("pseudo-labelled segments come without their videos: they are not for a model of video_frames")
     checkpoints.check_same_run(train_dir, run)
+
+
+def _check_features(run, files):
+    """Raises InputError where records have features of different origin, or of another than the run to start from."""
+    origins_of_files(files)
+    if run.init_from:
+        check_origins(run.init_from, files)
 
 
 def _check_adaptation(run, state, train_dir):

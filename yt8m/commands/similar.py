@@ -1,6 +1,7 @@
 """Similarity of segments or videos, by the embeddings that inference.py --embeddings writes.
 
   yt8m-similar --embeddings=A.npy --query=Eq0a:15 --top_k=10                   the nearest segments
+  yt8m-similar --embeddings=A.npy --text='a drum solo' --backbone=hf:clip       the nearest to words
   yt8m-similar --embeddings=A.npy --pairs=pairs.csv                            rank correlation with annotated pairs
   yt8m-similar --embeddings=A.npy,B.npy --weights=1,2 --dim=256 --projection=AB.npz --output_file=AB.npy
   yt8m-similar --embeddings=newA.npy,newB.npy --projection=AB.npz --output_file=newAB.npy
@@ -34,11 +35,17 @@ class SimilarOptions(command_line.Options):
     output_file: str = option("", "File of embeddings to write: the joint vectors, as .npy or .parquet.")
     pairs: str = option("", "CSV of id_a,id_b,score: print the rank correlation of cosines with these scores.")
     query: str = option("", "The row, id:start for a segment or the id of a video, whose nearest to list.")
-    top_k: int = option(10, "Rows to list for --query.", unit="rows", low=1)
+    text: str = option("", "Words whose nearest rows to list, of embeddings that yt8m-video wrote of --backbone.")
+    backbone: str = option("", "Backbone of images and texts that made the embeddings, as hf:DIR of a CLIP model.")
+    top_k: int = option(10, "Rows to list for --query or --text.", unit="rows", low=1)
 
     def _check(self):
-        if not (self.output_file or self.pairs or self.query or self.dim):
-            raise InputError("nothing to do: give --query, --pairs, --output_file or --dim")
+        if not (self.output_file or self.pairs or self.query or self.text or self.dim):
+            raise InputError("nothing to do: give --query, --text, --pairs, --output_file or --dim")
+        if bool(self.text) != bool(self.backbone):
+            raise InputError("--text and --backbone, which reads it, go together: give both")
+        if self.text and (self.projection or self.dim or len(self.embeddings) > 1):
+            raise InputError("--text is compared to embeddings as a backbone gives them: one file, and no projection")
         if self.dim and not self.projection and not self.output_file:
             raise InputError("--dim fits a projection: give --projection or --output_file, or it is lost")
         if self.weights and self.projection and not self.dim:
@@ -53,7 +60,7 @@ def main(options: SimilarOptions) -> None:
     from yt8m.runtime.files import check_writable
     from yt8m.similarity.embedding_files import EmbeddingFile, form_of
     from yt8m.similarity.embedding_set import EmbeddingSet
-    from yt8m.similarity.nearest import nearest
+    from yt8m.similarity.nearest import nearest, nearest_to
     from yt8m.similarity.pairs import read_pairs, score_pairs
 
     for path in filter(None, (options.output_file, options.projection if options.dim else "")):
@@ -68,9 +75,27 @@ def main(options: SimilarOptions) -> None:
     if pairs:
         print(json.dumps(score_pairs(embeddings, pairs)))
     if options.query:
-        found = nearest(embeddings, embeddings.parse_key(options.query), top_k=options.top_k)
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerows([("id", "cosine"), *((printable(str(key)), f"{cosine:.6f}") for key, cosine in found)])
+        _list(nearest(embeddings, embeddings.parse_key(options.query), top_k=options.top_k))
+    if options.text:
+        _list(nearest_to(embeddings, _text_vector(options, files[0]), top_k=options.top_k))
+
+
+def _text_vector(options, file):
+    from yt8m.features.backbones import load_backbone
+
+    vector = load_backbone(options.backbone).embed_text(options.text)
+    if len(vector) != file.size:
+        raise InputError(
+            f"{file.path} has vectors of {file.size} dimensions, and {options.backbone} of {len(vector)}: name the "
+            "backbone that made them"
+        )
+    return vector
+
+
+def _list(found):
+    """Prints (key, cosine) pairs as CSV."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerows([("id", "cosine"), *((printable(str(key)), f"{cosine:.6f}") for key, cosine in found)])
 
 
 def _projection(options, files):

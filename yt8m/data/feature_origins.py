@@ -15,6 +15,7 @@ from yt8m.runtime.files import atomic_path, read_json, write_text
 from yt8m.types import InputError, StrPath
 
 NAME = "features.json"
+_COMPARED = ("digest", "size", "settings", "projection_digest")
 Origins = dict[str, dict[str, Any]]
 
 
@@ -93,7 +94,7 @@ def _check_same(these, those, here, there, hint):
         mine, other = these[name], those[name]
         # Of a file that has moved the spec is another, and of a transform the digest is empty.
         what = next(
-            (key for key in ("digest", "size", "settings", "projection_digest") if mine.get(key) != other.get(key)),
+            (key for key in _COMPARED if _comparable(mine, key) != _comparable(other, key)),
             "" if mine["digest"] or mine["spec"] == other["spec"] else "spec",
         )
         if what:
@@ -101,6 +102,12 @@ def _check_same(these, those, here, there, hint):
             raise InputError(
                 f"{name} of {here} is of {mine['spec']}, and {there} {name} of {other['spec']} with other {words}{hint}"
             )
+
+
+def _comparable(origin, key):
+    # How much of a video is looked at is no part of what its features are.
+    value = origin.get(key)
+    return value | {"max_seconds": None} if isinstance(value, dict) else value
 
 
 def _digest(path):

@@ -11,23 +11,29 @@ _MARGIN = 1e-4
 
 
 def nearest(embeddings: EmbeddingSet, query: Segment | str, *, top_k: int) -> list[tuple[Segment | str, float]]:
-    """The ``top_k`` rows whose cosine with the row ``query`` is highest: (key, cosine) each, best first.
+    """The ``top_k`` rows nearest to the row ``query``, a key, which is left out itself; results as of nearest_to.
 
-    query: a key of the rows, which is left out itself. Rows are picked by float32 products and scored in float64; ties
-    go to the smaller key. Memory is that of a block. Raises InputError where ``query`` is not there.
+    Raises InputError where ``query`` is not there.
     """
     (wanted,) = embeddings.find([query])
-    direction = unit_rows(wanted[None])[0]
-    best = []
+    return [entry for entry in nearest_to(embeddings, wanted, top_k=top_k + 1) if entry[0] != query][:top_k]
+
+
+def nearest_to(embeddings: EmbeddingSet, vector: np.ndarray, *, top_k: int) -> list[tuple[Segment | str, float]]:
+    """The ``top_k`` rows whose cosine with ``vector``, (E,) float, is highest: (key, cosine) each, best first.
+
+    Rows are picked by float32 products and scored in float64; ties go to the smaller key. Memory is that of a block.
+    """
+    direction = unit_rows(vector[None])[0]
+    best: list[tuple[Segment | str, float]] = []
     for rows in embeddings.blocks():
         rough = unit_rows(rows.vectors) @ direction
         floor = best[-1][1] - _MARGIN if len(best) == top_k else -np.inf
-        # One more than asked for, because the query may be among them.
-        if len(rough) > top_k + 1:
-            floor = max(floor, np.partition(rough, -top_k - 1)[-top_k - 1] - _MARGIN)
+        if len(rough) > top_k:
+            floor = max(floor, np.partition(rough, -top_k)[-top_k] - _MARGIN)
         places = np.flatnonzero(rough >= floor)
-        scores = cosines(rows.vectors[places], wanted[None])
+        scores = cosines(rows.vectors[places], vector[None])
         keys = rows.keys
-        best += [(keys[place], score) for place, score in zip(places, scores.tolist()) if keys[place] != query]
+        best += [(keys[place], score) for place, score in zip(places, scores.tolist())]
         best = sorted(best, key=lambda entry: (-entry[1], entry[0]))[:top_k]
     return best

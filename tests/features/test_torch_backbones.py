@@ -1,11 +1,14 @@
 """Networks in PyTorch from local folders and files, against what transformers, timm and torchvision say themselves."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from tests.helpers.backbones import inputs_for
+from tests.helpers import ROOT
+from tests.helpers.backbones import STAND_INS, inputs_for
 from tests.helpers.torch_folders import KINDS, edit_json, hf_folder, needs, timm_folder, torchvision_file
 from yt8m.features.backbones import load_backbone
 from yt8m.types import DataWarning, InputError
@@ -211,6 +214,17 @@ def test_folders_of_timm(name, tmp_path):
     np.testing.assert_allclose(backbone.head(backbone.features(inputs)), wanted.softmax(-1).numpy(), atol=1e-5)
     assert backbone.head.class_names == tuple("abcde")
     assert backbone.input.shorter_side == int(config["input_size"][1] / config["crop_pct"])
+
+
+@pytest.mark.parametrize("name", ["hf", "timm", "torchvision"])
+def test_they_run_behind_tensorflow(name, tmp_path):
+    """In a process that has imported TensorFlow, an import of triton, which PyTorch asks for, would end it."""
+    argument = STAND_INS[name](tmp_path, 0)
+    code = (
+        f"import tensorflow\nfrom yt8m.features.backbones import load_backbone\nload_backbone({f'{name}:{argument}'!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 def test_folders_of_timm_that_do_not_fit(tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.torch_files import global_of, legacy_form, saved, state_dict, tensor, zip_form
+from tests.helpers.torch_folders import needs
 from yt8m.features.backbones.torch_file import read_torch_file
 from yt8m.types import InputError
 
@@ -116,7 +117,7 @@ def test_damage_is_a_sentence_or_other_numbers(form):
 
 
 def test_files_of_torch_itself(tmp_path):
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed: make test-torch")
+    (torch,) = needs("torch")
     arrays = {"a.weight": torch.randn(3, 4), "b": torch.arange(5), "c": torch.randn(4, 3).T}
     arrays["d"] = torch.nn.Parameter(torch.randn(2))
     for new in (True, False):

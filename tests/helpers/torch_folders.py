@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from yt8m.features.backbones.torch_network import needed
+from yt8m.types import InputError
+
 SIDE = 32
 _TINY = {
     "hidden_size": 16,
@@ -32,8 +35,10 @@ _WORDS = [
 
 def needs(*modules):
     """The modules, or a skip."""
-    missing = "not installed in this environment: `make test-torch` has one"
-    return [pytest.importorskip(module, reason=f"{module} is {missing}") for module in modules]
+    try:
+        return [needed(module, "the test") for module in modules]
+    except InputError as error:
+        pytest.skip(f"{error}, or run make test-torch", allow_module_level=True)
 
 
 def _clip(transformers):
@@ -138,7 +143,7 @@ def stir(network):
 
 
 def _tokenizer(transformers):
-    tokenizers = pytest.importorskip("tokenizers")
+    (tokenizers,) = needs("tokenizers")
     vocabulary = {word: number for number, word in enumerate(["<s>", "</s>", "<pad>", "<unk>", *dict.fromkeys(_WORDS)])}
     tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Sequence(

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import importlib
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,9 @@ class PictureConfig:
 
 def needed(name: str, spec: str) -> Any:
     """A module of the extra torch-backbones. InputError with the command that installs it where it is not there."""
+    if "tensorflow" in sys.modules and "triton" not in sys.modules:
+        # Both carry an LLVM, and triton's ends the process where TensorFlow's is loaded; PyTorch does without triton.
+        sys.modules["triton"] = None  # type: ignore[assignment]
     try:
         return importlib.import_module(name)
     except ImportError as error:

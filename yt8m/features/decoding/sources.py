@@ -1,6 +1,7 @@
 """Where videos come from: local files, http(s) addresses and buckets. None can make FFmpeg open another local file."""
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -80,4 +81,11 @@ class _Bytes:
     """A file without its name: FFmpeg goes by what is in it."""
 
     def __init__(self, file):
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+        self.read, self.tell, self._seek = file.read, file.tell, file.seek
+
+    def seek(self, offset, whence=os.SEEK_SET):
+        try:
+            return self._seek(offset, whence)
+        except (OSError, ValueError):
+            # A damaged file points to before its own beginning; FFmpeg takes a negative place for an error.
+            return -errno.EINVAL

@@ -39,12 +39,15 @@ def open_container(source: StrPath) -> Iterator[Any]:
     av, name = import_av(), os.fspath(source)
     with contextlib.ExitStack() as stack:
         try:
+            # Titles of old files are in any encoding, and nobody asks for them.
+            arguments: dict[str, Any] = {"metadata_errors": "replace"}
             if name.startswith(_WEB):
-                options, patience = {"protocol_whitelist": _WEB_PROTOCOLS}, (_PATIENCE, _PATIENCE)
-                container = av.open(name, options=options, timeout=patience)
+                arguments |= {"options": {"protocol_whitelist": _WEB_PROTOCOLS}, "timeout": (_PATIENCE, _PATIENCE)}
+                container = av.open(name, **arguments)
             else:
                 file = _Bytes(stack.enter_context(_open(name)))
-                container = av.open(file, options={"protocol_whitelist": _NO_PROTOCOL}, buffer_size=_BUFFER)
+                arguments |= {"options": {"protocol_whitelist": _NO_PROTOCOL}, "buffer_size": _BUFFER}
+                container = av.open(file, **arguments)
         except FileNotFoundError:
             raise InputError(f"{name} is not there") from None
         except (av.FFmpegError, OSError) as error:

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from tests.helpers import ROOT
-from tests.helpers.videos import number_of, told, write_video
+from tests.helpers.videos import number_of, numbered, told, write_video
 from yt8m.features.backbones import PictureInput
 from yt8m.features.decoding import Grid, probe_video, read_pictures, read_sound
+from yt8m.features.decoding.sources import _Bytes, open_container
 from yt8m.types import InputError
 
-pytest.importorskip("av", reason="PyAV is not installed: pip install -e '.[video]'")
+av = pytest.importorskip("av", reason="PyAV is not installed: pip install -e '.[video]'")
 GRIDS = [Grid(rate=1, input=PictureInput(size=None))]
 SUFFIXES = ["mkv", "mp4", "avi", "ts", "mov"]
 
@@ -106,6 +107,30 @@ def test_what_is_not_there_or_is_a_folder(tmp_path):
         probe_video(tmp_path / "absent.mp4")
     with pytest.raises(InputError, match="cannot be read as a video or as sound: Is a directory"):
         probe_video(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi"])
+def test_titles_may_be_in_any_encoding(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "Caf\u00e9 noir"
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 32, 96, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(numbered(7), format="rgb24")))
+        container.mux(stream.encode())
+    content = path.read_bytes()
+    assert "Caf\u00e9 noir".encode() in content
+    path.write_bytes(content.replace("Caf\u00e9 noir".encode(), "Caf\u00e9s noir".encode("latin-1")))
+    assert read(str(path)) == [(0, 7)]
+
+
+def test_files_that_point_before_their_beginning_are_refused_in_silence(tmp_path, capfd):
+    """PyAV prints what Python's files raise while FFmpeg seeks in them."""
+    path = whole(tmp_path, "mkv", seconds=2)
+    with open_container(path) as container, open(path, "rb") as file:
+        assert container.streams.video and _Bytes(file).seek(-1) < 0 and _Bytes(file).seek(-1, 1) < 0
+        assert _Bytes(file).seek(7) == 7
+    assert capfd.readouterr().err == ""
 
 
 def test_the_decoder_is_silent(tmp_path):

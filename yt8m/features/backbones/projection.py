@@ -2,11 +2,11 @@
 
 import dataclasses
 import os
-from collections.abc import Iterator
 
 import numpy as np
 
 from yt8m.features.backbones.pictures import read_bytes
+from yt8m.features.backbones.protobuf import fields_of
 from yt8m.types import InputError, StrPath
 
 _LARGEST = 1 << 28
@@ -79,43 +79,11 @@ def read_matrix_data(path: StrPath) -> np.ndarray:
     content = read_bytes(path, most=_LARGEST)
     numbers, parts = {1: 0, 2: 0, 4: 0}, []
     try:
-        for field, value in _fields(content):
+        for field, value in fields_of(content):
             if isinstance(value, int):
                 numbers[field] = value
             elif field == 3:
                 parts.append(np.frombuffer(value, "<f4"))
         return np.concatenate(parts).reshape((numbers[1], numbers[2]), order="C" if numbers[4] == 1 else "F")
-    except (ValueError, IndexError, TypeError) as error:
+    except ValueError as error:
         raise InputError(f"{path} is no MatrixData of MediaPipe, or is cut short") from error
-
-
-def _fields(content: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """(number, value) of each field of a serialized message: int of varints, bytes of others."""
-    at = 0
-    while at < len(content):
-        key, at = _varint(content, at)
-        kind = key & 7
-        if kind == 0:
-            value, at = _varint(content, at)
-            yield key >> 3, value
-            continue
-        if kind == 2:
-            size, at = _varint(content, at)
-        elif kind in (1, 5):
-            size = 8 if kind == 1 else 4
-        else:
-            raise ValueError
-        if at + size > len(content):
-            raise ValueError
-        yield key >> 3, content[at : at + size]
-        at += size
-
-
-def _varint(content, at):
-    value = shift = 0
-    while shift < 70:
-        byte = content[at]
-        value, at, shift = value | (byte & 127) << shift, at + 1, shift + 7
-        if byte < 128:
-            return value, at
-    raise ValueError

@@ -6,6 +6,9 @@ from typing import Any
 _BACK = 10
 """Seconds by which times may fall back before they are taken to start anew."""
 
+_USUAL_LENGTH = Fraction(1, 25)
+"""Seconds of a frame of which nothing credible is said."""
+
 _FARTHEST = 3600
 """Seconds from the origin, before it or behind it, at which a stream may begin."""
 
@@ -15,7 +18,7 @@ class Clock:
 
     origin: time in the file that counts as 0; that of the first frame unless given. longest_jump: seconds between one
     frame's end and the next frame that are still a hole; what is longer is damage, or two recordings in one file, and
-    is left out. frame_seconds: length of a frame that does not say its own.
+    is left out. frame_seconds: length of a frame that does not say its own, 0 where it is unknown.
 
     Attributes: origin; end, seconds from the origin to the end of the last frame; raw_end, the same in the file's own
     times; jumps, how many times the clock was set right; first_jump, second of the first of them.
@@ -25,7 +28,8 @@ class Clock:
         self.origin = origin
         self.end = self.raw_end = Fraction(0)
         self.jumps, self.first_jump = 0, Fraction(0)
-        self._longest_jump, self._frame_seconds = longest_jump, frame_seconds
+        self._longest_jump = longest_jump
+        self._frame_seconds = frame_seconds if 0 < frame_seconds <= longest_jump else _USUAL_LENGTH
         self._last: Fraction | None = None
         self._zero = Fraction(0) if origin is None else origin
         self._times = _BestTimes()

@@ -82,7 +82,7 @@ class Media:
         return Clock(
             origin=origin,
             longest_jump=_HOLE_OF_BROADCASTS if restarts else _HOLE,
-            frame_seconds=1 / rate if rate else Fraction(1, 25),
+            frame_seconds=1 / rate if rate else Fraction(0),
         )
 
     def _packets(self, av):

@@ -118,6 +118,8 @@ class _PictureMaker:
             height=width if turns % 2 else height,
             format="rgb24",
             interpolation=self._interpolation,
+            # More threads than one cost more than they save while the decoder's are at work.
+            threads=1,
         )
         picture = np.rot90(scaled.to_ndarray(), turns)
         crop_height, crop_width = self._wanted.size or (height, width)

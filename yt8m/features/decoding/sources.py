@@ -1,6 +1,7 @@
 """Where videos come from: local files, http(s) addresses and buckets. None can make FFmpeg open another local file."""
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -38,12 +39,15 @@ def open_container(source: StrPath) -> Iterator[Any]:
     av, name = import_av(), os.fspath(source)
     with contextlib.ExitStack() as stack:
         try:
+            # Titles of old files are in any encoding, and nobody asks for them.
+            arguments: dict[str, Any] = {"metadata_errors": "replace"}
             if name.startswith(_WEB):
-                options, patience = {"protocol_whitelist": _WEB_PROTOCOLS}, (_PATIENCE, _PATIENCE)
-                container = av.open(name, options=options, timeout=patience)
+                arguments |= {"options": {"protocol_whitelist": _WEB_PROTOCOLS}, "timeout": (_PATIENCE, _PATIENCE)}
+                container = av.open(name, **arguments)
             else:
                 file = _Bytes(stack.enter_context(_open(name)))
-                container = av.open(file, options={"protocol_whitelist": _NO_PROTOCOL}, buffer_size=_BUFFER)
+                arguments |= {"options": {"protocol_whitelist": _NO_PROTOCOL}, "buffer_size": _BUFFER}
+                container = av.open(file, **arguments)
         except FileNotFoundError:
             raise InputError(f"{name} is not there") from None
         except (av.FFmpegError, OSError) as error:
@@ -80,4 +84,11 @@ class _Bytes:
     """A file without its name: FFmpeg goes by what is in it."""
 
     def __init__(self, file):
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+        self.read, self.tell, self._seek = file.read, file.tell, file.seek
+
+    def seek(self, offset, whence=os.SEEK_SET):
+        try:
+            return self._seek(offset, whence)
+        except (OSError, ValueError):
+            # A damaged file points to before its own beginning; FFmpeg takes a negative place for an error.
+            return -errno.EINVAL

@@ -18,7 +18,8 @@ import sys
 import warnings
 
 from yt8m.commands import command_line
-from yt8m.commands.groups import VOCABULARY_HELP, RayOptions
+from yt8m.commands.annotation_options import AnnotationOptions
+from yt8m.commands.groups import RayOptions
 from yt8m.commands.pack import report_packed
 from yt8m.data.making.settings import STANDARDIZE, PackSettings
 from yt8m.features.settings import ExtractionSettings
@@ -30,7 +31,7 @@ _SHOWN = 5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class VideoOptions(RayOptions):
+class VideoOptions(AnnotationOptions, RayOptions):
     """Options of yt8m-video."""
 
     configs = {
@@ -51,11 +52,6 @@ class VideoOptions(RayOptions):
         "Names of any classes, which a backbone of images and texts, such as hf:DIR of a CLIP model, looks for without "
         "training.",
     )
-    labels_csv: str = option("", "CSV of video_id,class[,class...]: classes that are somewhere in a video.")
-    intervals_csv: str = option(
-        "", "CSV of video_id,start,end,class[,score]: rated intervals in seconds; score 1 is positive, 0 negative."
-    )
-    vocabulary: str = option("", f"{VOCABULARY_HELP} For CSVs that name their classes, and for timelines.")
     pca: tuple[str, ...] = option(
         (), "NAME:SIZE, for each of several features: PCA with whitening, in place of standardisation."
     )
@@ -98,7 +94,10 @@ def main(options: VideoOptions, arguments: list[str]) -> None:
         from yt8m.data.feature_origins import check_described
 
         check_described(options.train_dir, described)
-    annotations, fit = _annotations(options), _fit(options, extractor)
+    # Before the work too, so that a bad file of annotations is told.
+    rest = options.of(PackSettings).get("rest", False)
+    annotations = options.read_annotations(list(sources), options.output_dir, complete=rest)
+    fit = _fit(options, extractor)
     folder = FeatureFolder(os.path.join(options.output_dir, "features"), described)
     failed = extract_videos(sources, extractor, folder, workers=options.workers, ray=options.ray)
     _say_what_failed(options, failed, len(sources))
@@ -146,19 +145,6 @@ def _say_what_failed(options, failed, count):
         )
 
 
-def _annotations(options):
-    """Arguments of Packer: labels, intervals, num_classes. Before the work, so that a bad CSV is told before it."""
-    from yt8m.data.making.annotations import ClassIds, read_intervals, read_labels
-    from yt8m.vocabulary import read_class_names
-
-    classes = ClassIds(read_class_names(options.vocabulary) if options.vocabulary else None)
-    labels = read_labels(options.labels_csv, classes) if options.labels_csv else None
-    intervals = read_intervals(options.intervals_csv, classes) if options.intervals_csv else None
-    if options.of(PackSettings).get("rest") and intervals is None:
-        raise InputError("--rate_the_rest needs --intervals_csv")
-    return {"labels": labels, "intervals": intervals, "num_classes": classes.size(labels, intervals)}
-
-
 def _fit(options, extractor):
     """Dict of feature to the dimensions that PCA leaves of it, or STANDARDIZE; empty for those of a run."""
     if options.train_dir:
@@ -179,6 +165,7 @@ def _pack(options, extractor, folder, ids, annotations, fit):
     from yt8m.data.making.packer import Packer
     from yt8m.data.making.raw_videos import RawVideos
 
+    ids = [video_id for video_id in ids if video_id in annotations.ids]
     videos = RawVideos({name: {video_id: folder.file(video_id) for video_id in ids} for name in folder.names})
     origins = read_origins(options.train_dir) if options.train_dir else {}
     use = {
@@ -188,7 +175,15 @@ def _pack(options, extractor, folder, ids, annotations, fit):
     }
     records = os.path.join(options.output_dir, "records")
     settings = PackSettings(**options.of(PackSettings), fit=fit, use=use)
-    packer = Packer(videos, records, settings, replace=True, **annotations)
+    packer = Packer(
+        videos,
+        records,
+        settings,
+        labels=annotations.labels,
+        intervals=annotations.intervals,
+        num_classes=annotations.num_classes,
+        replace=True,
+    )
     packer.run()
     projections = {name: use.get(name) or packer.projection_path(name) for name in {**use, **fit}}
     write_origins(records, extractor.described(), projections)

@@ -83,6 +83,10 @@ STAGES = {
         "--report=report.html",
         ("classes.csv", "report.html"),
     ),
+    "video": Stage(
+        "-m yt8m.commands.video clips --output_dir=video --workers=2 --report=page.html --intervals_csv=intervals.csv",
+        ("video/records/*", "video/timelines/*", "page.html"),
+    ),
     "export": Stage("export.py --train_dir=run --output_dir=out", ("out/*/variables/variables.data*",), ("train",)),
 }
 
@@ -168,6 +172,9 @@ def make_inputs(folder):
                 FrameRecord(video_id=f"v{number}{video}", features=features, labels=labels, segments=segments)
             )
         write_records(folder / "data" / f"{number}.tfrecord", records)
+    make_clips(folder / "clips", random)
+    rows = (f"clip{number},{5 * place},{5 * place + 5},{place}\n" for number in range(8) for place in range(4))
+    (folder / "intervals.csv").write_text("".join(rows))
     for video in range(200):
         np.savez(folder / "arrays" / f"v{video}.npz", rgb=random.normal(size=(60, 64)).astype(np.float32))
     (folder / "labels.csv").write_text("".join(f"v{video},{video % 10}\n" for video in range(200)))
@@ -178,6 +185,21 @@ def make_inputs(folder):
     rated = [(segment, class_id) for segment in segments[::7] for class_id in range(10)]
     rows = (f"{segment},{class_id},{int(random.integers(2))}\n" for segment, class_id in rated)
     (folder / "ratings.csv").write_text("".join(rows))
+
+
+def make_clips(folder, random):
+    """Eight videos of 20 seconds, of one colour a second."""
+    import av
+
+    folder.mkdir()
+    for number in range(8):
+        with av.open(str(folder / f"clip{number}.mp4"), "w") as container:
+            stream = container.add_stream("mpeg4", rate=5)
+            stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+            for colour in random.integers(0, 256, (20, 3), np.uint8).repeat(5, axis=0):
+                picture = np.broadcast_to(colour, (64, 96, 3)).copy()
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode())
 
 
 def start_process(command, folder):

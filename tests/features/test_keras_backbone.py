@@ -1,5 +1,6 @@
 """Networks of keras.applications as backbones, against what those networks say themselves."""
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -83,6 +84,22 @@ def test_what_is_no_network_or_no_weights_of_it(tmp_path):
     for spec in ("keras:", "keras:MobileNet", "keras:MobileNet=", f"keras:={path}"):
         with pytest.raises(InputError, match="write keras:NAME=FILE"):
             load_backbone(spec)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_weights_that_a_file_lacks_or_that_are_no_numbers(seed, tmp_path):
+    path = tmp_path / "own.weights.h5"
+    keras.applications.MobileNet(weights=None, include_top=False, input_shape=(224, 224, 3)).save_weights(path)
+    with h5py.File(path, "r+") as file:
+        names = []
+        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+        name = np.random.default_rng(seed).choice([name for name in names if file[name].ndim])
+        if seed == 0:
+            file[name][...] = np.inf
+        else:
+            del file[name]
+    with pytest.raises(InputError, match=f"^{path} is not weights of MobileNet: "):
+        load_backbone(f"keras:MobileNet={path}")
 
 
 def test_every_network_has_its_scaling_of_pixels():

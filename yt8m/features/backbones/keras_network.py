@@ -78,16 +78,14 @@ def float32_layers() -> Iterator[None]:
 
 def _problem_of_loading(network, path):
     """Loads a file of weights; "" where all weights of the network came from it, else why they did not."""
-    # Keras leaves a weight that a file does not have as it was, and says so in a warning among many others.
-    for variable in network.variables:
-        variable.assign(np.full(variable.shape, np.nan, np.float32))
     try:
+        # Of a file that is another network's, Keras warns once for each layer.
         with warnings.catch_warnings(action="ignore"):
             network.load_weights(path)
     except _UNREADABLE as error:
         return (str(error).strip() or type(error).__name__).splitlines()[0]
-    left = (name.path for name in network.variables if not np.isfinite(name.numpy()).all())
-    return next((f"it has no finite numbers for {name}" for name in left), "")
+    odd = (weight.path for weight in network.weights if not np.isfinite(keras.ops.convert_to_numpy(weight)).all())
+    return next((f"{path} has values that are no finite numbers" for path in odd), "")
 
 
 def _split(network):

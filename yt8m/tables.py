@@ -50,9 +50,20 @@ class Row:
         return float(text)
 
 
-def read_rows(path: StrPath) -> Iterator[Row]:
-    """Generator of the Rows of a CSV, a header among them."""
-    reader = csv.reader(read_lines(path), strict=True)
+def read_rows(path: StrPath, *, delimiter: str = ",", comments: str | tuple[str, ...] = ()) -> Iterator[Row]:
+    """Generator of the Rows of a CSV, a header among them.
+
+    delimiter: between fields; quotes are text where it is a tab. comments: what lines begin with that are no rows.
+    """
+    # Lines that are none stay as empty ones, so that the numbers of the others are right.
+    lines = ("\n" if comments and line.startswith(comments) else line for line in read_lines(path))
+    reader = csv.reader(
+        lines,
+        strict=True,
+        skipinitialspace=True,
+        delimiter=delimiter,
+        quoting=csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL,
+    )
     try:
         for row in reader:
             fields = [text.strip() for text in row]

@@ -56,6 +56,10 @@ class LongVideosWarning(VideosWarning):
     """Videos that have more frames than are read."""
 
 
+class CropsWarning(VideosWarning):
+    """Features of several crops of a frame, which are averaged."""
+
+
 MAX_ID_BYTES = 1024
 """Bytes of the longest video id."""
 

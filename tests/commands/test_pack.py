@@ -1,5 +1,7 @@
 """yt8m-pack as it is typed."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -108,3 +110,48 @@ def test_what_is_left_out_is_said(arrays):
 def test_flags_that_make_no_sense(arrays, flag, sentence):
     result = call("pack", f"--input_data_pattern={arrays}/in/*.npz", f"--output_dir={arrays}/out", flag)
     assert result.returncode == 2 and result.stderr.splitlines()[-1].endswith(sentence)
+
+
+def test_annotations_of_a_published_data_set(arrays):
+    """ActivityNet's JSON alone: a vocabulary is written, files are named v_ID, and only the subset is packed."""
+    for name in "abc":
+        (arrays / "in" / f"{name}.npz").rename(arrays / "in" / f"v_{name}.npz")
+    database = {
+        "a": {"subset": "training", "annotations": [{"segment": [0, 5], "label": "Run, far"}]},
+        "b": {"subset": "training", "annotations": []},
+        "c": {"subset": "testing", "annotations": [{"segment": [0, 5], "label": "Jump"}]},
+    }
+    (arrays / "anet.json").write_text(json.dumps({"database": database}))
+    pack = (
+        "pack",
+        f"--input_data_pattern={arrays}/in/*.npz",
+        "--standardize=clip",
+        f"--intervals_csv={arrays}/anet.json",
+    )
+    result = call(*pack, f"--output_dir={arrays}/out", "--subset=training", "--rate_the_rest")
+    assert result.returncode == 0, result.stderr
+    # Two segments of each of two videos, for the one class of the subset.
+    assert "packed 2 videos with 4 ratings" in result.stdout
+    assert "left out 1 of 3 videos, not in the subset training" in result.stdout
+    assert (arrays / "out" / "vocabulary.csv").read_text() == 'Index,Name\n0,Jump\n1,"Run, far"\n'
+    assert json.loads((arrays / "out" / "pack.json").read_text())["num_classes"] == 2
+    assert "1 videos have no annotations, the first b" in result.stderr
+    for flags, said in {
+        (f"--vocabulary={arrays}/names.csv",): "the vocabulary has no class 'Run, far'",
+        ("--subset=train",): "--subset can be testing, training",
+    }.items():
+        result = call(*pack, f"--output_dir={arrays}/out2", *flags)
+        assert result.returncode == 2 and said in result.stderr
+    (arrays / "out3").mkdir()
+    (arrays / "out3" / "vocabulary.csv").write_text("Index,Name\n0,Cat\n")
+    result = call(*pack, f"--output_dir={arrays}/out3")
+    assert result.returncode == 2 and "vocabulary.csv has other classes than the annotations" in result.stderr
+
+
+def test_annotations_of_other_videos_are_an_error(arrays):
+    (arrays / "Diving_val.txt").write_text("video_validation_1 0 5\n")
+    result = call(
+        "pack", f"--input_data_pattern={arrays}/in/*.npz", f"--output_dir={arrays}/out",
+        f"--intervals_csv={arrays}/Diving_val.txt",
+    )  # fmt: skip
+    assert result.returncode == 2 and "is of other videos: none of its ids, say video_validation_1" in result.stderr

@@ -14,7 +14,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from yt8m.commands import command_line
-from yt8m.commands.groups import VOCABULARY_HELP
+from yt8m.commands.annotation_options import AnnotationOptions
 from yt8m.data.making.settings import STANDARDIZE, PackSettings
 from yt8m.options import option
 from yt8m.text import printable
@@ -28,7 +28,7 @@ _EACH = "for each of several features"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PackOptions(command_line.Options):
+class PackOptions(AnnotationOptions):
     """Options of packing."""
 
     configs = {PackSettings: ()}
@@ -43,11 +43,6 @@ class PackOptions(command_line.Options):
         (), "Arrays to take from --input_data_pattern.", defaults_to="all that the first file has"
     )
     output_dir: str = option("", "Folder of the records.", required=True)
-    labels_csv: str = option("", "CSV of video_id,class[,class...]: classes that are somewhere in a video.")
-    intervals_csv: str = option(
-        "", "CSV of video_id,start,end,class[,score]: rated intervals in seconds; score 1 is positive, 0 negative."
-    )
-    vocabulary: str = option("", f"{VOCABULARY_HELP} For CSVs that name their classes.")
     pca: tuple[str, ...] = option((), f"NAME:SIZE, {_EACH}: fit a PCA with whitening that leaves SIZE dimensions.")
     standardize: tuple[str, ...] = option((), "Features to standardise: each dimension to mean 0 and variance 1.")
     use_projection: tuple[str, ...] = option(
@@ -59,30 +54,21 @@ class PackOptions(command_line.Options):
 
 def main(options: PackOptions) -> None:
     """Packs, and says what was lost on the way."""
-    from yt8m.data.making.annotations import ClassIds, read_intervals, read_labels
     from yt8m.data.making.packer import Packer
-    from yt8m.vocabulary import read_class_names
 
-    classes = ClassIds(read_class_names(options.vocabulary) if options.vocabulary else None)
-    labels = read_labels(options.labels_csv, classes) if options.labels_csv else None
-    intervals = read_intervals(options.intervals_csv, classes) if options.intervals_csv else None
-    if options.of(PackSettings).get("rest") and intervals is None:
-        raise InputError("--rate_the_rest needs --intervals_csv")
-    videos = _videos(options)
+    settings = _settings(options)
+    found = options.read_annotations(_videos(options), options.output_dir, complete=settings.rest)
     packer = Packer(
-        videos,
+        found.videos,
         options.output_dir,
-        _settings(options),
-        labels=labels,
-        intervals=intervals,
-        num_classes=classes.size(labels, intervals),
+        settings,
+        labels=found.labels,
+        intervals=found.intervals,
+        num_classes=found.num_classes,
     )
     if packer.renamed:
         old, new = next(iter(packer.renamed.items()))
         print(f"renamed {len(packer.renamed)} ids, the first {old!r} to {new}; pack.json has all")
-    for path, found in ((options.labels_csv, labels), (options.intervals_csv, intervals)):
-        if found is not None:
-            _say_who_is_missing(path, found, videos)
     packer.run()
     report_packed(packer, intervals_csv=options.intervals_csv)
 
@@ -142,20 +128,6 @@ def _number(kind, low, high):
         return value
 
     return read
-
-
-def _say_who_is_missing(path, found, videos):
-    """Warns of lines without a video; raises InputError where that is all of them."""
-    absent = sorted(set(found) - set(videos.ids))
-    if absent and len(absent) == len(found):
-        raise InputError(
-            f"{path} is of other videos: none of its ids, say {absent[0]}, has a file, say {videos.ids[0]}"
-        )
-    if absent:
-        _warn(f"{path} has {len(absent)} videos without files, the first {absent[0]}")
-    unnamed = len(videos.ids) - (len(found) - len(absent))
-    if unnamed:
-        print(f"{unnamed} of {len(videos.ids)} videos are not in {path}")
 
 
 def report_packed(packer: "Packer", *, intervals_csv: str = "", details: bool = True) -> None:

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from yt8m.data.making.packer import Packer, PackSettings
 from yt8m.data.making.raw_videos import RawVideos, resample
-from yt8m.types import InputError
+from yt8m.types import CropsWarning, InputError
 
 VGGISH = 1 / 0.96
 
@@ -95,3 +95,30 @@ def test_other_pb_files_are_named(tmp_path):
     path.write_bytes(example.SerializeToString())
     with pytest.raises(InputError, match="it has rgb, and not RGB/feature/floats"):
         RawVideos.of_videos(f"{tmp_path}/*.pb")
+
+
+def test_crops_are_averaged(tmp_path):
+    """(frames, crops, size), as networks for action detection store features: their mean, told once."""
+    rng = np.random.default_rng(3)
+    floats, whole = rng.normal(size=(7, 10, 4)).astype(np.float32), rng.integers(0, 255, (7, 3, 2), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", clip=floats, rgb=whole, one=floats[:, :1])
+    videos = RawVideos.of_videos(f"{tmp_path}/*.npz")
+    with pytest.warns(CropsWarning) as caught:
+        found = videos.read("a")
+    assert len(caught) == 2 and "array clip has the shape (7, 10, 4), and videos like it" in str(caught[0].message)
+    assert np.allclose(found["clip"], floats.mean(1), atol=1e-6) and found["clip"].dtype == np.float32
+    assert found["rgb"].dtype == np.uint8 and (found["rgb"] == np.rint(whole.mean(1))).all()
+    assert (found["one"] == floats[:, 0]).all()
+    floats[5, 3, 1] = np.nan
+    np.savez(tmp_path / "a.npz", clip=floats)
+    with pytest.raises(InputError, match="array clip, frame 5 has a value that is not finite"):
+        RawVideos.of_videos(f"{tmp_path}/*.npz").read("a")
+    np.savez(tmp_path / "a.npz", clip=floats[None])
+    with pytest.raises(InputError, match=r"\(frames, size\) or \(frames, crops, size\)"):
+        RawVideos.of_videos(f"{tmp_path}/*.npz").read("a")
+
+
+def test_some_videos_of_several(tmp_path):
+    for name in "abc":
+        np.savez(tmp_path / f"{name}.npz", clip=np.ones((3, 2), np.float32))
+    assert set(RawVideos.of_videos(f"{tmp_path}/*.npz").only({"a", "c", "d"}).ids) == {"a", "c"}

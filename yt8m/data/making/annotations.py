@@ -1,19 +1,19 @@
-"""Labels and rated intervals of videos from CSV files, and the 5-second segments that the intervals rate."""
+"""Labels and rated intervals of videos from annotation files, and the 5-second segments that the intervals rate."""
 
 import dataclasses
 import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping
 
+from yt8m.data.making.annotation_files import AnnotationFile
 from yt8m.data.making.left_out import BEHIND, PAST, SHORT
+from yt8m.data.making.timed_labels import UNKNOWN
 from yt8m.ranking.metrics import POSITIVE
-from yt8m.tables import parse_class_id, read_rows
+from yt8m.tables import parse_class_id
 from yt8m.types import SEGMENT_SECONDS, InputError, StrPath
 
 _ROUNDING = 1e-6
 """Seconds by which sums of decimal fractions may fall short of what they would be on paper."""
-
-_ID_HEADERS = ("video_id", "id")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,14 +27,21 @@ class Interval:
     line: int = dataclasses.field(default=0, compare=False)
 
 
-class ClassIds:
-    """Reads a class from text: digits are its id, everything else its name, as in ``names``, a dict of id to name."""
+class UnknownClassError(InputError):
+    """A class that the vocabulary does not have."""
 
-    def __init__(self, names: dict[int, str] | None = None):
+
+class ClassIds:
+    """Reads a class from text: digits are its id, everything else its name or its code.
+
+    names: dict of id to name. codes: dict of id to code, such as AudioSet's /m/09x0r.
+    """
+
+    def __init__(self, names: dict[int, str] | None = None, codes: dict[int, str] | None = None):
         self._names = names
-        self._ids = {}
+        self._ids = {code: class_id for class_id, code in (codes or {}).items()}
         for class_id, name in (names or {}).items():
-            if name and name in self._ids:
+            if name and self._ids.get(name, class_id) != class_id:
                 raise InputError(f"the vocabulary calls both {self._ids[name]} and {class_id} {name!r}")
             self._ids[name] = class_id
 
@@ -49,57 +56,67 @@ class ClassIds:
         return max(found) + 1 if found else None
 
     def read(self, text: str, where: str) -> int:
-        """The class id that ``text`` means; raises InputError that begins with ``where``."""
+        """The class id that ``text`` means; raises InputError, an UnknownClassError, that begins with ``where``."""
         if text.isdecimal():
             class_id = parse_class_id(text, where)
             if self._names is not None and class_id not in self._names:
-                raise InputError(f"{where}: class {class_id} is not in the vocabulary")
+                raise UnknownClassError(f"{where}: class {class_id} is not in the vocabulary")
             return class_id
         if self._names is None:
             raise InputError(f"{where}: {text!r} is not a class id; names need --vocabulary")
         if text not in self._ids:
             near = difflib.get_close_matches(text, [name for name in self._ids if name], n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise InputError(f"{where}: the vocabulary has no class {text!r}{hint}")
+            raise UnknownClassError(f"{where}: the vocabulary has no class {text!r}{hint}")
         return self._ids[text]
 
 
-def read_labels(path: StrPath, classes: ClassIds) -> dict[str, tuple[int, ...]]:
-    """Dict of video id to ascending tuple of class ids, from a CSV of ``video_id,class[,class...]``.
+def read_labels(path: StrPath, classes: ClassIds, *, subset: str = "") -> dict[str, tuple[int, ...]]:
+    """Dict of video id to ascending tuple of class ids, from an AnnotationFile.
 
-    The first line is a header if it begins with video_id or id. A video may stand on several lines. classes: ClassIds.
+    A table of our own is ``video_id,class[,class...]``, its first line a header if it begins with video_id or id; a
+    video may stand on several lines. What is left out is told in a DataWarning. Raises InputError for an unknown
+    class, unless those of a published data set have others that are known.
     """
-    labels = {}
-    for row in _rows(path):
-        # A spreadsheet makes all lines as long as the longest.
-        named = [text for text in row.fields[1:] if text]
-        if not named:
-            raise InputError(f"{row.where}: expected video_id,class, not {','.join(row.fields)[:80]!r}")
-        labels.setdefault(_id(row), set()).update(classes.read(text, row.where) for text in named)
+    labels: dict[str, set[int]] = {}
+    for found, class_id in _known(AnnotationFile(path, timed=False, subset=subset), classes):
+        if found.score >= POSITIVE:
+            labels.setdefault(found.video_id, set()).add(class_id)
     return {video_id: tuple(sorted(found)) for video_id, found in labels.items()}
 
 
-def read_intervals(path: StrPath, classes: ClassIds) -> dict[str, list[Interval]]:
-    """Dict of video id to list of Interval, from a CSV of ``video_id,start,end,class[,score]``; score 1 if absent.
+def read_intervals(path: StrPath, classes: ClassIds, *, subset: str = "") -> dict[str, list[Interval]]:
+    """Dict of video id to list of Interval, from an AnnotationFile.
 
-    Otherwise as read_labels.
+    A table of our own is ``video_id,start,end,class[,score]``; score 1 if absent. Otherwise as read_labels.
     """
-    intervals = {}
-    for row in _rows(path):
-        row.expect("video_id,start,end,class,score", 4, 5)
-        start, end = row.number(1, "start"), row.number(2, "end")
-        if not 0 <= start < end:
-            raise InputError(f"{row.where}: start {start:g} and end {end:g} are no interval of seconds")
-        score = row.number(4, "score", low=0, high=1) if len(row.fields) == 5 else 1.0
-        class_id = classes.read(row.fields[3], row.where)
-        intervals.setdefault(_id(row), []).append(Interval(start, end, class_id, score, line=row.line))
+    intervals: dict[str, list[Interval]] = {}
+    for found, class_id in _known(AnnotationFile(path, timed=True, subset=subset), classes):
+        interval = Interval(found.start, found.end, class_id, found.score, line=found.line)
+        intervals.setdefault(found.video_id, []).append(interval)
     return intervals
 
 
-def _id(row):
-    if not row.fields[0]:
-        raise InputError(f"{row.where}: there is no video_id")
-    return row.fields[0]
+def _known(annotations, classes):
+    """Yields (Annotation, class id); counts and tells those that the vocabulary does not have."""
+    ids: dict[str, int | InputError] = {}
+    for found in annotations:
+        if found.name not in ids:
+            try:
+                ids[found.name] = classes.read(found.name, found.where)
+            except UnknownClassError as error:
+                if not annotations.published:
+                    raise
+                ids[found.name] = error
+        class_id = ids[found.name]
+        if isinstance(class_id, InputError):
+            annotations.tally.add(UNKNOWN, f"{found.name!r} in {found.where}")
+        else:
+            yield found, class_id
+    unknown = [error for error in ids.values() if isinstance(error, InputError)]
+    if unknown and len(unknown) == len(ids):
+        raise unknown[0]
+    annotations.tally.warn(annotations.path)
 
 
 def rate_segments(
@@ -175,10 +192,3 @@ def _merged(spans):
         else:
             merged.append([start, end])
     return merged
-
-
-def _rows(path):
-    """Generator of the Rows of a table of videos, without its header."""
-    for number, row in enumerate(read_rows(path)):
-        if number or row.fields[0].lower() not in _ID_HEADERS:
-            yield row

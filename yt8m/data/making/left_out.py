@@ -32,22 +32,23 @@ class LeftOut:
         """Yields what a user should know.
 
         facts: csv, the file of the intervals, and num_intervals in it; min_overlap, in seconds; num_videos; num_cut,
-        frames that features have past the shortest.
+        frames that features have past the shortest. A place of 0 is none.
         """
         for kind, text in _SENTENCES.items():
             if kind in self.entries:
                 count, place, words = self.entries[kind]
-                yield text.format(count=count, place=place, words=words, **facts)
+                at = f"on line {place}, " if place else ""
+                yield text.format(count=count, at=at, words=words, **facts)
 
 
 _SENTENCES = {
     UNEVEN: "{count:,} of {num_videos:,} videos have features of different lengths and are cut to the shortest, by "
     "{num_cut:,} frames in all: the first is {words}",
     BEHIND: "{csv}: {count:,} of {num_intervals:,} intervals rate nothing, because they lie behind the end of their "
-    "video: the first on line {place}, {words}; times are in seconds",
+    "video: the first {at}{words}; times are in seconds",
     SHORT: "{csv}: {count:,} of {num_intervals:,} intervals rate nothing, because they cover less than {min_overlap:g} "
-    "s of each segment (--min_overlap): the first on line {place}, {words}",
+    "s of each segment (--min_overlap): the first {at}{words}",
     PAST: "{csv}: {count:,} of {num_intervals:,} intervals go on behind the end of their video, where they rate "
-    "nothing: the first on line {place}, {words}",
+    "nothing: the first {at}{words}",
     LABEL: "{csv}: labels of videos that are lost with intervals that rate nothing: {count:,}, the first {words}",
 }

@@ -3,13 +3,15 @@
 import glob
 import hashlib
 import os
+import warnings
+from collections.abc import Set
 
 import numpy as np
 
 from yt8m.data.making.mediapipe import mediapipe_names, read_mediapipe
 from yt8m.runtime.arrays import npz_names, read_npy, read_npz
 from yt8m.runtime.parquet import import_pyarrow, open_parquet, parquet_errors, read_groups
-from yt8m.types import InputError
+from yt8m.types import CropsWarning, InputError
 
 SUFFIXES = (".npy", ".npz", ".parquet", ".pb")
 
@@ -50,6 +52,12 @@ class RawVideos:
             )
         return cls({name: paths for name in names or _array_names(first)})
 
+    def only(self, ids: Set[str]) -> "RawVideos":
+        """The RawVideos of those ``ids`` that are there."""
+        return RawVideos(
+            {name: {key: path for key, path in found.items() if key in ids} for name, found in self._paths.items()}
+        )
+
     def files(self) -> list[tuple[str, str, str]]:
         """Sorted list of (id, feature, path) of the complete videos."""
         return sorted((video_id, name, self._paths[name][video_id]) for name in self.names for video_id in self.ids)
@@ -60,6 +68,8 @@ class RawVideos:
 
     def read(self, video_id: str) -> dict[str, np.ndarray]:
         """Dict of feature to (frames, size) array, uint8 or float32, of a video.
+
+        An array of (frames, crops, size) becomes its mean over crops, which is told in a CropsWarning.
 
         Raises InputError naming file and array where it is no such array, holds a value that is not finite, or has
         another size than in the first video that was read.
@@ -138,16 +148,26 @@ def _load_parquet(path, name):
 
 
 def _checked(frames, where):
-    if frames.ndim != 2 or 0 in frames.shape:
-        raise InputError(f"{where} has the shape {frames.shape}; it must be (frames, size)")
-    if frames.dtype == np.uint8:
-        return frames
-    if not np.issubdtype(frames.dtype, np.floating):
-        raise InputError(f"{where} is of {frames.dtype}; it must be of floats, or of uint8 if quantised already")
-    finite = np.isfinite(frames).all(axis=1)
-    if not finite.all():
-        raise InputError(f"{where}, frame {int(np.argmin(finite))} has a value that is not finite")
-    return frames.astype(np.float32)
+    if frames.ndim not in (2, 3) or 0 in frames.shape:
+        raise InputError(f"{where} has the shape {frames.shape}; it must be (frames, size) or (frames, crops, size)")
+    if frames.dtype != np.uint8:
+        if not np.issubdtype(frames.dtype, np.floating):
+            raise InputError(f"{where} is of {frames.dtype}; it must be of floats, or of uint8 if quantised already")
+        finite = np.isfinite(frames).all(axis=tuple(range(1, frames.ndim)))
+        if not finite.all():
+            raise InputError(f"{where}, frame {int(np.argmin(finite))} has a value that is not finite")
+    if frames.ndim == 3:
+        frames = _mean_of_crops(frames, where)
+    return frames if frames.dtype == np.uint8 else frames.astype(np.float32)
+
+
+def _mean_of_crops(frames, where):
+    """(frames, crops, size) -> (frames, size), as networks for action detection are given features."""
+    if frames.shape[1] > 1:
+        text = f"{where} has the shape {frames.shape}, and videos like it: features are the mean over crops, the second"
+        warnings.warn(text, CropsWarning, stacklevel=2)
+    means = frames.mean(axis=1, dtype=np.float64)
+    return np.rint(means).astype(np.uint8) if frames.dtype == np.uint8 else means
 
 
 def _hash(video_id):

@@ -1,0 +1,140 @@
+"""Annotations that a command line names, as labels and rated intervals of the videos that are packed."""
+
+import csv
+import dataclasses
+import io
+import os
+import warnings
+from collections.abc import Collection
+from typing import Any
+
+from yt8m.commands.command_line import Options
+from yt8m.commands.groups import VOCABULARY_HELP
+from yt8m.data.making.annotation_files import AnnotationFile, videos_of_subset
+from yt8m.data.making.annotations import ClassIds, Interval, read_intervals, read_labels
+from yt8m.data.making.raw_videos import RawVideos
+from yt8m.options import option
+from yt8m.runtime.files import write_text
+from yt8m.text import read_text
+from yt8m.types import DataWarning, InputError
+from yt8m.vocabulary import read_class_codes, read_class_names
+
+_PREFIXES = ("v_", "Y")
+"""What ActivityNet and AudioSet put before the ids of their annotations in the names of files."""
+
+_VOCABULARY = "vocabulary.csv"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Annotations:
+    """Labels and intervals of ``videos``, as Packer takes them, and the number of classes."""
+
+    videos: RawVideos
+    labels: dict[str, tuple[int, ...]] | None
+    intervals: dict[str, list[Interval]] | None
+    num_classes: int | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AnnotationOptions(Options):
+    """Files of annotations."""
+
+    labels_csv: str = option(
+        "",
+        "Classes that are somewhere in a video: CSV of video_id,class[,class...], or another format of "
+        "docs/annotations.md.",
+    )
+    intervals_csv: str = option(
+        "",
+        "Rated intervals: CSV of video_id,start,end,class[,score], in seconds, score 1 is positive, 0 negative; or "
+        "another format of docs/annotations.md: a file, a folder or a glob.",
+    )
+    vocabulary: str = option(
+        "", f"{VOCABULARY_HELP} For annotations that name their classes; other forms are in docs/annotations.md."
+    )
+    subset: str = option("", "Subset of an ActivityNet JSON whose videos alone are packed, such as training.")
+
+    def read_annotations(self, videos: RawVideos, output_dir: str, *, complete: bool) -> Annotations:
+        """The Annotations of ``videos``, or of those in --subset.
+
+        complete: whether intervals are to be taken for all that there are. Warns of annotations of videos that are not
+        there; raises InputError where that is all of them. Published classes without a vocabulary are given one,
+        OUTPUT_DIR/vocabulary.csv.
+        """
+        if complete and not self.intervals_csv:
+            raise InputError("--rate_the_rest needs --intervals_csv")
+        if self.subset and not (self.labels_csv or self.intervals_csv):
+            raise InputError("--subset is for the JSON of --intervals_csv or --labels_csv: give one")
+        classes = self._classes(output_dir)
+        labels = read_labels(self.labels_csv, classes, subset=self.subset) if self.labels_csv else None
+        intervals = read_intervals(self.intervals_csv, classes, subset=self.subset) if self.intervals_csv else None
+        num_classes = classes.size(labels, intervals)
+        if self.subset:
+            path = self.intervals_csv or self.labels_csv
+            ids = _as_files_are_named(dict.fromkeys(videos_of_subset(path, self.subset)), videos.ids)
+            videos = _checked_subset(videos.only(set(ids)), videos, path, self.subset)
+        labels = labels and _as_files_are_named(labels, videos.ids)
+        intervals = intervals and _as_files_are_named(intervals, videos.ids)
+        for path, found in ((self.labels_csv, labels), (self.intervals_csv, intervals)):
+            if found is not None:
+                _say_who_is_missing(path, found, videos)
+        return Annotations(videos=videos, labels=labels, intervals=intervals, num_classes=num_classes)
+
+    def _classes(self, output_dir):
+        if self.vocabulary:
+            return ClassIds(read_class_names(self.vocabulary), read_class_codes(self.vocabulary))
+        names: set[str] = set()
+        for path, timed in ((self.labels_csv, False), (self.intervals_csv, True)):
+            if path and (file := AnnotationFile(path, timed=timed)).published:
+                names.update(file.class_names())
+        if not names:
+            return ClassIds()
+        path = os.path.join(output_dir, _VOCABULARY)
+        _write_vocabulary(path, sorted(names))
+        return ClassIds(dict(enumerate(sorted(names))))
+
+
+def _write_vocabulary(path, names):
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("Index", "Name"), *enumerate(names)])
+    if os.path.exists(path) and read_text(path) != text.getvalue():
+        raise InputError(f"{path} has other classes than the annotations: give it as --vocabulary, or remove it")
+    write_text(path, text.getvalue())
+    print(
+        f"wrote {path}: the {len(names):,} classes of the annotations by their names; give it as --vocabulary elsewhere"
+    )
+
+
+def _as_files_are_named(found: dict[str, Any], ids: Collection[str]) -> dict[str, Any]:
+    """``found`` by the ids of files: where there is none of an id, but one with a data set's prefix, by that."""
+    known = set(ids)
+    named = {
+        video_id: next((p + video_id for p in ("", *_PREFIXES) if p + video_id in known), video_id)
+        for video_id in found
+    }
+    return {video_id if name in found else name: found[video_id] for video_id, name in named.items()}
+
+
+def _checked_subset(taken, videos, path, subset):
+    if not taken.ids:
+        raise InputError(f"{path}: none of the videos of the subset {subset} has a file; one is of {videos.ids[0]}")
+    if len(taken.ids) < len(videos.ids):
+        print(
+            f"left out {len(videos.ids) - len(taken.ids):,} of {len(videos.ids):,} videos, not in the subset {subset}"
+        )
+    return taken
+
+
+def _say_who_is_missing(path, found, videos):
+    """Warns of annotations without a video; raises InputError where that is all of them."""
+    absent = sorted(set(found) - set(videos.ids))
+    if absent and len(absent) == len(found):
+        raise InputError(
+            f"{path} is of other videos: none of its ids, say {absent[0]}, has a file, say {videos.ids[0]}"
+        )
+    if absent:
+        text = f"{path} has {len(absent)} videos without files, the first {absent[0]}"
+        warnings.warn(text, DataWarning, stacklevel=2)
+    unnamed = len(videos.ids) - (len(found) - len(absent))
+    if unnamed:
+        print(f"{unnamed} of {len(videos.ids)} videos are not in {path}")

@@ -12,7 +12,6 @@ from yt8m.commands.command_line import Options
 from yt8m.commands.groups import VOCABULARY_HELP
 from yt8m.data.making.annotation_files import AnnotationFile, videos_of_subset
 from yt8m.data.making.annotations import ClassIds, Interval, read_intervals, read_labels
-from yt8m.data.making.raw_videos import RawVideos
 from yt8m.options import option
 from yt8m.runtime.files import write_text
 from yt8m.text import read_text
@@ -27,9 +26,9 @@ _VOCABULARY = "vocabulary.csv"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Annotations:
-    """Labels and intervals of ``videos``, as Packer takes them, and the number of classes."""
+    """Labels and intervals, as Packer takes them, the number of classes, and the ``ids`` of the videos to pack."""
 
-    videos: RawVideos
+    ids: frozenset[str]
     labels: dict[str, tuple[int, ...]] | None
     intervals: dict[str, list[Interval]] | None
     num_classes: int | None
@@ -54,8 +53,8 @@ class AnnotationOptions(Options):
     )
     subset: str = option("", "Subset of an ActivityNet JSON whose videos alone are packed, such as training.")
 
-    def read_annotations(self, videos: RawVideos, output_dir: str, *, complete: bool) -> Annotations:
-        """The Annotations of ``videos``, or of those in --subset.
+    def read_annotations(self, ids: Collection[str], output_dir: str, *, complete: bool) -> Annotations:
+        """The Annotations of videos, those of --subset where it is given. ids: of the videos that are there.
 
         complete: whether intervals are to be taken for all that there are. Warns of annotations of videos that are not
         there; raises InputError where that is all of them. Published classes without a vocabulary are given one,
@@ -70,15 +69,13 @@ class AnnotationOptions(Options):
         intervals = read_intervals(self.intervals_csv, classes, subset=self.subset) if self.intervals_csv else None
         num_classes = classes.size(labels, intervals)
         if self.subset:
-            path = self.intervals_csv or self.labels_csv
-            ids = _as_files_are_named(dict.fromkeys(videos_of_subset(path, self.subset)), videos.ids)
-            videos = _checked_subset(videos.only(set(ids)), videos, path, self.subset)
-        labels = labels and _as_files_are_named(labels, videos.ids)
-        intervals = intervals and _as_files_are_named(intervals, videos.ids)
+            ids = _ids_of_subset(self.intervals_csv or self.labels_csv, self.subset, ids)
+        labels = labels and _as_files_are_named(labels, ids)
+        intervals = intervals and _as_files_are_named(intervals, ids)
         for path, found in ((self.labels_csv, labels), (self.intervals_csv, intervals)):
             if found is not None:
-                _say_who_is_missing(path, found, videos)
-        return Annotations(videos=videos, labels=labels, intervals=intervals, num_classes=num_classes)
+                _say_who_is_missing(path, found, ids)
+        return Annotations(ids=frozenset(ids), labels=labels, intervals=intervals, num_classes=num_classes)
 
     def _classes(self, output_dir):
         if self.vocabulary:
@@ -115,26 +112,26 @@ def _as_files_are_named(found: dict[str, Any], ids: Collection[str]) -> dict[str
     return {video_id if name in found else name: found[video_id] for video_id, name in named.items()}
 
 
-def _checked_subset(taken, videos, path, subset):
-    if not taken.ids:
-        raise InputError(f"{path}: none of the videos of the subset {subset} has a file; one is of {videos.ids[0]}")
-    if len(taken.ids) < len(videos.ids):
-        print(
-            f"left out {len(videos.ids) - len(taken.ids):,} of {len(videos.ids):,} videos, not in the subset {subset}"
-        )
+def _ids_of_subset(path, subset, ids):
+    wanted = _as_files_are_named(dict.fromkeys(videos_of_subset(path, subset)), ids)
+    taken = [video_id for video_id in ids if video_id in wanted]
+    if not taken:
+        raise InputError(f"{path}: no video of the subset {subset} has a file, say {next(iter(wanted))}")
+    if len(taken) < len(ids):
+        print(f"left out {len(ids) - len(taken):,} of {len(ids):,} videos, not in the subset {subset}")
     return taken
 
 
-def _say_who_is_missing(path, found, videos):
+def _say_who_is_missing(path, found, ids):
     """Warns of annotations without a video; raises InputError where that is all of them."""
-    absent = sorted(set(found) - set(videos.ids))
+    absent = sorted(set(found) - set(ids))
     if absent and len(absent) == len(found):
         raise InputError(
-            f"{path} is of other videos: none of its ids, say {absent[0]}, has a file, say {videos.ids[0]}"
+            f"{path} is of other videos: none of its ids, say {absent[0]}, has a file, say {next(iter(ids))}"
         )
     if absent:
         text = f"{path} has {len(absent)} videos without files, the first {absent[0]}"
         warnings.warn(text, DataWarning, stacklevel=2)
-    unnamed = len(videos.ids) - (len(found) - len(absent))
+    unnamed = len(ids) - (len(found) - len(absent))
     if unnamed:
-        print(f"{unnamed} of {len(videos.ids)} videos are not in {path}")
+        print(f"{unnamed} of {len(ids)} videos are not in {path}")

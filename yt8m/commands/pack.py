@@ -56,10 +56,10 @@ def main(options: PackOptions) -> None:
     """Packs, and says what was lost on the way."""
     from yt8m.data.making.packer import Packer
 
-    settings = _settings(options)
-    found = options.read_annotations(_videos(options), options.output_dir, complete=settings.rest)
+    videos, settings = _videos(options), _settings(options)
+    found = options.read_annotations(videos.ids, options.output_dir, complete=settings.rest)
     packer = Packer(
-        found.videos,
+        videos.only(found.ids),
         options.output_dir,
         settings,
         labels=found.labels,

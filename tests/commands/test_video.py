@@ -57,6 +57,33 @@ def options(folder, output):
     ]  # fmt: skip
 
 
+def test_annotations_of_a_published_data_set(tmp_path):
+    """ActivityNet's JSON as it is: files named v_ID, a subset, and the vocabulary of its names."""
+    (tmp_path / "clips").mkdir()
+    for name in ("v_one", "v_two"):
+        write_scenes(tmp_path / "clips" / f"{name}.mp4", ["red"], 0)
+    database = {
+        "one": {"subset": "training", "annotations": [{"segment": [0, 4.5], "label": "red"}]},
+        "two": {"subset": "testing", "annotations": []},
+        "six": {"subset": "validation", "annotations": [{"segment": [0, 4.5], "label": "blue"}]},
+    }
+    (tmp_path / "anet.json").write_text(json.dumps({"database": database}))
+    passed(
+        "video", f"{tmp_path}/clips", f"--output_dir={tmp_path}/out", f"--intervals_csv={tmp_path}/anet.json",
+        "--subset=training", "--backbone=efficientnet-lite0",
+    )  # fmt: skip
+    log = json.loads((tmp_path / "out" / "records" / "pack.json").read_text())
+    assert log["num_classes"] == 2 and [(shard["records"], shard["ratings"]) for shard in log["shards"].values()] == [
+        (1, 1)
+    ]
+    assert (tmp_path / "out" / "vocabulary.csv").read_text() == "Index,Name\n0,blue\n1,red\n"
+    said = refused(
+        "video", f"{tmp_path}/clips", f"--output_dir={tmp_path}/out2", f"--intervals_csv={tmp_path}/anet.json",
+        "--subset=validation",
+    )  # fmt: skip
+    assert "no video of the subset validation has a file, say six" in said
+
+
 @pytest.fixture(scope="module")
 def run(folder):
     """A run trained on the records."""

@@ -16,7 +16,8 @@ import os
 import warnings
 
 from yt8m.commands import command_line
-from yt8m.commands.groups import VOCABULARY_HELP, RayOptions
+from yt8m.commands.annotation_options import AnnotationOptions
+from yt8m.commands.groups import RayOptions
 from yt8m.commands.pack import report_packed
 from yt8m.commands.video_outputs import find_classes, write_outputs
 from yt8m.data.making.settings import STANDARDIZE, PackSettings
@@ -26,7 +27,7 @@ from yt8m.types import DataWarning, InputError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class VideoOptions(RayOptions):
+class VideoOptions(AnnotationOptions, RayOptions):
     """Options of yt8m-video."""
 
     configs = {
@@ -47,11 +48,6 @@ class VideoOptions(RayOptions):
         "Classes to look for without training, by a backbone of images and texts, such as hf:DIR of a CLIP model: "
         "names separated by semicolons, or a CSV with the columns Index and Name.",
     )
-    labels_csv: str = option("", "CSV of video_id,class[,class...]: classes that are somewhere in a video.")
-    intervals_csv: str = option(
-        "", "CSV of video_id,start,end,class[,score]: rated intervals in seconds; score 1 is positive, 0 negative."
-    )
-    vocabulary: str = option("", f"{VOCABULARY_HELP} For CSVs that name their classes, and for timelines.")
     pca: tuple[str, ...] = option(
         (), "NAME:SIZE, for each of several features: PCA with whitening, in place of standardisation."
     )
@@ -108,7 +104,9 @@ def main(options: VideoOptions, arguments: list[str]) -> None:
         check_described(options.train_dir, described)
     # What may be wrong with the options is found before the work.
     classes = find_classes(options, extractor)
-    annotations, fit = _annotations(options), _fit(options, extractor)
+    rest = options.of(PackSettings).get("rest", False)
+    annotations = options.read_annotations(list(sources), options.output_dir, complete=rest)
+    fit = _fit(options, extractor)
     folder = FeatureFolder(os.path.join(options.output_dir, "features"), described)
     failed = extract_videos(sources, extractor, folder, workers=options.workers, ray=options.ray)
     _say_what_failed(options, failed, len(sources))
@@ -152,19 +150,6 @@ def _say_what_failed(options, failed, count):
         )
 
 
-def _annotations(options):
-    """Arguments of Packer: labels, intervals, num_classes. Before the work, so that a bad CSV is told before it."""
-    from yt8m.data.making.annotations import ClassIds, read_intervals, read_labels
-    from yt8m.vocabulary import read_class_names
-
-    classes = ClassIds(read_class_names(options.vocabulary) if options.vocabulary else None)
-    labels = read_labels(options.labels_csv, classes) if options.labels_csv else None
-    intervals = read_intervals(options.intervals_csv, classes) if options.intervals_csv else None
-    if options.of(PackSettings).get("rest") and intervals is None:
-        raise InputError("--rate_the_rest needs --intervals_csv")
-    return {"labels": labels, "intervals": intervals, "num_classes": classes.size(labels, intervals)}
-
-
 def _fit(options, extractor):
     """Dict of feature to the dimensions that PCA leaves of it, or STANDARDIZE; empty for those of a run."""
     if options.train_dir:
@@ -185,6 +170,7 @@ def _pack(options, extractor, folder, ids, annotations, fit):
     from yt8m.data.making.packer import Packer
     from yt8m.data.making.raw_videos import RawVideos
 
+    ids = [video_id for video_id in ids if video_id in annotations.ids]
     videos = RawVideos({name: {video_id: folder.file(video_id) for video_id in ids} for name in folder.names})
     origins = read_origins(options.train_dir) if options.train_dir else {}
     use = {
@@ -194,7 +180,15 @@ def _pack(options, extractor, folder, ids, annotations, fit):
     }
     records = os.path.join(options.output_dir, "records")
     settings = PackSettings(**options.of(PackSettings), fit=fit, use=use)
-    packer = Packer(videos, records, settings, replace=True, **annotations)
+    packer = Packer(
+        videos,
+        records,
+        settings,
+        labels=annotations.labels,
+        intervals=annotations.intervals,
+        num_classes=annotations.num_classes,
+        replace=True,
+    )
     packer.run()
     projections = {name: use.get(name) or packer.projection_path(name) for name in {**use, **fit}}
     write_origins(records, extractor.described(), projections)

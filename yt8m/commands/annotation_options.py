@@ -26,12 +26,16 @@ _VOCABULARY = "vocabulary.csv"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Annotations:
-    """Labels and intervals, as Packer takes them, the number of classes, and the ``ids`` of the videos to pack."""
+    """Labels and intervals, as Packer takes them, the number of classes, and the ``ids`` of the videos to pack.
+
+    class_names: dict of class id to name, None where there is no vocabulary.
+    """
 
     ids: frozenset[str]
     labels: dict[str, tuple[int, ...]] | None
     intervals: dict[str, list[Interval]] | None
     num_classes: int | None
+    class_names: dict[int, str] | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,7 +79,13 @@ class AnnotationOptions(Options):
         for path, found in ((self.labels_csv, labels), (self.intervals_csv, intervals)):
             if found is not None:
                 _say_who_is_missing(path, found, ids)
-        return Annotations(ids=frozenset(ids), labels=labels, intervals=intervals, num_classes=num_classes)
+        return Annotations(
+            ids=frozenset(ids),
+            labels=labels,
+            intervals=intervals,
+            num_classes=num_classes,
+            class_names=classes.names,
+        )
 
     def _classes(self, output_dir):
         if self.vocabulary:

@@ -16,10 +16,10 @@ import os
 import warnings
 
 from yt8m.commands import command_line
-from yt8m.commands.annotation_options import AnnotationOptions
 from yt8m.commands.groups import RayOptions
 from yt8m.commands.pack import report_packed
 from yt8m.commands.video_outputs import find_classes, write_outputs
+from yt8m.commands.word_options import WordOptions
 from yt8m.data.making.settings import STANDARDIZE, PackSettings
 from yt8m.features.settings import ExtractionSettings
 from yt8m.options import option
@@ -27,7 +27,7 @@ from yt8m.types import DataWarning, InputError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class VideoOptions(AnnotationOptions, RayOptions):
+class VideoOptions(WordOptions, RayOptions):
     """Options of yt8m-video."""
 
     configs = {
@@ -74,6 +74,7 @@ class VideoOptions(AnnotationOptions, RayOptions):
     embed: bool = option(False, "Videos within the report's file, instead of references to theirs.")
 
     def _check(self):
+        super()._check()
         if self.train_dir and (self.backbone or self.class_names or self.pca):
             raise InputError("--train_dir knows its backbones and classes: leave --backbone, --class_names, --pca out")
         if self.train_dir and self.output_file:
@@ -107,11 +108,22 @@ def main(options: VideoOptions, arguments: list[str]) -> None:
     rest = options.of(PackSettings).get("rest", False)
     annotations = options.read_annotations(list(sources), options.output_dir, complete=rest)
     fit = _fit(options, extractor)
+    known = classes.names if classes else {}
+    names = known if options.class_names else annotations.class_names or known
+    words = options.prepare_words(names, seconds=extractor.settings.max_seconds)
     folder = FeatureFolder(os.path.join(options.output_dir, "features"), described)
     failed = extract_videos(sources, extractor, folder, workers=options.workers, ray=options.ray)
     _say_what_failed(options, failed, len(sources))
     ids = [video_id for video_id in sources if video_id not in failed]
     _pack(options, extractor, folder, ids, annotations, fit)
+    if words:
+        words.write(
+            {video_id: sources[video_id] for video_id in ids},
+            {video_id: folder.about(video_id)["seconds"] for video_id in ids},
+            options.output_dir,
+            workers=options.workers,
+            ray=options.ray,
+        )
     write_outputs(options, classes, folder, ids)
 
 

@@ -34,11 +34,11 @@ class UnknownClassError(InputError):
 class ClassIds:
     """Reads a class from text: digits are its id, everything else its name or its code.
 
-    names: dict of id to name. codes: dict of id to code, such as AudioSet's /m/09x0r.
+    names: dict of id to name, also an attribute. codes: dict of id to code, such as AudioSet's /m/09x0r.
     """
 
     def __init__(self, names: dict[int, str] | None = None, codes: dict[int, str] | None = None):
-        self._names = names
+        self.names = names
         self._ids = {code: class_id for class_id, code in (codes or {}).items()}
         for class_id, name in (names or {}).items():
             if name and self._ids.get(name, class_id) != class_id:
@@ -49,8 +49,8 @@ class ClassIds:
         self, labels: Mapping[str, Iterable[int]] | None, intervals: Mapping[str, list[Interval]] | None
     ) -> int | None:
         """Number of classes: of the vocabulary, or else up to the highest id; None where no class is named."""
-        if self._names:
-            return max(self._names) + 1
+        if self.names:
+            return max(self.names) + 1
         found = [class_id for ids in (labels or {}).values() for class_id in ids]
         found += [interval.class_id for items in (intervals or {}).values() for interval in items]
         return max(found) + 1 if found else None
@@ -59,10 +59,10 @@ class ClassIds:
         """The class id that ``text`` means; raises InputError, an UnknownClassError, that begins with ``where``."""
         if text.isdecimal():
             class_id = parse_class_id(text, where)
-            if self._names is not None and class_id not in self._names:
+            if self.names is not None and class_id not in self.names:
                 raise UnknownClassError(f"{where}: class {class_id} is not in the vocabulary")
             return class_id
-        if self._names is None:
+        if self.names is None:
             raise InputError(f"{where}: {text!r} is not a class id; names need --vocabulary")
         if text not in self._ids:
             near = difflib.get_close_matches(text, [name for name in self._ids if name], n=1)

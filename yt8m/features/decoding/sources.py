@@ -39,7 +39,7 @@ def open_container(source: StrPath) -> Iterator[Any]:
     av, name = import_av(), os.fspath(source)
     with contextlib.ExitStack() as stack:
         try:
-            # Titles of old files are in any encoding, and nobody asks for them.
+            # Titles of old files are in any encoding.
             arguments: dict[str, Any] = {"metadata_errors": "replace"}
             if name.startswith(_WEB):
                 arguments |= {"options": {"protocol_whitelist": _WEB_PROTOCOLS}, "timeout": (_PATIENCE, _PATIENCE)}

@@ -1,0 +1,1 @@
+"""Words of videos, on the screen and spoken, as evidence of classes."""

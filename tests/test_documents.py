@@ -100,6 +100,17 @@ def test_the_tutorial_ends_in_a_submission(folder):
 
 
 @pytest.mark.slow
+def test_a_video_ends_in_a_timeline_of_classes_of_its_own(folder):
+    printed = run_document("docs/video.md", folder, timeout=900)
+    assert "wrote runs/video/untrained.html" in printed and "wrote runs/look.html" in printed
+    # Of the demo, and of its clips again, step by step.
+    scores = [float(value) for value in re.findall(r'"map_at_k": ([\d.]+)', printed)]
+    assert len(scores) == 2 and min(scores) > 0.6
+    assert "<video" in (folder / "runs" / "mine" / "new.html").read_text()
+    assert (folder / "runs" / "mine" / "new" / "timelines" / "band45.vtt").read_text().startswith("WEBVTT")
+
+
+@pytest.mark.slow
 def test_own_features_end_in_a_submission(folder):
     shared_path("data/desed_segments")
     printed = run_document("docs/own_features.md", folder, timeout=1200)

@@ -14,7 +14,8 @@ from yt8m.types import DataWarning, InputError
 NAMES = {
     0: "Guitar", 1: "Acoustic guitar", 2: "Video game", 3: "Game", 4: "Minecraft", 5: "Pokémon (video game series)",
     6: "Футбол", 7: "云顶之弈", 8: "ギター", 9: "기타", 10: "FIFA 15", 11: "Cornet", 12: "Winter", 13: "Driving",
-    14: "Motorcycle racing", 15: "Гитара", 16: "Fishing", 17: "Clown",
+    14: "Motorcycle racing", 15: "Гитара", 16: "Fishing", 17: "Clown", 18: "Painting",
+    19: "Printing press", 20: "PlayStation 3",
 }  # fmt: skip
 
 
@@ -69,6 +70,10 @@ def test_names_in_texts(matcher, text, expected):
         "a slow down": {},
         # A word of the vocabulary was read right.
         "fishing": {16: 0.5},
+        "printing": {},
+        "paintlng": {18: 0.25},
+        "playstatlon 3": {20: 0.5},
+        "playstation 4": {},
     }.items(),
 )
 def test_misread_names(matcher, text, expected):
@@ -114,6 +119,7 @@ def test_names_are_found_wherever_they_stand():
 def test_tokens():
     assert tokens("Les Écoles d'été: 3ème") == ("les", "ecole", "d", "ete", "3eme")
     assert tokens("ｶﾞｲﾄﾞ ガイド") == ("ガ", "イ", "ド", "ガ", "イ", "ド")
+    assert tokens("64㎅") == ("64kb",)
     assert tokens("हिन्दी गाने") == ("हिन्दी", "गाने")
     assert tokens("parties boss as IES") == ("party", "boss", "as", "ies")
     assert tokens("гитарами гитаре") == ("гитар", "гитар")

@@ -20,6 +20,7 @@ COMMANDS = {
     "cache": "CacheOptions",
     "doctor": "DoctorOptions",
     "pack": "PackOptions",
+    "video": "VideoOptions",
     "similar": "SimilarOptions",
     "demo": "DemoOptions",
 }

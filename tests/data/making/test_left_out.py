@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from yt8m.data.making.annotations import Interval, rate_segments, unused_intervals
-from yt8m.data.making.left_out import BEHIND, LABEL, PAST, SHORT, UNEVEN
+from yt8m.data.making.left_out import BEHIND, LABEL, PAST, SHORT, UNEVEN, LeftOut
 from yt8m.data.making.packer import Packer, PackSettings
 from yt8m.data.making.raw_videos import RawVideos
 
@@ -53,6 +53,9 @@ def test_what_is_cut_and_dropped_is_counted(tmp_path):
         in said[1]
     )
     assert len(said) == 5
+    # A JSON file, and a folder of files, have no lines to tell.
+    whole = LeftOut({BEHIND: [2, 0, "60-100 s of v1"]})
+    assert "behind the end of their video: the first 60-100 s of v1;" in next(whole.sentences(**FACTS))
 
 
 def test_nothing_is_said_where_nothing_is_left_out(tmp_path):

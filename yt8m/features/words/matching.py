@@ -26,7 +26,7 @@ _SHORT, _MISREAD = 0.5, 0.5
 
 _NOTE = re.compile(r"\s*[(（].*?[)）]")
 _LOOKALIKES = str.maketrans("1l|0589", "iiiosbg")
-_PAIRS = {"rn": "m", "vv": "w", "cl": "d"}
+_PAIRS = {"rn": "m", "vv": "w"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,7 @@ class NameMatcher:
             if len(text) >= _SHORTEST_MISREAD and not any(map(is_unspaced, key)) and text not in self._compact:
                 self._compact[text] = key
                 self._folded.setdefault(_folded(text), []).append(text)
-        self._long = [text for text in self._compact if len(text) >= _LETTERS_PER_ERROR]
+        self._long = {text: _folded(text) for text in self._compact if len(text) >= _LETTERS_PER_ERROR}
         self._cached = functools.lru_cache(maxsize=1 << 16)(self._matches)
 
     def __call__(self, text: str, *, misread: bool = False) -> list[Match]:
@@ -100,7 +100,8 @@ class NameMatcher:
         """The name that looks like ``text``, or differs by the errors that its length allows; None for several."""
         if len(text) < _SHORTEST_MISREAD - 1:
             return None
-        alike = [name for name in self._folded.get(_folded(text), ()) if _digits_agree(name, text)]
+        folded = _folded(text)
+        alike = [name for name in self._folded.get(folded, ()) if _digits_agree(name, text)]
         if alike or len(text) < _LETTERS_PER_ERROR - 1:
             return alike[0] if len(alike) == 1 else None
         process, distance = _rapidfuzz()
@@ -108,7 +109,7 @@ class NameMatcher:
         limit = (len(text) + 1) // _LETTERS_PER_ERROR
         near = [
             (errors, name)
-            for name, errors, _ in process.extract(text, self._long, scorer=distance, score_cutoff=limit, limit=5)
+            for _, errors, name in process.extract(folded, self._long, scorer=distance, score_cutoff=limit, limit=5)
             if errors <= len(name) // _LETTERS_PER_ERROR and _digits_agree(name, text)
         ]
         best = [name for errors, name in near if errors == min(near)[0]]

@@ -110,7 +110,7 @@ def read_texts_of_videos(
     """Dict of video id to TimedTexts of ``sources``, dict of id to source; those not yet in the folder are read.
 
     lengths: dict of id to the seconds of the video. workers: processes on this machine; ray: address of a cluster,
-    instead. The texts are the same, whoever reads them.
+    instead. The texts are the same, whoever reads them on machines alike.
     """
     folder = TextFolder(path, reader.described())
     found = {video_id: folder.load(video_id, source) for video_id, source in sources.items()}

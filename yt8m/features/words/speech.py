@@ -53,7 +53,7 @@ class SpeechReader:
         from faster_whisper import WhisperModel
 
         try:
-            return WhisperModel(self.folder, compute_type="default", local_files_only=True)
+            return WhisperModel(self.folder, compute_type="auto", local_files_only=True)
         except (RuntimeError, ValueError, OSError) as error:
             raise InputError(f"--asr={self.folder} cannot be loaded: {' '.join(str(error).split())}") from error
 

@@ -1,4 +1,4 @@
-"""What happens in a video, and when: video segment classification from frame features.
+"""What happens in a video, and when: video segment classification from video files or frame features.
 
 The public Python API; everything is imported when it is first used. A run from nothing, on a synthetic data set:
 
@@ -56,10 +56,14 @@ __version__ = "0.5.0"
 
 _HOMES = {
     "AugmentConfig": "yt8m.config",
+    "BACKBONES": "yt8m.features.backbones",
+    "Backbone": "yt8m.features.backbones",
     "ConsistencyConfig": "yt8m.config",
     "DataConfig": "yt8m.config",
     "DataWarning": "yt8m.types",
     "Evaluation": "yt8m.ranking.evaluation",
+    "ExtractionSettings": "yt8m.features.settings",
+    "Extractor": "yt8m.features.extraction",
     "Fusion": "yt8m.ensemble.fusion",
     "InputError": "yt8m.types",
     "MODELS": "yt8m.models",
@@ -81,6 +85,7 @@ _HOMES = {
     "fuse": "yt8m.ensemble.fusion",
     "list_files": "yt8m.data.tfrecord",
     "load": "yt8m.inference.trained",
+    "load_backbone": "yt8m.features.backbones",
     "make_dataset": "yt8m.data.pipeline",
     "train": "yt8m.training.train",
     "write_demo": "yt8m.data.making.synthetic",
@@ -116,6 +121,9 @@ if TYPE_CHECKING:
     from yt8m.data.splits import Source
     from yt8m.data.tfrecord import list_files
     from yt8m.ensemble.fusion import Fusion, fuse
+    from yt8m.features.backbones import BACKBONES, Backbone, load_backbone
+    from yt8m.features.extraction import Extractor
+    from yt8m.features.settings import ExtractionSettings
     from yt8m.inference.trained import TrainedRun, load
     from yt8m.models import MODELS
     from yt8m.models.base import VideoModel, build_model, build_preset

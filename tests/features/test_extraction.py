@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 
+import yt8m
 from tests.helpers.videos import number_of, numbered, told, write_video
 from yt8m.features.backbones.base import Backbone, PictureInput, SoundInput
 from yt8m.features.backbones.registry import BACKBONES
@@ -69,6 +70,12 @@ def test_batches_hold_a_bounded_number_of_pictures(video):
     extractor = Extractor(["numbers"])
     extractor(video)
     assert extractor.backbones[0].given == [32, 18]
+
+
+def test_the_public_names_are_these(video):
+    found = yt8m.Extractor(["numbers"], yt8m.ExtractionSettings(max_seconds=3))(video)
+    assert found.features["rgb"].shape == (3, yt8m.load_backbone("numbers").size)
+    assert "numbers" in yt8m.BACKBONES and issubclass(Numbers, yt8m.Backbone)
 
 
 def test_views_are_averaged(video):

@@ -22,6 +22,7 @@ def adapted(finetuned_run, demo_data, tmp_path_factory):
     return folder, json.loads(said.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_an_adapted_run_beside_the_one_that_it_comes_of(adapted, finetuned_run, demo_data):
     folder, told = adapted
     before, after = (
@@ -43,6 +44,7 @@ def test_an_adapted_run_beside_the_one_that_it_comes_of(adapted, finetuned_run, 
     assert json.loads((folder / "adaptation.json").read_text())["train_dir"] == str(finetuned_run)
 
 
+@pytest.mark.slow
 def test_no_run_is_lost(adapted, finetuned_run, demo_data):
     common = (f"--train_dir={adapted[0]}", f"--input_data_pattern={demo_data}/train/*0.tfrecord")
     assert "holds another run, which would be lost" in refused("adapt", *common, f"--output_dir={finetuned_run}")

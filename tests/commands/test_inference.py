@@ -71,6 +71,7 @@ def whole(job):
     return finished(job, "whole.csv")[1]
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_bytes(job, whole):
     process, output = start(job, "killed.csv")
     parts = wait_for_a_part(process, output)

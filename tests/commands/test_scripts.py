@@ -109,6 +109,7 @@ def test_the_job_end_to_end(finetuned_run, demo_data, tmp_path):
     assert header == "VideoId,LabelConfidencePairs" and len(first.split(",")[1].split()) == 6
 
 
+@pytest.mark.slow
 def test_thresholds_are_fitted_on_one_file_and_used_on_another(finetuned_run, demo_data, tmp_path):
     run = f"--train_dir={finetuned_run}"
     fitted = json.loads(passed("eval", run, f"--fit_thresholds={tmp_path}/t.csv").stdout)["best_f1"]

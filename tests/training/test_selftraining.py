@@ -43,6 +43,7 @@ def job(demo_data, tmp_path):
     return start
 
 
+@pytest.mark.slow
 def test_rounds_and_going_on(job, tmp_path, monkeypatch):
     results = job("straight")
     assert [done.number for done in results] == [0, 1]

@@ -7,9 +7,8 @@ import numpy as np
 from yt8m.features.settings import ExtractionSettings
 from yt8m.types import InputError
 
-_MIDDLE = 0.5
-_LEAST_GAMMA = 0.25
-"""Of auto: below it noise is all that gets brighter."""
+_USUAL = 0.25
+"""Median brightness to which dark pictures are lifted: that of pictures in good light is a little more."""
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Weights of red, green and blue. Source: ITU-R BT.601."""
@@ -41,14 +40,14 @@ def make_enhancement(settings: ExtractionSettings) -> Callable[[np.ndarray], np.
 
 
 def automatic_gamma(picture: np.ndarray) -> float:
-    """The exponent that lifts the median brightness of a uint8 (H, W, 3) picture to middle grey: 0.25 to 1.
+    """The exponent that lifts the median brightness of a uint8 (H, W, 3) picture to a usual one: 0.25 to 1.
 
     Bright pictures stay as they are: they have 1.
     """
     median = float(np.median(picture.astype(np.float32) @ _LUMA)) / 255
-    if median >= _MIDDLE:
+    if median >= _USUAL:
         return 1.0
-    return max(_LEAST_GAMMA, float(np.log(_MIDDLE) / np.log(max(median, 1 / 255))))
+    return float(np.log(_USUAL) / np.log(max(median, 1 / 255)))
 
 
 def corrected(picture: np.ndarray, gamma: float) -> np.ndarray:

@@ -37,8 +37,8 @@ class ExtractionSettings(Config):
     )
     gamma: str = option(
         "off",
-        "Gamma correction of dark pictures: off; auto, by which a dark picture's median becomes middle grey; or a "
-        "number from 0.1 to 1, lower for brighter.",
+        "Gamma correction: off; auto, by which the median of a darker picture becomes a quarter of white; or a number "
+        "from 0.1 to 1, lower for brighter.",
     )
     enhance: str = option(
         "off",

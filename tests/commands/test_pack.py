@@ -70,6 +70,25 @@ def test_what_whitening_cuts_anyway_is_no_warning(arrays):
     assert "outside" not in result.stderr
 
 
+def test_components_that_frames_cannot_have_are_said(arrays):
+    """Three frames, one each of three videos, have two components."""
+    for number, name in enumerate("abc"):
+        np.savez(arrays / "in" / f"{name}.npz", clip=np.random.default_rng(number).normal(0, 1, (1, 4)))
+    for size in (2, 3, 4):
+        result = call(
+            "pack", f"--features=clip:{arrays}/in/*.npz", f"--output_dir={arrays}/{size}", f"--pca=clip:{size}"
+        )
+        said = f"warning: PCA of clip is fitted on 3 frames, and the last {size - 2} of its {size} dimensions are noise"
+        assert result.returncode == 0 and (said in result.stderr) == (size > 2)
+
+
+def test_warnings_are_json_among_json_logs(arrays):
+    pack = ("pack", f"--features=clip:{arrays}/in/*.npz", "--json_logs")
+    lines = call(*pack, f"--output_dir={arrays}/out").stderr.splitlines()
+    told = [line for line in map(json.loads, lines) if line["event"] == "warning"]
+    assert [sorted(line) for line in told] == [["event", "text"]] and "were outside [-2, 2]" in told[0]["text"]
+
+
 def test_much_that_is_cut_is_said(arrays):
     result = call("pack", f"--features=clip:{arrays}/in/*.npz", f"--output_dir={arrays}/out")
     assert result.returncode == 0 and "of the values of clip were outside [-2, 2]" in result.stderr

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.helpers.commands import passed, refused
+from tests.helpers.commands import call, passed, refused
 from tests.helpers.videos import write_video
 from yt8m.data.scan import scan
 from yt8m.data.tfrecord import dequantize
@@ -194,6 +194,34 @@ def test_one_bad_file_among_good_ones(folder):
     assert "text.mp4 cannot be read as a video" in result.stderr and "wrote 1 timelines" in result.stdout
 
 
+def test_one_file_that_cannot_be_read_is_told_once(tmp_path):
+    (tmp_path / "text.mp4").write_text("no video")
+    result = call("video", f"{tmp_path}/text.mp4", f"--output_dir={tmp_path}/out", "--quiet")
+    assert result.returncode == 2 and result.stderr.count("text.mp4 cannot be read") == 1
+
+
+def test_a_video_that_was_moved_keeps_its_features_and_is_shown_where_it_is(tmp_path, words):
+    moved = (
+        f"--output_dir={tmp_path}/out", "--backbone=words", "--class_names=red;blue", f"--report={tmp_path}/page.html",
+        "--embed",
+    )  # fmt: skip
+    (tmp_path / "new").mkdir()
+    first = write_scenes(tmp_path / "a.mp4", ["red"], seed=1)
+    passed("video", first, *moved)
+    written = (tmp_path / "out" / "features" / "a.npz").stat().st_mtime_ns
+    (tmp_path / "a.mp4").rename(tmp_path / "new" / "a.mp4")
+    passed("video", f"{tmp_path}/new", *moved)
+    assert (tmp_path / "out" / "features" / "a.npz").stat().st_mtime_ns == written
+
+
+def test_what_is_said_of_records_names_no_flag_of_another_command(tmp_path):
+    """Features of a picture that never changes have no variance, standardised or not."""
+    still = write_video(tmp_path / "still.mp4", [0, 1, 2], pictures=[np.full((64, 96, 3), 90, np.uint8)] * 3)
+    result = passed("video", still, f"--output_dir={tmp_path}/out")
+    assert "audio varies so little that few of the 256 levels are used\n" in result.stderr
+    assert "--standardize" not in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -215,13 +243,15 @@ def test_one_bad_file_among_good_ones(folder):
             "--pca=audio2:3 is not understood: give NAME:SIZE, at most rgb:1280, audio:128",
         ),
         (["{folder}/clips/a.mp4", "{folder}/copy/a.mp4"], "would both have the id a"),
+        (["{folder}/clips", "--output_dir={folder}/names.csv"], "cannot make the folder {folder}/names.csv/features: "),
+        (["{folder}/clips", "--output_dir={folder}/names.csv/x/y"], "cannot make the folder {folder}/names.csv/x/y/"),
     ],
 )
 def test_bad_command_lines(folder, arguments, sentence):
     (folder / "copy").mkdir(exist_ok=True)
     (folder / "copy" / "a.mp4").write_bytes((folder / "clips" / "a.mp4").read_bytes())
     given = [argument.format(folder=folder) for argument in arguments]
-    assert sentence in refused("video", *given, f"--output_dir={folder}/never")
+    assert sentence.format(folder=folder) in refused("video", f"--output_dir={folder}/never", *given)
 
 
 class Words(Backbone):

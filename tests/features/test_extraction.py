@@ -15,6 +15,7 @@ from yt8m.features.feature_folder import FeatureFolder
 from yt8m.features.inputs import find_videos
 from yt8m.features.jobs import extract_videos
 from yt8m.features.settings import ExtractionSettings
+from yt8m.runtime.progress import progress_style
 from yt8m.types import InputError
 
 
@@ -173,3 +174,21 @@ def test_inputs(tmp_path):
 def test_numbered_pictures_are_told_apart():
     """Of the stand-in itself: sizes as the backbone asks for."""
     assert [number_of(numbered(number)) for number in (0, 1, 499, 4095)] == [0, 1, 499, 4095]
+
+
+def test_features_of_an_address_are_those_of_that_address_alone(tmp_path):
+    folder = FeatureFolder(tmp_path / "out", Extractor(["numbers"]).described())
+    folder.save("clip", "https://a.example/clip.mp4", {"rgb": np.zeros((1, 2), np.float32)})
+    assert folder.has("clip", "https://a.example/clip.mp4")
+    for other in ("https://b.example/clip.mp4", "https://a.example/clip.mp4?v=2", "s3://a/clip.mp4"):
+        assert not folder.has("clip", other)
+
+
+def test_progress_counts_the_seconds_that_are_looked_at(tmp_path, capsys):
+    sources = videos(tmp_path)
+    for seconds, total in ((2, 6), (None, 15)):
+        extractor = Extractor(["numbers"], ExtractionSettings(max_seconds=seconds))
+        with progress_style("json"):
+            extract_videos(sources, extractor, FeatureFolder(tmp_path / f"out{seconds}", extractor.described()))
+        told_last = json.loads(capsys.readouterr().err.splitlines()[-1])
+        assert (told_last["count"], told_last["total"]) == (total, total)

@@ -278,6 +278,9 @@ def test_fine_tuned_files_of_torchvision(tmp_path):
         load_backbone(f"torchvision:resnet50={path}")
     with pytest.raises(InputError, match="there is no network 'resnet'; did you mean"):
         load_backbone(f"torchvision:resnet={path}")
+    for name in ("googlenet", "inception_v3"):
+        with pytest.raises(InputError, match=f"there is no network '{name}'"):
+            load_backbone(f"torchvision:{name}={path}")
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(InputError, match="holds no dict of tensors"):
         load_backbone(f"torchvision:resnet18={tmp_path / 'list.pth'}")

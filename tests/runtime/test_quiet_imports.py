@@ -1,5 +1,6 @@
 """TensorFlow's start-up lines stay off the terminal, and nothing else does."""
 
+import os
 import subprocess
 import sys
 
@@ -19,9 +20,23 @@ def test_no_chatter_at_the_import_of_tensorflow():
     assert (done.stdout, done.stderr) == ("2\n", "kept\n")
 
 
-def test_other_lines_come_through(capfd):
-    import os
+def test_no_chatter_of_worker_processes(tmp_path):
+    """Of a task whose module imports TensorFlow, in the workers alone."""
+    (tmp_path / "task_of_test.py").write_text("import tensorflow as tf\n\ndef task(number):\n    return number + 1\n")
+    code = (
+        "import sys\nfrom yt8m.runtime.parallel import map_in_order\nfrom yt8m.runtime.quiet_imports import "
+        "quieten_tensorflow\nif __name__ == '__main__':\n    quieten_tensorflow()\n    from task_of_test import task\n"
+        "    print(list(map_in_order(task, [1, 2], workers=2)))\n"
+    )
+    (tmp_path / "parent.py").write_text(code)
+    done = subprocess.run(
+        [sys.executable, "parent.py"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("[2, 3]\n", "")
 
+
+def test_other_lines_come_through(capfd):
     with pytest.raises(RuntimeError), quiet_imports.without_chatter():
         os.write(2, b"I0 oneDNN custom operations are on.\na real error\n")
         print("from Python", file=sys.stderr)

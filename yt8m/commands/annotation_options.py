@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import os
+import re
 import warnings
 from collections.abc import Collection
 from typing import Any
@@ -15,11 +16,16 @@ from yt8m.data.making.annotations import ClassIds, Interval, read_intervals, rea
 from yt8m.options import option
 from yt8m.runtime.files import write_text
 from yt8m.text import read_text
-from yt8m.types import DataWarning, InputError
+from yt8m.types import DataWarning, InputError, sanitized_id
 from yt8m.vocabulary import read_class_codes, read_class_names
 
 _PREFIXES = ("v_", "Y")
 """What ActivityNet and AudioSet put before the ids of their annotations in the names of files."""
+
+_CLIP = re.compile(r"([\w-]{11})_(\d+(?:\.\d+)?)_(\d+(?:\.\d+)?)")
+"""The name of a clip of a video of YouTube, ID_START_END, in seconds or milliseconds; no clip has 1000 seconds."""
+
+_MILLISECONDS = 1000
 
 _VOCABULARY = "vocabulary.csv"
 
@@ -113,13 +119,58 @@ def _write_vocabulary(path, names):
 
 
 def _as_files_are_named(found: dict[str, Any], ids: Collection[str]) -> dict[str, Any]:
-    """``found`` by the ids of files: where there is none of an id, but one with a data set's prefix, by that."""
-    known = set(ids)
-    named = {
-        video_id: next((p + video_id for p in ("", *_PREFIXES) if p + video_id in known), video_id)
-        for video_id in found
-    }
-    return {video_id if name in found else name: found[video_id] for video_id, name in named.items()}
+    """``found`` by the ids of the files that are of its videos, and what has no file by its own.
+
+    Intervals of a clip count from where the clip begins; those before it are left out, which is said.
+    """
+    files = set(ids)
+    by_name = {sanitized_id(video_id): video_id for video_id in found} | {video_id: video_id for video_id in found}
+    named, used, clips, before = {}, set(), 0, 0
+    for file_id in ids:
+        for name, begin in _names_of_video(file_id):
+            if name not in by_name or (name in files and name != file_id):
+                continue
+            video_id = by_name[name]
+            used.add(video_id)
+            named[file_id] = _from_second(found[video_id], begin)
+            clips += begin is not None
+            before += len(found[video_id] or ()) - len(named[file_id] or ())
+            break
+    if clips:
+        text = f"files named ID_START_END that are taken for clips of annotated videos: {clips:,} of {len(ids):,}"
+        warnings.warn(text, DataWarning, stacklevel=2)
+    if before:
+        text = f"intervals left out, because they end before the clip of their video begins: {before:,}"
+        warnings.warn(text, DataWarning, stacklevel=2)
+    return named | {video_id: items for video_id, items in found.items() if video_id not in used}
+
+
+def _names_of_video(file_id):
+    """Yields (an id by which annotations may know the video of a file, second of it at which the file begins).
+
+    The second is None where the file is no clip of it, or annotations count from where the clip begins.
+    """
+    names = [file_id, *(file_id.removeprefix(prefix) for prefix in _PREFIXES if file_id.startswith(prefix))]
+    for name in names:
+        yield name, None
+    for name in names:
+        if clip := _CLIP.fullmatch(name):
+            begin, end = float(clip[2]), float(clip[3])
+            if end - begin >= _MILLISECONDS:
+                begin /= _MILLISECONDS
+            yield f"{clip[1]}_{round(begin * _MILLISECONDS)}", None
+            yield clip[1], begin
+
+
+def _from_second(items, begin):
+    """Intervals counted from second ``begin`` on, without those before it; anything else as it is."""
+    if not begin or not isinstance(items, list):
+        return items
+    return [
+        dataclasses.replace(item, start=max(item.start - begin, 0.0), end=item.end - begin)
+        for item in items
+        if item.end > begin
+    ]
 
 
 def _ids_of_subset(path, subset, ids):

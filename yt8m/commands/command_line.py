@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import json
 import os
 import sys
 import tempfile
@@ -35,7 +36,7 @@ class Options(Config):
     configs: ClassVar[Mapping[type, tuple[str, ...]]] = {}
 
     given: dict[type, dict[str, Any]] = dataclasses.field(default_factory=dict)
-    quiet: bool = option(False, "Output of results and errors alone.")
+    quiet: bool = option(False, "Output of results, warnings and errors alone.")
     json_logs: bool = option(False, "Progress and messages on standard error as JSON, one object a line.")
 
     def of(self, config_class: type) -> dict[str, Any]:
@@ -61,7 +62,7 @@ def run(
             raise InputError(f"unexpected argument {files[0]!r}: every option is a flag, as in --batch_size=128")
         options.prepare()
         style = "quiet" if options.quiet else "json" if options.json_logs else "text"
-        with progress_style(style), _told_warnings(), _temporary_files_together():
+        with progress_style(style), _told_warnings(style), _temporary_files_together():
             sys.exit(main(options, files) if takes_files else main(options))
     except InputError as error:
         _fail(f"error: {error}", EXIT_BAD_INPUT)
@@ -196,8 +197,8 @@ def _define_help(values, program, document):
 
 
 @contextlib.contextmanager
-def _told_warnings():
-    """Context in which a DataWarning is one line on standard error, each text once."""
+def _told_warnings(style="text"):
+    """Context in which a DataWarning is one line on standard error, each text once; style: as of progress_style."""
     told = set()
     with warnings.catch_warnings():
         warnings.simplefilter("always", DataWarning)
@@ -209,7 +210,9 @@ def _told_warnings():
                 show(message, category, *where, **options)
             elif topic not in told:
                 told.add(topic)
-                print(f"warning: {_one_line(message)}", file=sys.stderr, flush=True)
+                text = _one_line(message)
+                line = json.dumps({"event": "warning", "text": text}) if style == "json" else f"warning: {text}"
+                print(line, file=sys.stderr, flush=True)
 
         warnings.showwarning = tell
         yield

@@ -165,7 +165,8 @@ def report_packed(packer: "Packer", *, intervals_csv: str = "", details: bool = 
         if share > 0.1 or (share > 0 and details):
             _say_what_was_cut(name, share, feature in packer.projections)
         if spread < 8:
-            _warn(f"{name} varies so little that few of the 256 levels are used: see --standardize")
+            hint = "" if feature in packer.projections else ": see --standardize"
+            _warn(f"{name} varies so little that few of the 256 levels are used{hint}")
 
 
 def _warn(text):
@@ -176,7 +177,7 @@ def _say_what_was_cut(name, share, projected):
     """Says how many values were cut: as a warning where that is more than whitened features lose anyway."""
     text = f"{share:.2%} of the values of {name} were outside [-2, 2] and were cut to it"
     if share > 0.1:
-        _warn(f"{text}: --standardize={name} or --pca scales them")
+        _warn(text if projected else f"{text}: --standardize={name} or --pca scales them")
     elif projected:
         print(f"  {text}, as 4.6% of a normal distribution of variance 1 are")
     else:

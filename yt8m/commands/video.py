@@ -124,7 +124,7 @@ def main(options: VideoOptions, arguments: list[str]) -> None:
             workers=options.workers,
             ray=options.ray,
         )
-    write_outputs(options, classes, folder, ids)
+    write_outputs(options, classes, folder, {video_id: sources[video_id] for video_id in ids})
 
 
 def _specs(options):
@@ -149,12 +149,14 @@ def _place(name):
 
 
 def _say_what_failed(options, failed, count):
-    for sentence in failed.values():
-        warnings.warn(sentence, DataWarning, stacklevel=2)
     if not failed:
         return
+    if count == 1:
+        raise InputError(*failed.values())
+    for sentence in failed.values():
+        warnings.warn(sentence, DataWarning, stacklevel=2)
     if len(failed) == count:
-        raise InputError(f"none of the {count} videos can be read" if count > 1 else next(iter(failed.values())))
+        raise InputError(f"none of the {count:,} videos can be read")
     if not options.skip_unreadable:
         raise InputError(
             f"{len(failed)} of {count} videos cannot be read; the features of the others are kept: leave these out, or "

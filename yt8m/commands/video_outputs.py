@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from yt8m.features.extraction import Extractor
@@ -113,15 +113,15 @@ def _given_names(options):
     return dict(enumerate(names))
 
 
-def write_outputs(options: Any, classes: Classes | None, folder: FeatureFolder, ids: Sequence[str]) -> None:
-    """Shows and writes what the options ask for, a video at a time."""
+def write_outputs(options: Any, classes: Classes | None, folder: FeatureFolder, sources: Mapping[str, str]) -> None:
+    """Shows and writes what the options ask for, a video at a time. sources: dict of video id to path or address."""
     if classes is None:
         print("no timelines: none of the backbones knows classes; --train_dir takes those of a run")
     with contextlib.ExitStack() as stack:
         embed = _embedding_writer(options, folder, stack)
         ranking = _ranking(options, classes)
         shown = []
-        for number, video_id in enumerate(ids):
+        for number, (video_id, source) in enumerate(sources.items()):
             features = folder.load(video_id)
             if embed is not None:
                 embed(video_id, features)
@@ -133,10 +133,10 @@ def write_outputs(options: Any, classes: Classes | None, folder: FeatureFolder, 
             timeline = timeline.take(timeline.best_rows(options.top_k))
             _write_timeline(options, classes, timeline, is_printed=number < _PRINTED)
             if options.report and number < _ON_PAGE:
-                shown.append((timeline, _media(options, folder, timeline)))
+                shown.append((timeline, _media(options, folder, timeline, source)))
     if classes is not None:
-        more = f", of which {_PRINTED} are shown" if len(ids) > _PRINTED else ""
-        print(f"wrote {len(ids):,} timelines to {_timelines_folder(options)}{more}")
+        more = f", of which {_PRINTED} are shown" if len(sources) > _PRINTED else ""
+        print(f"wrote {len(sources):,} timelines to {_timelines_folder(options)}{more}")
     if ranking is not None:
         from yt8m.ranking.submission import write_lists
 
@@ -145,7 +145,7 @@ def write_outputs(options: Any, classes: Classes | None, folder: FeatureFolder, 
     if options.embeddings:
         print(f"wrote {options.embeddings}")
     if options.report:
-        _write_report(options, classes, shown, len(ids))
+        _write_report(options, classes, shown, len(sources))
 
 
 def _timelines_folder(options):
@@ -193,11 +193,10 @@ def _embedding_writer(options, folder, stack):
     return write
 
 
-def _media(options, folder, timeline):
+def _media(options, folder, timeline, source):
     from yt8m.features.thumbnails import make_thumbnails
     from yt8m.report.videos import make_media
 
-    source = folder.about(timeline.video_id)["source"]
     has_video = any(name.startswith("rgb") for name in folder.names)
     thumbnails = make_thumbnails(source, seconds=timeline.end) if has_video else ()
     with warnings.catch_warnings():

@@ -9,7 +9,7 @@ import numpy as np
 
 from yt8m.features.decoding.sources import is_local
 from yt8m.runtime.arrays import npz_names, read_npz
-from yt8m.runtime.files import atomic_path, read_json, write_text
+from yt8m.runtime.files import atomic_path, make_folder, read_json, write_text
 from yt8m.types import InputError, StrPath
 
 _PLAN = "backbones.json"
@@ -34,7 +34,7 @@ class FeatureFolder:
                     f"{self.path} holds features of other backbones or settings, as {plan} says: name another folder"
                 )
             return
-        os.makedirs(self.path, exist_ok=True)
+        make_folder(self.path)
         write_text(plan, text + "\n")
 
     def file(self, video_id: str) -> str:
@@ -67,9 +67,11 @@ class FeatureFolder:
         return found if isinstance(found, dict) else {}
 
 
-def described_source(source: str) -> list[int]:
-    """[bytes, time of change in ns] of a local file, by which a changed one is known; empty for others."""
+def described_source(source: str) -> list[int | str]:
+    """[bytes, time of change in ns] of a local file, by which a changed one is known, wherever it lies; [the address]
+    of others.
+    """
     if not is_local(source):
-        return []
+        return [source]
     status = os.stat(source)
     return [status.st_size, status.st_mtime_ns]

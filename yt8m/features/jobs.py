@@ -44,7 +44,7 @@ def extract_videos(
     cluster, instead. The features are the same, whoever extracts them.
     """
     missing = {video_id: source for video_id, source in sources.items() if not folder.has(video_id, source)}
-    lengths = _stated_lengths(sources)
+    lengths = _stated_lengths(sources, extractor.settings.max_seconds)
     failed: dict[str, str] = {}
     with Progress("extracting features", total=round(sum(lengths.values())), unit="seconds of video") as progress:
         done = sum(length for video_id, length in lengths.items() if video_id not in missing)
@@ -71,7 +71,8 @@ def extract_videos(
     return failed
 
 
-def _stated_lengths(sources):
-    """Dict of id to the seconds that a file states, 0 where it states none or cannot be opened."""
+def _stated_lengths(sources, most):
+    """Dict of id to the seconds that a file states, 0 where it states none or cannot be opened; none over ``most``."""
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-        return dict(zip(sources, pool.map(stated_seconds, sources.values())))
+        lengths = pool.map(stated_seconds, sources.values())
+        return {video_id: min(length, most or length) for video_id, length in zip(sources, lengths)}

@@ -233,6 +233,14 @@ def check_writable(path: StrPath) -> None:
         raise InputError(f"cannot write {path}: it is a directory")
 
 
+def make_folder(path: StrPath) -> None:
+    """Makes a folder and those above it where they are absent. OSError becomes an InputError that names ``path``."""
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {os.fspath(path)}: {error.strerror or error}") from error
+
+
 def is_special(path: StrPath) -> bool:
     """Whether ``path`` is a pipe or a device, or a stream that the shell has opened."""
     if os.path.abspath(path).startswith(("/dev/std", "/dev/fd/", "/proc/")):

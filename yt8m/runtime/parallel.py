@@ -6,12 +6,14 @@ import contextlib
 import contextvars
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any
 
 from yt8m.runtime.memory import reuse_freed_memory
+from yt8m.runtime.quiet_imports import quieten_tensorflow
 from yt8m.types import InputError
 
 _tasks: list[Callable[[Any], Any]] = []
@@ -29,7 +31,7 @@ def map_in_order(task: Callable[[Any], Any], items: Sequence[Any], *, workers: i
     # Spawned, because a fork of a process that runs TensorFlow's threads may hang.
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(
-        min(workers, len(items)), mp_context=context, initializer=_keep, initargs=(task,)
+        min(workers, len(items)), mp_context=context, initializer=_keep, initargs=(pickle.dumps(task),)
     ) as pool:
         waiting = collections.deque()
         try:
@@ -85,7 +87,9 @@ def _interrupts_held():
 def _keep(task):
     threading.Thread(target=_end_with_parent, daemon=True).start()
     reuse_freed_memory()
-    _tasks.append(task)
+    # A task that is unpickled may import TensorFlow.
+    quieten_tensorflow()
+    _tasks.append(pickle.loads(task))
 
 
 def _end_with_parent():

@@ -22,7 +22,7 @@ from yt8m.data.record_checks import explain_errors
 from yt8m.data.splits import Source
 from yt8m.data.tfrecord import ID_KEYS, FrameRecord, VideoRecord, write_records
 from yt8m.ranking.submission import Submission
-from yt8m.runtime.files import write_text
+from yt8m.runtime.files import make_folder, write_text
 from yt8m.runtime.progress import Progress
 from yt8m.training.resampling import Resampling, resample
 from yt8m.types import SEGMENT_SECONDS, InputError, Segment, StrPath
@@ -135,7 +135,7 @@ def write_pseudo_labels(
     the source's level, with its soft labels as label_scores. pseudo.json is written last: counts and ``details``, a
     dict of JSON values.
     """
-    os.makedirs(folder, exist_ok=True)
+    make_folder(folder)
     for stale in glob.glob(os.path.join(glob.escape(os.fspath(folder)), "pseudo-*.tfrecord")):
         os.unlink(stale)
     records = _make_records(choice, source, config, _cut if segments else _whole)

@@ -27,7 +27,7 @@ from yt8m.data.manifest import check_manifest, inputs_of, make_manifest, run_opt
 from yt8m.data.splits import Source
 from yt8m.models import checkpoints
 from yt8m.ranking.metrics import POSITIVE
-from yt8m.runtime.files import atomic_path, read_json, write_text
+from yt8m.runtime.files import atomic_path, make_folder, read_json, write_text
 from yt8m.runtime.locks import locked_folder
 from yt8m.training.finishing import copy_seen_videos
 from yt8m.training.pseudo_labels import best_f1_thresholds, choose_segments, write_pseudo_labels
@@ -263,7 +263,7 @@ class _Job:
         summary = pathlib.Path(self._folder(number), "pseudo", "pseudo.json")
         if summary.exists():
             return _read_summary(summary)
-        os.makedirs(self._folder(number), exist_ok=True)
+        make_folder(self._folder(number))
         settings, run = self.settings, self.run
         predictions = predictions_of(
             teachers,

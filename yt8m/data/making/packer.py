@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import warnings
 from collections import Counter
 
 import numpy as np
@@ -21,7 +22,7 @@ from yt8m.ranking.metrics import POSITIVE
 from yt8m.runtime.files import read_json, write_text
 from yt8m.runtime.locks import locked_folder
 from yt8m.runtime.progress import Progress
-from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, InputError, StrPath, id_problem, sanitized_id
+from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, DataWarning, InputError, StrPath, id_problem, sanitized_id
 
 _SAMPLED = 32
 _STATISTICS = ("frames", "cut", "values", "clipped", "sum", "sum_of_squares")
@@ -190,6 +191,7 @@ class Packer:
                 projection = Projection.standardizing(moments[name])
             else:
                 projection = Projection.whitening(moments[name], size)
+                _say_what_is_noise(name, size, moments[name].count)
             projection.save(self.projection_path(name))
             self.projections[name] = projection
 
@@ -274,6 +276,14 @@ class Packer:
 
     def _resampled(self, name, frames):
         return resample(frames, self.settings.rates.get(name, 1), method=self.settings.method)
+
+
+def _say_what_is_noise(name, size, count):
+    """Warns of principal components that ``count`` frames cannot have."""
+    if count <= size:
+        noise = f"the last {size - count + 1:,} of its {size:,} dimensions are noise"
+        text = f"PCA of {name} is fitted on {count:,} frames, and {noise}: give more videos, or a smaller size"
+        warnings.warn(text, DataWarning, stacklevel=2)
 
 
 def _as_floats(frames):

@@ -27,6 +27,9 @@ CLIPS = {
 }
 """Networks of clips: name to (frames, frames a second) as torchvision evaluates them; of S3D's 128, half."""
 
+_NORMALISED_ANEW = {"googlenet", "inception_v3"}
+"""Networks whose published weights want the values of pictures changed once more, which a state dict cannot say."""
+
 
 @BACKBONES.register("torchvision")
 def load_torchvision(argument: str) -> Backbone:
@@ -37,7 +40,7 @@ def load_torchvision(argument: str) -> Backbone:
     the class names too where it has as many classes. Raises InputError for other names and files.
     """
     models, torch = needed("torchvision.models", "torchvision"), needed("torch", "torchvision")
-    known = sorted({*models.list_models(module=models), *CLIPS})
+    known = sorted({*models.list_models(module=models), *CLIPS} - _NORMALISED_ANEW)
     name, path = model_and_file("torchvision", argument, known=known)
     published = models.get_model_weights(name).DEFAULT
     weights = read_weights(path, "torchvision")

@@ -16,7 +16,7 @@ from yt8m.features.settings import ExtractionSettings
 from yt8m.features.windows import PictureWindows
 from yt8m.types import DataWarning, InputError, StrPath
 
-_BATCH = 32
+_BATCH = 64
 """Pictures that a backbone is given together; of clips, as many as have so many frames."""
 
 _SOUND_BATCH = 64

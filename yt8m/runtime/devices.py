@@ -20,6 +20,11 @@ def default_jit_compile() -> Any:
     return bool(tf.config.list_physical_devices("GPU")) and tf.distribute.get_strategy().num_replicas_in_sync == 1
 
 
+def has_accelerator() -> bool:
+    """Whether the Keras backend has a GPU or TPU."""
+    return any(not name.lower().startswith("cpu") for name in keras.distribution.list_devices())
+
+
 def leave_accelerators_to_keras() -> None:
     """Keeps TensorFlow, which reads the data, from taking the GPUs' memory where another backend computes.
 

@@ -16,7 +16,7 @@ from yt8m.features.backbones.keras_network import float32_layers
 from yt8m.features.backbones.pictures import PictureBackbone, imagenet_classes, read_bytes
 from yt8m.features.backbones.registry import BACKBONES
 from yt8m.features.backbones.torch_file import read_torch_file
-from yt8m.runtime.devices import default_jit_compile
+from yt8m.runtime.devices import default_jit_compile, has_accelerator
 from yt8m.types import InputError
 
 _MOST_BYTES = 1 << 27
@@ -99,6 +99,7 @@ class EfficientNetLite(PictureBackbone):
         with float32_layers():
             self.network = build_network(variant, weights)
         self.network.compile(jit_compile=default_jit_compile())
+        self.accelerated = has_accelerator()
         matrix, bias = weights.take("_fc.weight", (1000, _VECTOR)), weights.take("_fc.bias", (1000,))
         weights.check_all_taken()
         self.head = LinearHead(weights=matrix.T.copy(), bias=bias, class_names=imagenet_classes())

@@ -15,7 +15,7 @@ import numpy as np
 from yt8m.features.backbones.base import LinearHead, PictureInput
 from yt8m.features.backbones.pictures import PictureBackbone, digest_of_files, imagenet_classes, model_and_file
 from yt8m.features.backbones.registry import BACKBONES
-from yt8m.runtime.devices import default_jit_compile
+from yt8m.runtime.devices import default_jit_compile, has_accelerator
 from yt8m.types import InputError
 
 _CLASSES = 1000
@@ -50,6 +50,7 @@ class KerasNetwork(PictureBackbone):
                 if problem := _problem_of_loading(self.network, path):
                     raise InputError(f"{path} is not weights of {name}: {problem}")
         self.network.compile(jit_compile=default_jit_compile())
+        self.accelerated = has_accelerator()
         self.size = int(self.network.output_shape[-1])
         self.input = PictureInput(size=(side, side), shorter_side=round(side / 0.875))
 

@@ -111,6 +111,7 @@ class _Network:
         wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
         providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
         self.path = path
+        self.accelerated = wanted[0] in providers
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=providers)
         # The errors of onnxruntime have no class in common.
@@ -154,6 +155,7 @@ class OnnxPictures(PictureBackbone):
 
     def __init__(self, network: Any, description: OnnxDescription):
         self._network, self._description = network, description
+        self.accelerated = network.accelerated
         layout = _layout(network, description)
         self._axes = _AXES[layout]
         if network.dtype != np.uint8 and not (description.mean and description.std):

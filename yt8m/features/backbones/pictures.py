@@ -16,19 +16,24 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 """Of the channels of ImageNet's pictures, red first, in [0, 1]."""
 
-_BATCH_VALUES = 8 * 224 * 224 * 3
-"""Values of a batch of pictures of the usual size; of larger pictures and of clips, fewer go in one. On a CPU more
-are no faster, and of 32 the activations take 240 MB more."""
+_PICTURE = 224 * 224 * 3
+"""Values of a picture of the usual size; of larger pictures and of clips, fewer go in a batch."""
+
+_ON_CPU, _ON_ACCELERATOR = 8, 64
+"""Pictures of that size in a batch. On a CPU more are no faster, and the activations of 32 take 240 MB more."""
+
+_MOST = 64
 
 
 class PictureBackbone(Backbone):
     """A backbone of pictures or clips; subclasses give the vectors of one batch.
 
-    Batches have a power of two of pictures, 8 of 224 x 224 and at most 32 of smaller ones, the last one filled up with
-    black: so a network is compiled for few shapes.
+    Batches have a power of two of pictures, the last one filled up with black: so a network is compiled for few shapes.
+    accelerated: whether the network runs on a GPU or TPU, which wants larger batches.
     """
 
     input: PictureInput
+    accelerated: bool = False
 
     @abc.abstractmethod
     def vectors(self, batch: np.ndarray) -> np.ndarray:
@@ -42,7 +47,8 @@ class PictureBackbone(Backbone):
             raise ValueError(
                 f"{self.spec} takes uint8 (N, {', '.join(map(str, wanted))}), not {inputs.dtype} {inputs.shape}"
             )
-        most = 1 << max(0, min(5, (_BATCH_VALUES // inputs[0].size).bit_length() - 1))
+        values = _PICTURE * (_ON_ACCELERATOR if self.accelerated else _ON_CPU)
+        most = min(_MOST, 1 << max(0, (values // inputs[0].size).bit_length() - 1))
         parts = []
         for first in range(0, len(inputs), most):
             batch = inputs[first : first + most]

@@ -136,6 +136,7 @@ class TorchBackbone(PictureBackbone):
         import torch
 
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.accelerated = self._device.type != "cpu"
         self.network = network.eval().float().to(self._device)
         self._embed, self._config, self._layout = embed, config, layout
         self.input = given = config.given

@@ -114,6 +114,6 @@ def test_a_video_ends_in_a_timeline_of_classes_of_its_own(folder):
 def test_own_features_end_in_a_submission(folder):
     shared_path("data/desed_segments")
     printed = run_document("docs/own_features.md", folder, timeout=1200)
-    assert "packed 415 videos with 1,294 ratings into 4 file(s)" in printed
+    assert "packed 415 videos with 1,294 ratings into 4 files" in printed
     assert float(re.search(r'"map_at_k": ([\d.]+)', printed)[1]) > 0.9
     assert (folder / "runs" / "own" / "submission.csv").read_text().startswith("Class,Segments\n0,")

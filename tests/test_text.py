@@ -13,11 +13,20 @@ from yt8m.data.tfrecord import FrameRecord, write_records
 from yt8m.ranking.timelines import Timeline, write_chapters, write_intervals
 from yt8m.report.page import write_page
 from yt8m.runtime.progress import Progress
-from yt8m.text import printable
+from yt8m.text import counted, printable
 from yt8m.types import DataWarning
 
 EVIL = "a\x1b[2J\x9b31m\x07\r\x7f\u202eb\udce9c\u2028 --> <i>&\x00"
 ODD = [character for character in EVIL if not character.isprintable()]
+
+
+def test_one_is_one():
+    assert [counted(number, "video") for number in (0, 1, 2, 1000)] == [
+        "0 videos",
+        "1 video",
+        "2 videos",
+        "1,000 videos",
+    ]
 
 
 def test_what_is_printable_stays():

@@ -64,6 +64,11 @@ def printable(text: str, *, keep: str = "") -> str:
     )
 
 
+def counted(count: int, noun: str) -> str:
+    """A number and what is counted: ``1 video``, ``2,000 videos``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def check_not_utf16(start: bytes, path: StrPath) -> None:
     """Raises InputError where ``start``, the first bytes of a file, are UTF-16."""
     if start.startswith(_UTF16_MARKS) or start[:64].count(0) >= len(start[:64]) // 3 > 0:

@@ -191,7 +191,7 @@ def test_one_bad_file_among_good_ones(folder):
     assert "1 of 2 videos cannot be read; the features of the others are kept" in refused("video", *common)
     assert (folder / "bad_out" / "features" / "good.npz").exists()
     result = passed("video", *common, "--skip_unreadable")
-    assert "text.mp4 cannot be read as a video" in result.stderr and "wrote 1 timelines" in result.stdout
+    assert "text.mp4 cannot be read as a video" in result.stderr and "wrote 1 timeline to" in result.stdout
 
 
 def test_one_file_that_cannot_be_read_is_told_once(tmp_path):

@@ -17,7 +17,7 @@ from yt8m.commands import command_line
 from yt8m.commands.annotation_options import AnnotationOptions
 from yt8m.data.making.settings import STANDARDIZE, PackSettings
 from yt8m.options import option
-from yt8m.text import printable
+from yt8m.text import counted, printable
 from yt8m.types import DataWarning, InputError
 
 if TYPE_CHECKING:
@@ -137,31 +137,32 @@ def report_packed(packer: "Packer", *, intervals_csv: str = "", details: bool = 
     """
     shards = packer.log["shards"].values()
     records, ratings = (sum(shard[key] for shard in shards) for key in ("records", "ratings"))
-    print(f"packed {records:,} videos with {ratings:,} ratings into {len(shards)} file(s) in {packer.output_dir}")
+    rated = f" with {counted(ratings, 'rating')}" if details or ratings else ""
+    print(f"packed {counted(records, 'video')}{rated} into {counted(len(shards), 'file')} in {packer.output_dir}")
     totals = packer.totals()
     facts = {
         "csv": intervals_csv,
         "num_intervals": packer.num_intervals,
         "min_overlap": packer.settings.min_overlap,
         "num_videos": records,
-        "num_cut": sum(counted["cut"] for counted in totals.values()),
+        "num_cut": sum(total["cut"] for total in totals.values()),
     }
     for text in packer.left_out().sentences(**facts):
         _warn(text)
-    for feature, counted in totals.items():
+    for feature, total in totals.items():
         name = printable(feature)
-        values = counted["values"]
+        values = total["values"]
         if not values and not details:
             continue
         if not values:
-            print(f"  {name}: {counted['frames']:,} frames, their bytes as they were")
+            print(f"  {name}: {total['frames']:,} frames, their bytes as they were")
             continue
-        mean = counted["sum"] / values
-        spread = math.sqrt(max(counted["sum_of_squares"] / values - mean * mean, 0))
-        share = counted["clipped"] / values
+        mean = total["sum"] / values
+        spread = math.sqrt(max(total["sum_of_squares"] / values - mean * mean, 0))
+        share = total["clipped"] / values
         if details:
             said = f"standard deviation {spread * 4 / 255:.3f}, {share:.2%} clipped"
-            print(f"  {name}: {counted['frames']:,} frames, {said}")
+            print(f"  {name}: {total['frames']:,} frames, {said}")
         if share > 0.1 or (share > 0 and details):
             _say_what_was_cut(name, share, feature in packer.projections)
         if spread < 8:

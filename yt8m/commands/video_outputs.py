@@ -12,6 +12,7 @@ from typing import Any
 from yt8m.features.extraction import Extractor
 from yt8m.features.feature_folder import FeatureFolder
 from yt8m.ranking.timelines import Timeline, write_chapters, write_intervals
+from yt8m.text import counted
 from yt8m.types import MAX_SEGMENTS_PER_CLASS, DataWarning, InputError
 
 _PRINTED = 5
@@ -136,7 +137,7 @@ def write_outputs(options: Any, classes: Classes | None, folder: FeatureFolder, 
                 shown.append((timeline, _media(options, folder, timeline, source)))
     if classes is not None:
         more = f", of which {_PRINTED} are shown" if len(sources) > _PRINTED else ""
-        print(f"wrote {len(sources):,} timelines to {_timelines_folder(options)}{more}")
+        print(f"wrote {counted(len(sources), 'timeline')} to {_timelines_folder(options)}{more}")
     if ranking is not None:
         from yt8m.ranking.submission import write_lists
 

@@ -8,6 +8,9 @@ from yt8m.features.backbones.base import Backbone, LinearHead
 from yt8m.ranking.timelines import Timeline
 from yt8m.types import SEGMENT_SECONDS, InputError
 
+_BLOCK = 200 * SEGMENT_SECONDS
+"""Seconds that are scored at once."""
+
 
 class Tagger:
     """Scores of each 5-second segment of a video: the mean of its seconds' scores, for each class of some heads.
@@ -51,16 +54,24 @@ class Tagger:
     def __call__(self, features: Mapping[str, np.ndarray], *, video_id: str) -> Timeline:
         """The Timeline of a video. features: dict of name to (seconds, D) float32."""
         length = min(len(features[name]) for name in self._heads)
-        starts, counts = segment_starts(length)
-        scores = np.concatenate([head(features[name][:length]) for name, head in self._heads.items()], axis=1)
-        means = np.add.reduceat(scores.astype(np.float64), starts, axis=0) / counts[:, None]
+        # A block at a time: scores of all seconds of a long video are many times as large as its features.
+        scores = [
+            self._segment_scores({name: features[name][first : min(first + _BLOCK, length)] for name in self._heads})
+            for first in range(0, length, _BLOCK)
+        ]
         return Timeline(
             video_id=video_id,
-            starts=starts,
+            starts=segment_starts(length)[0],
             end=length,
             class_ids=self._class_ids,
-            scores=means.T.astype(np.float32),
+            scores=np.concatenate(scores).T,
         )
+
+    def _segment_scores(self, features):
+        """(S, C) float32."""
+        scores = np.concatenate([head(features[name]) for name, head in self._heads.items()], axis=1)
+        starts, counts = segment_starts(len(scores))
+        return (np.add.reduceat(scores.astype(np.float64), starts, axis=0) / counts[:, None]).astype(np.float32)
 
 
 def segment_starts(length: int) -> tuple[np.ndarray, np.ndarray]:

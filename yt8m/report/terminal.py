@@ -8,7 +8,7 @@ from typing import TextIO
 import numpy as np
 
 from yt8m.ranking.timelines import Timeline, class_name
-from yt8m.text import printable
+from yt8m.text import counted, printable
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _ASCII = " .:-=+*#%"
@@ -39,7 +39,8 @@ def draw_timeline(
     label_width = min(max([_cells(printable(label)) for label in labels], default=0), _MOST_NAME, width // 3)
     room = width - label_width - 1 - len(_BEST)
     step, repeat = _columns(len(timeline.starts), room)
-    head = f"{printable(timeline.video_id)}  {_clock(timeline.end)}, {len(timeline.starts)} segments, scores {kind}"
+    length = f"{_clock(timeline.end)}, {counted(len(timeline.starts), 'segment')}"
+    head = f"{printable(timeline.video_id)}  {length}, scores {kind}"
     lines = [_fit(head, width).rstrip()]
     blocks = _BLOCKS if _can_write(stream, _BLOCKS) else _ASCII
     colours = wants_colours(stream)

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from yt8m.ranking.timelines import Timeline
 from yt8m.report.page import render, write_page
 from yt8m.report.timelines import Media, timeline_part
+from yt8m.text import counted
 from yt8m.types import InputError, StrPath
 
 _MOST_EMBEDDED = 200 << 20
@@ -61,7 +62,7 @@ def write_video_report(
     """
     parts: list[Markup] = [
         timeline_part(
-            timeline, {}, note=f"{len(timeline.starts)} segments", class_names=class_names, media=media, full=full
+            timeline, {}, note=counted(len(timeline.starts), "segment"), class_names=class_names, media=media, full=full
         )
         for timeline, media in shown
     ]

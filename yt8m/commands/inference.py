@@ -252,6 +252,7 @@ def _show_video(options):
         )
     _refuse_segment_options(options, "--timeline, --intervals and --chapters")
     from yt8m.models.checkpoints import load_calibration, read_run_config
+    from yt8m.ranking.calibration import kind_of_scores
     from yt8m.ranking.timelines import write_chapters, write_intervals
     from yt8m.report.terminal import draw_timeline
 
@@ -261,7 +262,7 @@ def _show_video(options):
     run = read_run_config(options.train_dir)
     options.check_run(run)
     calibration = load_calibration(options.train_dir)
-    kind = f"calibrated on rated pairs ({calibration.method})" if calibration else "uncalibrated"
+    kind = kind_of_scores(calibration)
     timeline = _predict_video(options, run, calibration)
     if options.timeline:
         width = shutil.get_terminal_size().columns

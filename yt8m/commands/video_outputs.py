@@ -61,6 +61,7 @@ def _of_run(options):
     from yt8m.data.feature_origins import read_origins
     from yt8m.data.making.projection import Projection
     from yt8m.inference.trained import TrainedRun
+    from yt8m.ranking.calibration import kind_of_scores
     from yt8m.vocabulary import read_class_names
 
     trained = TrainedRun(options.train_dir)
@@ -76,11 +77,10 @@ def _of_run(options):
         }
         return trained.predict(projected, video_id=video_id)
 
-    calibration = trained.calibration
     return Classes(
         timeline=timeline,
         names=read_class_names(options.vocabulary) if options.vocabulary else {},
-        kind=f"calibrated on rated pairs ({calibration.method})" if calibration else "uncalibrated",
+        kind=kind_of_scores(trained.calibration),
         threshold=0.5,
     )
 

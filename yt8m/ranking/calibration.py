@@ -46,6 +46,11 @@ class Calibration:
         return _sigmoid(self.slope * _logit(scores) + self.offset).astype(np.float32)
 
 
+def kind_of_scores(calibration: Calibration | None) -> str:
+    """Words on what scores are: uncalibrated, where there is None."""
+    return f"calibrated on rated pairs ({calibration.method})" if calibration else "uncalibrated"
+
+
 def fit_calibration(scores: Any, positive: Any, *, method: str) -> Calibration:
     """The Calibration of least log loss. scores: (N,) in [0, 1]; positive: (N,) bool.
 

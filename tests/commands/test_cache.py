@@ -57,6 +57,7 @@ def train(demo_data, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_run_is_the_same_with_a_cache_without_and_with_one_from_half_way(train, tmp_path, monkeypatch):
     folder = str(tmp_path / "cache")
     without, metrics = train("without")

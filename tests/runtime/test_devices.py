@@ -75,6 +75,7 @@ def single_jax(demo_data, single, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_two_mirrored_devices_train_as_one(demo_data, single, tmp_path):
     finish(start(demo_data, tmp_path, "--num_devices=2"))
     assert_same_training(tmp_path, single, atol=1e-5)

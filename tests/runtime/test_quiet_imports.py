@@ -20,6 +20,7 @@ def test_no_chatter_at_the_import_of_tensorflow():
     assert (done.stdout, done.stderr) == ("2\n", "kept\n")
 
 
+@pytest.mark.slow
 def test_no_chatter_of_worker_processes(tmp_path):
     """Of a task whose module imports TensorFlow, in the workers alone."""
     (tmp_path / "task_of_test.py").write_text("import tensorflow as tf\n\ndef task(number):\n    return number + 1\n")

@@ -234,6 +234,7 @@ def test_pseudo_labels_are_not_for_models_of_whole_videos(make_run, tmp_path):
         make_run(tmp_path, data={"video_frames": 4}, patterns={"pseudo_data_pattern": "x"})
 
 
+@pytest.mark.slow
 def test_a_seed_decides_a_run(make_run, tmp_path):
     scores = {}
     for name, seed in (("a", 1), ("again", 1), ("other", 2)):
@@ -252,6 +253,7 @@ def test_best_model_is_that_of_the_best_evaluation(make_run, tmp_path, demo_data
     assert not any(tag.startswith("weights/") for tag in events(tmp_path).Tags()["tensors"])
 
 
+@pytest.mark.slow
 def test_patience_and_max_steps_end_training(make_run, tmp_path):
     state = make_run(tmp_path / "a", model=("logistic", {}), num_epochs=None, max_steps=3)
     assert state.step == 3 and state.finished
@@ -335,6 +337,7 @@ def test_a_diverging_loss_is_an_error(make_run, tmp_path, monkeypatch):
     assert not list(tmp_path.glob("*.keras"))
 
 
+@pytest.mark.slow
 def test_nothing_is_traced_after_the_first_epoch(make_run, tmp_path, monkeypatch):
     embed, traced, by_evaluation = LogisticModel.embed, [], []
     monkeypatch.setattr(

@@ -69,6 +69,26 @@ def cut(path, random):
     os.truncate(path, int(random.integers(path.stat().st_size)))
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_run_killed_behind_an_evaluation_that_no_checkpoint_knows_of(straight, data, tmp_path, monkeypatch, number):
+    """Its last checkpoint is of the very step that was evaluated, from before that."""
+    append, calls = checkpoints.append_metrics, []
+
+    def killed(train_dir, metrics):
+        append(train_dir, metrics)
+        calls.append(metrics)
+        if len(calls) == number:
+            raise RuntimeError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoints, "append_metrics", killed)
+        with pytest.raises(RuntimeError, match="killed"):
+            trained(tmp_path / "run", data)
+    assert len(checkpoints.read_metrics(tmp_path / "run")) == number
+    trained(tmp_path / "run", data)
+    assert_same_result(tmp_path / "run", straight[0])
+
+
 @pytest.mark.parametrize("damage", [flip, cut])
 @pytest.mark.parametrize("which", ["state.json", "checkpoint"])
 def test_where_the_last_checkpoint_is_damaged_the_one_before_comes_to_the_same(straight, data, tmp_path, damage, which):

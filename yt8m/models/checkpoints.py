@@ -284,7 +284,10 @@ def read_metrics(train_dir: StrPath) -> list[dict[str, Any]]:
 
 
 def forget_metrics_after(train_dir: StrPath, *, step: int) -> None:
-    """Drops evaluations made after the checkpoint that a run is resumed from: they will be made again."""
+    """Drops evaluations made after ``step``, the last one that the checkpoint knows of: they will be made again.
+
+    A checkpoint may be of the very step that was evaluated next.
+    """
     metrics = read_metrics(train_dir)
     kept = [entry for entry in metrics if entry["step"] <= step]
     if len(kept) < len(metrics):

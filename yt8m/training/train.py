@@ -107,7 +107,7 @@ def _train(run, train_dir, source, holdout, resources):
         checkpoints.write_run_config(train_dir, run)
         write_manifest(train_dir, manifest)
         keep_origins(files, train_dir)
-        checkpoints.forget_metrics_after(train_dir, step=state.step)
+        checkpoints.forget_metrics_after(train_dir, step=state.evaluated_at)
     if state.finished and not state.can_go_on(run.train):
         print(f"{train_dir} is trained to its end, step {state.step}")
         return state

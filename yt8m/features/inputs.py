@@ -1,18 +1,14 @@
 """Videos that a command line names: files, folders, globs and addresses, each with the id that it will have."""
 
 import glob
-import mimetypes
 import os
 import posixpath
 from collections.abc import Sequence
 from urllib.parse import unquote, urlsplit
 
 from yt8m.features.decoding.sources import is_local
+from yt8m.runtime.files import is_media_name
 from yt8m.types import InputError, sanitized_id
-
-_MEDIA = ("video/", "audio/")
-_MORE_SUFFIXES = (".mkv", ".webm", ".m2ts", ".mts", ".ts", ".flv", ".ogv", ".opus", ".m4v", ".3gp")
-"""Of media files that not every system's table of types has."""
 
 
 def find_videos(arguments: Sequence[str]) -> dict[str, str]:
@@ -37,7 +33,8 @@ def _expanded(argument):
     if not is_local(argument) or os.path.isfile(argument):
         return [argument]
     if os.path.isdir(argument):
-        paths = sorted(path for path in glob.glob(os.path.join(glob.escape(argument), "*")) if _is_media(path))
+        found = glob.glob(os.path.join(glob.escape(argument), "*"))
+        paths = sorted(path for path in found if os.path.isfile(path) and is_media_name(path))
         if not paths:
             raise InputError(f"the folder {argument} has no files of video or sound")
         return paths
@@ -45,12 +42,6 @@ def _expanded(argument):
     if not paths:
         raise InputError(f"no file matches {argument}")
     return paths
-
-
-def _is_media(path):
-    kind, _ = mimetypes.guess_type(path)
-    suffix = os.path.splitext(path)[1].lower()
-    return os.path.isfile(path) and (suffix in _MORE_SUFFIXES or (kind or "").startswith(_MEDIA))
 
 
 def _stem(source):

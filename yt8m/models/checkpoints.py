@@ -18,7 +18,6 @@ train_dir/
 
 import dataclasses
 import glob
-import hashlib
 import json
 import os
 import shutil
@@ -36,7 +35,7 @@ from yt8m.models.learner import Learner
 from yt8m.models.model_files import check_model_file, load_model_file, load_weights, save_model
 from yt8m.options import Config
 from yt8m.ranking.calibration import Calibration, read_calibration, write_calibration
-from yt8m.runtime.files import atomic_path, parse_json, read_json, write_text
+from yt8m.runtime.files import atomic_path, file_digest, parse_json, read_json, write_text
 from yt8m.text import read_text
 from yt8m.types import DataWarning, InputError, StrPath
 
@@ -301,23 +300,18 @@ def _write_metrics(train_dir, metrics):
 def save_calibration(train_dir: StrPath, calibration: Calibration) -> str:
     """Writes the Calibration of the model that load_model loads to calibration.json; returns its path."""
     path = _calibration_path(train_dir)
-    write_calibration(path, dataclasses.replace(calibration, model=_digest(model_path(train_dir))))
+    write_calibration(path, dataclasses.replace(calibration, model=file_digest(model_path(train_dir))))
     return path
 
 
 def load_calibration(train_dir: StrPath) -> Calibration | None:
     """The Calibration of the model that load_model loads; None where there is none for this very model."""
     calibration = read_calibration(_calibration_path(train_dir))
-    return calibration if calibration and calibration.model == _digest(model_path(train_dir)) else None
+    return calibration if calibration and calibration.model == file_digest(model_path(train_dir)) else None
 
 
 def _calibration_path(train_dir):
     return os.path.join(train_dir, "calibration.json")
-
-
-def _digest(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _metrics_path(train_dir):

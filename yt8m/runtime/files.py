@@ -5,7 +5,9 @@ What a killed writer leaves is removed by the next one in the same folder.
 """
 
 import contextlib
+import hashlib
 import json
+import mimetypes
 import os
 import shutil
 import stat
@@ -19,6 +21,9 @@ from yt8m.types import InputError, StrPath
 
 TEMPORARY_PREFIX = ".yt8m-"
 """Of the names of temporary folders."""
+
+_MEDIA_SUFFIXES = (".mkv", ".webm", ".m2ts", ".mts", ".ts", ".flv", ".ogv", ".opus", ".m4v", ".3gp")
+"""Of media files that not every system's table of types has."""
 
 _MADE, _FORMER = "made", "former"
 _cleared: set[str] = set()
@@ -231,6 +236,19 @@ def check_writable(path: StrPath) -> None:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     if os.path.isdir(path):
         raise InputError(f"cannot write {path}: it is a directory")
+
+
+def is_media_name(path: StrPath) -> bool:
+    """Whether a file is of video or sound, by the suffix of its name."""
+    kind, _ = mimetypes.guess_type(path)
+    suffix = os.path.splitext(path)[1].lower()
+    return suffix in _MEDIA_SUFFIXES or (kind or "").startswith(("video/", "audio/"))
+
+
+def file_digest(path: StrPath) -> str:
+    """SHA-256 of a file, in hex. Raises OSError where it cannot be read."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def make_folder(path: StrPath) -> None:

@@ -203,7 +203,7 @@ def test_elan(tmp_path, text, expected):
 
 
 def test_lists_of_paths(tmp_path):
-    (tmp_path / "list.csv").write_text("clips/a.mp4,52;3;10\n/data/b.webm,7\nc.d,8;9;\n")
+    (tmp_path / "list.csv").write_text("clips/a.mp4,52;3;10\n/data/b.mkv,7\nc.d,8;9;\n")
     assert read_labels(tmp_path / "list.csv", ClassIds()) == {"a": (3, 10, 52), "b": (7,), "c.d": (8, 9)}
 
 

@@ -7,14 +7,13 @@ clips and its table of strong labels; VIA 3's CSV; ELAN's tab-delimited text. Wh
 import dataclasses
 import glob
 import math
-import mimetypes
 import os
 import re
 from collections.abc import Callable, Iterator
 
 from yt8m.data.making.annotation_tools import is_elan, is_via, read_elan, read_via
 from yt8m.data.making.timed_labels import BARE, UNCLEAR, Annotation, Tally
-from yt8m.runtime.files import read_json
+from yt8m.runtime.files import is_media_name, read_json
 from yt8m.tables import Row, is_number, read_rows
 from yt8m.text import read_lines
 from yt8m.types import InputError, StrPath
@@ -217,8 +216,7 @@ def _id(row):
     name = row.fields[0]
     if not name:
         raise InputError(f"{row.where}: there is no video_id")
-    kind, _ = mimetypes.guess_type(name)
-    return os.path.splitext(os.path.basename(name))[0] if (kind or "").startswith(("video/", "audio/")) else name
+    return os.path.splitext(os.path.basename(name))[0] if is_media_name(name) else name
 
 
 _ACTIVITYNET = _Format(_activitynet, published=True)

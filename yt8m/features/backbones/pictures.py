@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from yt8m.features.backbones.base import Backbone, PictureInput
+from yt8m.runtime.files import file_digest
 from yt8m.types import InputError, StrPath
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -97,10 +98,9 @@ def digest_of_files(paths: Sequence[StrPath]) -> str:
     digests = []
     for path in paths:
         try:
-            with open(path, "rb") as file:
-                digests.append(hashlib.file_digest(file, "sha256"))
+            digests.append(file_digest(path))
         except OSError as error:
             raise InputError(f"cannot read {os.fspath(path)}: {error.strerror or error}") from error
     if len(digests) == 1:
-        return digests[0].hexdigest()
-    return hashlib.sha256(b"".join(digest.digest() for digest in digests)).hexdigest()
+        return digests[0]
+    return hashlib.sha256(b"".join(map(bytes.fromhex, digests))).hexdigest()

@@ -7,6 +7,7 @@ import numpy as np
 
 from yt8m.features.backbones.pictures import read_bytes
 from yt8m.features.backbones.protobuf import fields_of
+from yt8m.runtime.arrays import read_npy, read_npz
 from yt8m.types import InputError, StrPath
 
 _LARGEST = 1 << 28
@@ -62,9 +63,8 @@ def _read_arrays(path, names, folder, projection):
             f"{projection}_projection_matrix_data.pb nor {os.path.basename(path)}"
         )
     try:
-        loaded = np.load(path, allow_pickle=False)
-        found = loaded if names is None else [loaded[name] for name in names]
-    except Exception as error:
+        found = read_npy(path) if names is None else [read_npz(path, name) for name in names]
+    except InputError as error:
         raise InputError(f"{path} does not hold the arrays that it should: {error}") from error
     if not all(np.issubdtype(array.dtype, np.number) for array in ([found] if names is None else found)):
         raise InputError(f"{path} does not hold numbers")

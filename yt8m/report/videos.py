@@ -17,6 +17,19 @@ from yt8m.types import InputError, StrPath
 _MOST_EMBEDDED = 200 << 20
 """Bytes of a video that a page can hold; browsers give up on much larger ones."""
 
+_WEB = ("http://", "https://")
+
+
+def check_playable(source: str, *, embed: bool) -> None:
+    """Raises InputError for a source that no page can play, or hold if it is to be embedded."""
+    if "://" in source:
+        if not source.startswith(_WEB):
+            raise InputError(
+                f"{source} cannot be played by a browser: give a local file or an http address for the page"
+            )
+    elif embed and (size := os.path.getsize(source)) > _MOST_EMBEDDED:
+        raise InputError(f"{source} has {size:,} bytes, too many to embed: leave --embed out")
+
 
 def make_media(
     source: str, page: StrPath, *, embed: bool, has_video: bool = True, thumbnails: Iterable[tuple[int, bytes]] = ()
@@ -24,19 +37,15 @@ def make_media(
     """The Media of a video or sound file. source: path, or http(s) address; page: path of the page that plays it.
 
     embed: whether the page holds the file itself. has_video: whether there are pictures. thumbnails: (second, JPEG)
-    pairs. Raises InputError for what cannot be embedded.
+    pairs. Raises InputError as check_playable does.
     """
+    check_playable(source, embed=embed)
     name = os.path.basename(source)
     pictures = tuple((second, _data("image/jpeg", jpeg)) for second, jpeg in thumbnails)
     kind = "video" if has_video else "audio"
-    if source.startswith(("http://", "https://")):
-        return Media(kind=kind, address=source, name=name, thumbnails=pictures)
-    if "://" in source:
-        raise InputError(f"{source} cannot be played by a browser: give a local file or an http address for the page")
-    if embed:
-        size = os.path.getsize(source)
-        if size > _MOST_EMBEDDED:
-            raise InputError(f"{source} has {size:,} bytes, too many to embed: leave --embed out")
+    if source.startswith(_WEB):
+        address = source
+    elif embed:
         with open(source, "rb") as file:
             address = _data(mimetypes.guess_type(source)[0] or f"{kind}/mp4", file.read())
     else:
@@ -54,7 +63,6 @@ def write_video_report(
     class_names: dict[int, str],
     kind: str,
     full: float = 1.0,
-    title: str = "What happens in the videos, and when",
 ) -> None:
     """Writes the page.
 
@@ -66,7 +74,9 @@ def write_video_report(
         )
         for timeline, media in shown
     ]
-    write_page(path, title=title, parts=[render("videos.html", kind=kind, full=full), *parts])
+    write_page(
+        path, title="What happens in the videos, and when", parts=[render("videos.html", kind=kind, full=full), *parts]
+    )
 
 
 def _data(kind, content):

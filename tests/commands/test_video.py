@@ -139,6 +139,25 @@ def test_a_run_finds_its_classes_in_new_videos(folder, run):
     passed("inference", f"--train_dir={run}", f"--input_data_pattern={folder}/new/records/*.tfrecord", ranked)
 
 
+def test_records_extracted_for_a_run_are_trained_on_too(folder, run):
+    """By another run, which keeps the same projection; so does one whose batch norm is adapted."""
+    passed("video", f"{folder}/clips", *options(folder, "again")[:-1], f"--train_dir={run}")
+    records = folder / "again" / "records"
+    assert (records / "rgb.projection.npz").read_bytes() == (run / "rgb.projection.npz").read_bytes()
+    passed(
+        "train", f"--train_data_pattern={records}/*.tfrecord", "--segment_labels", "--model=moe",
+        '--model_config={"num_mixtures": 1, "hidden_sizes": [8]}', "--num_epochs=1", "--batch_size=4",
+        f"--train_dir={folder}/second",
+    )  # fmt: skip
+    passed(
+        "adapt", f"--train_dir={folder}/second", f"--input_data_pattern={records}/*.tfrecord",
+        f"--eval_data_pattern={records}/*.tfrecord", f"--output_dir={folder}/adapted",
+    )  # fmt: skip
+    for made in ("second", "adapted"):
+        assert (folder / made / "features.json").read_text() == (run / "features.json").read_text()
+        assert (folder / made / "rgb.projection.npz").read_bytes() == (run / "rgb.projection.npz").read_bytes()
+
+
 def test_features_of_other_origin_are_refused(folder, run):
     new = write_scenes(folder / "other.mp4", ["blue"], seed=7)
     passed("video", new, f"--output_dir={folder}/other", "--backbone=efficientnet-lite0", "--views=2")
@@ -150,6 +169,7 @@ def test_features_of_other_origin_are_refused(folder, run):
             "train", f"--init_from={run}", f"--train_data_pattern={records}", "--segment_labels",
             f"--train_dir={folder}/x",
         ),
+        ("adapt", f"--train_dir={run}", f"--input_data_pattern={records}", f"--output_dir={folder}/x"),
     ):  # fmt: skip
         said = refused(*command)
         assert "with other settings" in said and f"yt8m-video --train_dir={run}" in said
@@ -236,6 +256,7 @@ def test_what_is_said_of_records_names_no_flag_of_another_command(tmp_path):
         (["{folder}/clips", "--train_dir={folder}/out"], "out knows no backbones"),
         (["{folder}/clips", "--train_dir={folder}/run", "--backbone=logmel"], "--train_dir knows its backbones"),
         (["{folder}/clips", "--crops=2"], "crops is 2; it must be 1 or 3"),
+        (["gs://bucket/a.mp4", "--report=x.html"], "gs://bucket/a.mp4 cannot be played by a browser"),
         (["{folder}/clips", "--embed"], "--embed is for --report"),
         (["{folder}/clips", "--rate_the_rest"], "--rate_the_rest needs --intervals_csv"),
         (

@@ -89,6 +89,7 @@ def main(options: VideoOptions, arguments: list[str]) -> None:
     from yt8m.features.feature_folder import FeatureFolder
     from yt8m.features.inputs import find_videos
     from yt8m.features.jobs import extract_videos
+    from yt8m.report.videos import check_playable
     from yt8m.runtime.files import check_writable
     from yt8m.similarity.embedding_files import form_of
 
@@ -97,6 +98,9 @@ def main(options: VideoOptions, arguments: list[str]) -> None:
     for path in filter(None, (options.report, options.output_file, options.embeddings)):
         check_writable(path)
     sources = find_videos(arguments)
+    if options.report:
+        for source in sources.values():
+            check_playable(source, embed=options.embed)
     extractor = Extractor(*_specs(options))
     described = extractor.described()
     if options.train_dir:
@@ -168,7 +172,7 @@ def _fit(options, extractor):
     """Dict of feature to the dimensions that PCA leaves of it, or STANDARDIZE; empty for those of a run."""
     if options.train_dir:
         return {}
-    backbones = dict(zip(extractor.names, extractor.backbones))
+    backbones = extractor.named
     fit = {name: STANDARDIZE for name, backbone in backbones.items() if not backbone.stores_bytes}
     for text in options.pca:
         name, _, size = text.partition(":")
@@ -180,18 +184,13 @@ def _fit(options, extractor):
 
 
 def _pack(options, extractor, folder, ids, annotations, fit):
-    from yt8m.data.feature_origins import read_origins, write_origins
+    from yt8m.data.feature_origins import projections_of, write_origins
     from yt8m.data.making.packer import Packer
     from yt8m.data.making.raw_videos import RawVideos
 
     ids = [video_id for video_id in ids if video_id in annotations.ids]
     videos = RawVideos({name: {video_id: folder.file(video_id) for video_id in ids} for name in folder.names})
-    origins = read_origins(options.train_dir) if options.train_dir else {}
-    use = {
-        name: os.path.join(options.train_dir, origin["projection"])
-        for name, origin in origins.items()
-        if name in folder.names and origin.get("projection")
-    }
+    use = projections_of(options.train_dir) if options.train_dir else {}
     records = os.path.join(options.output_dir, "records")
     settings = PackSettings(**options.of(PackSettings), fit=fit, use=use)
     packer = Packer(

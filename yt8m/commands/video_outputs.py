@@ -46,7 +46,7 @@ def find_classes(options: Any, extractor: Extractor) -> Classes | None:
     if options.train_dir:
         found = _of_run(options)
     else:
-        found = _of_backbones(options, dict(zip(extractor.names, extractor.backbones)))
+        found = _of_backbones(options, extractor.named)
     if found is None and (options.report or options.output_file):
         wanted = "--report" if options.report else "--output_file"
         raise InputError(
@@ -58,18 +58,14 @@ def find_classes(options: Any, extractor: Extractor) -> Classes | None:
 
 
 def _of_run(options):
-    from yt8m.data.feature_origins import read_origins
+    from yt8m.data.feature_origins import projections_of
     from yt8m.data.making.projection import Projection
     from yt8m.inference.trained import TrainedRun
     from yt8m.ranking.calibration import kind_of_scores
     from yt8m.vocabulary import read_class_names
 
     trained = TrainedRun(options.train_dir)
-    projections = {
-        name: Projection.load(os.path.join(options.train_dir, origin["projection"]))
-        for name, origin in (read_origins(options.train_dir) or {}).items()
-        if origin.get("projection")
-    }
+    projections = {name: Projection.load(path) for name, path in projections_of(options.train_dir).items()}
 
     def timeline(features, *, video_id):
         projected = {

@@ -4,14 +4,13 @@
 of feature name to what yt8m.features.extraction describes, and "projection", a file beside it, with its SHA-256.
 """
 
-import hashlib
 import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from yt8m.runtime.files import atomic_path, read_json, write_text
+from yt8m.runtime.files import atomic_path, file_digest, read_json, write_text
 from yt8m.types import InputError, StrPath
 
 NAME = "features.json"
@@ -20,10 +19,14 @@ Origins = dict[str, dict[str, Any]]
 
 
 def write_origins(folder: StrPath, described: Mapping[str, Mapping[str, Any]], projections: Mapping[str, str]) -> None:
-    """Writes features.json into ``folder``. projections: dict of feature to path of its projection, a file there."""
+    """Writes features.json into ``folder``, and the projections beside it where they are not there.
+
+    projections: dict of feature to path of its projection.
+    """
     origins: Origins = {name: dict(origin) for name, origin in described.items()}
     for name, path in projections.items():
-        origins[name] |= {"projection": os.path.basename(path), "projection_digest": _digest(path)}
+        origins[name] |= {"projection": os.path.basename(path), "projection_digest": file_digest(path)}
+        _copy(path, folder)
     write_text(os.path.join(folder, NAME), json.dumps(origins, indent=1, sort_keys=True) + "\n")
 
 
@@ -43,13 +46,16 @@ def read_origins(folder: StrPath) -> Origins | None:
     return found
 
 
+def projections_of(folder: StrPath) -> dict[str, str]:
+    """Dict of feature name to path of its projection, of those that features.json in ``folder`` has."""
+    origins = read_origins(folder) or {}
+    names = {name: origin.get("projection") for name, origin in origins.items()}
+    return {name: os.path.join(folder, file) for name, file in names.items() if file}
+
+
 def origins_of_files(files: Sequence[str]) -> Origins | None:
     """The origins of the features of records, None where none are known; InputError where they differ by folder."""
-    found: dict[str, Origins] = {}
-    for folder in dict.fromkeys(os.path.dirname(file) for file in files):
-        origins = read_origins(folder or ".")
-        if origins is not None:
-            found[folder or "."] = origins
+    found = _by_folder(files)
     for folder, origins in found.items():
         first = next(iter(found))
         _check_same(origins, found[first], f"the records in {folder}", f"those in {first}", "")
@@ -58,14 +64,29 @@ def origins_of_files(files: Sequence[str]) -> Origins | None:
 
 def keep_origins(files: Sequence[str], train_dir: StrPath) -> None:
     """Copies features.json and the projections that lie beside the records ``files`` into a run's folder."""
-    folder = next((os.path.dirname(file) or "." for file in files if read_origins(os.path.dirname(file) or ".")), None)
-    if folder is None:
-        return
-    origins = read_origins(folder) or {}
-    names = [origin["projection"] for origin in origins.values() if origin.get("projection")]
-    for name in [*names, NAME]:
-        with atomic_path(os.path.join(train_dir, name)) as temporary:
-            shutil.copyfile(os.path.join(folder, name), temporary)
+    folder = next(iter(_by_folder(files)), None)
+    if folder is not None:
+        copy_origins(folder, train_dir)
+
+
+def copy_origins(folder: StrPath, target: StrPath) -> None:
+    """Copies features.json, where there is one, and its projections from a folder of records or a run to another."""
+    if read_origins(folder) is not None:
+        for path in [*projections_of(folder).values(), os.path.join(folder, NAME)]:
+            _copy(path, target)
+
+
+def _by_folder(files):
+    """Dict of each folder of files that has a features.json to what that says."""
+    folders = dict.fromkeys(os.path.dirname(file) or "." for file in files)
+    return {folder: origins for folder in folders if (origins := read_origins(folder)) is not None}
+
+
+def _copy(path, folder):
+    target = os.path.join(folder, os.path.basename(path))
+    if os.path.realpath(path) != os.path.realpath(target):
+        with atomic_path(target) as temporary:
+            shutil.copyfile(path, temporary)
 
 
 def check_origins(train_dir: StrPath, files: Sequence[str]) -> None:
@@ -108,8 +129,3 @@ def _comparable(origin, key):
     # How much of a video is looked at is no part of what its features are.
     value = origin.get(key)
     return value | {"max_seconds": None} if isinstance(value, dict) else value
-
-
-def _digest(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

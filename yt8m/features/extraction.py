@@ -56,7 +56,7 @@ def load_backbones(specs: Sequence[str]) -> list[Backbone]:
 class Extractor:
     """Backbones with settings, applied to videos; picklable, and loaded where it is first used.
 
-    specs: of the backbones. ``names``: of their features; ``backbones``: list of Backbone; both load them.
+    specs: of the backbones. ``backbones``: list of Backbone; ``named``: dict of feature name to each; both load them.
     """
 
     def __init__(self, specs: Sequence[str], settings: ExtractionSettings = ExtractionSettings()):
@@ -68,9 +68,9 @@ class Extractor:
         return load_backbones(self.specs)
 
     @property
-    def names(self) -> list[str]:
-        """Names of the features, in the order of specs."""
-        return feature_names(self.backbones)
+    def named(self) -> dict[str, Backbone]:
+        """Dict of feature name to its Backbone, in the order of specs."""
+        return dict(zip(feature_names(self.backbones), self.backbones))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Extractor, (self.specs, self.settings)
@@ -80,7 +80,7 @@ class Extractor:
         settings = self.settings.to_dict()
         return {
             name: {"spec": backbone.spec, "digest": backbone.digest, "size": backbone.size, "settings": settings}
-            for name, backbone in zip(self.names, self.backbones)
+            for name, backbone in self.named.items()
         }
 
     def __call__(self, source: StrPath, *, on_second: Callable[[], None] = lambda: None) -> VideoFeatures:
@@ -100,14 +100,13 @@ class Extractor:
         return VideoFeatures(features=features, notes=tuple(dict.fromkeys(notes)))
 
     def _extract(self, source, on_second):
-        named = list(zip(self.names, self.backbones))
-        seeing = {name: backbone for name, backbone in named if isinstance(backbone.input, PictureInput)}
+        seeing = {name: item for name, item in self.named.items() if isinstance(item.input, PictureInput)}
         features = self._pictures(source, seeing, on_second) if seeing else {}
         seconds = min(map(len, features.values()), default=self.settings.max_seconds)
-        for name, backbone in named:
+        for name, backbone in self.named.items():
             if name not in seeing:
                 features[name] = _sound(source, backbone, seconds, is_all=not seeing)
-        return {name: features[name] for name, _ in named}
+        return {name: features[name] for name in self.named}
 
     def _pictures(self, source, backbones, on_second):
         enhance = make_enhancement(self.settings)

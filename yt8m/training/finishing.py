@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from yt8m.config import DataConfig, RunConfig
+from yt8m.data.feature_origins import check_origins, copy_origins
 from yt8m.data.pipeline import make_dataset
 from yt8m.data.record_checks import explain_errors
 from yt8m.data.seen_videos import SeenVideos
@@ -113,6 +114,7 @@ def adapt_run(
         raise InputError(f"{output_dir} holds another run, which would be lost: give another output_dir")
     target = open_source(target_pattern)
     assert target is not None
+    check_origins(train_dir, [*target.files, *(holdout.files if holdout else ())])
     segments = run.train.segment_labels if segments is None else segments
     batch_norm_layers(model)
 
@@ -131,12 +133,16 @@ def adapt_run(
         write_text(told, json.dumps(details, indent=2) + "\n")
         checkpoints.write_run_config(output_dir, run.replace(adapt_bn=target_pattern))
         checkpoints.save_best(output_dir, model)
-        copy_seen_videos(train_dir, output_dir)
+        copy_provenance(train_dir, output_dir)
     return adaptation
 
 
-def copy_seen_videos(train_dir: StrPath, output_dir: StrPath) -> None:
-    """Lets the run in ``output_dir``, whose model comes of that in ``train_dir``, know which videos that one saw."""
+def copy_provenance(train_dir: StrPath, output_dir: StrPath) -> None:
+    """Lets the run in ``output_dir``, whose model is that of the run in ``train_dir``, know what that one knows.
+
+    Which videos it saw, and which backbones made its features.
+    """
+    copy_origins(train_dir, output_dir)
     seen = SeenVideos.load(checkpoints.seen_videos_path(train_dir))
     if seen is not None:
         seen.save(checkpoints.seen_videos_path(output_dir))

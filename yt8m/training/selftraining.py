@@ -22,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from yt8m.config import RunConfig
+from yt8m.data.feature_origins import origins_of_files
 from yt8m.data.labels import read_rated_labels, read_video_labels
 from yt8m.data.manifest import check_manifest, inputs_of, make_manifest, run_options, write_manifest
 from yt8m.data.splits import Source
@@ -29,7 +30,7 @@ from yt8m.models import checkpoints
 from yt8m.ranking.metrics import POSITIVE
 from yt8m.runtime.files import atomic_path, make_folder, read_json, write_text
 from yt8m.runtime.locks import locked_folder
-from yt8m.training.finishing import copy_seen_videos
+from yt8m.training.finishing import copy_provenance
 from yt8m.training.pseudo_labels import best_f1_thresholds, choose_segments, write_pseudo_labels
 from yt8m.training.teachers import Judgement, is_file, judge, predictions_of
 from yt8m.training.train import Resources, train
@@ -125,6 +126,7 @@ def self_train(
     if holdout is None:
         raise InputError("self-training goes by the holdout: give holdout_files, holdout_fraction or eval_data_pattern")
     _check(runs, train_dir, settings)
+    origins_of_files([*source.files, *holdout.files, *unlabelled.files])
     job = _Job(
         runs=dict(zip(member_names(runs), runs)),
         source=source,
@@ -357,4 +359,4 @@ def _publish(train_dir, rounds):
     checkpoints.write_run_config(train_dir, checkpoints.read_run_config(run))
     with atomic_path(os.path.join(train_dir, "best.keras")) as temporary:
         shutil.copyfile(checkpoints.model_path(run), temporary)
-    copy_seen_videos(run, train_dir)
+    copy_provenance(run, train_dir)

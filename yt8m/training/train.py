@@ -91,7 +91,7 @@ def _train(run, train_dir, source, holdout, resources):
     inputs = inputs_of(run.replace(adapt_bn=""), source, holdout)
     manifest = make_manifest(inputs)
     files = [*source.files, *(holdout.files if holdout else ())]
-    _check_features(run, files)
+    _check_features(run, inputs)
     if checkpoints.has_begun(train_dir):
         check_manifest(train_dir, manifest, accept_changed_inputs=resources.accept_changed_inputs)
     source = exclude_videos(source, run)
@@ -225,8 +225,14 @@ def _check_run(run, placement, train_dir):
     checkpoints.check_same_run(train_dir, run)
 
 
-def _check_features(run, files):
-    """Raises InputError where records have features of different origin, or of another than the run to start from."""
+def _check_features(run, inputs):
+    """Raises InputError where records have features of different origin, or of another than the run to start from.
+
+    inputs: dict of role to Source, of which what is excluded is read for its ids alone.
+    """
+    sources = [source for role, source in inputs.items() if source and role != "excluded"]
+    sources += filter(None, [open_source(run.adapt_bn)])
+    files = [file for source in sources for file in source.files]
     origins_of_files(files)
     if run.init_from:
         check_origins(run.init_from, files)

@@ -118,6 +118,13 @@ class DataConfig(Config):
         low=1,
         defaults_to="the whole video",
     )
+    record_views: tuple[int, ...] = option(
+        (),
+        "Views that records hold of each of the features, whose scores inference averages; 1 each where empty.",
+        unit="views",
+        low=1,
+        flag=None,
+    )
     skip_corrupt: bool = option(
         False, "Skip and count corrupt records instead of stopping at the first.", resumable=True
     )
@@ -128,6 +135,8 @@ class DataConfig(Config):
                 f"feature_names ({','.join(self.feature_names)}) and feature_sizes "
                 f"({','.join(map(str, self.feature_sizes))}) must have the same, positive, number of entries"
             )
+        if self.record_views and len(self.record_views) != len(self.feature_names):
+            raise InputError("record_views must have an entry for each feature, or none")
         if len(set(self.feature_names)) != len(self.feature_names):
             raise InputError(f"feature_names repeats a name: {','.join(self.feature_names)}")
         if self.video_radius is not None and not self.video_frames:
@@ -141,6 +150,11 @@ class DataConfig(Config):
     def features(self) -> dict[str, int]:
         """Feature name to size, in reading order."""
         return dict(zip(self.feature_names, self.feature_sizes))
+
+    @property
+    def views_of_features(self) -> dict[str, int]:
+        """Feature name to the number of its views in records."""
+        return dict(zip(self.feature_names, self.record_views or (1,) * len(self.feature_names)))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

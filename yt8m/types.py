@@ -110,6 +110,15 @@ def id_problem(video_id: str | bytes) -> str:
     return f"has {name}, which no submission can hold"
 
 
+MAX_RECORD_VIEWS = 90
+"""Most views of a feature in a record: 30 a second, of three crops each."""
+
+
+def view_name(feature: str, view: int) -> str:
+    """The name in records of a view of a feature: its own for view 0, as rgb, then rgb_view1, rgb_view2 ..."""
+    return f"{feature}_view{view}" if view else feature
+
+
 def sanitized_id(video_id: str) -> str:
     """The id with an underscore for each character that id_problem names."""
     return ODD_CHARACTER.sub("_", video_id) or "_"

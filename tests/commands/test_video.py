@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import yt8m
 from tests.helpers.commands import call, passed, refused
 from tests.helpers.videos import write_video
 from yt8m.data.scan import scan
@@ -156,6 +157,52 @@ def test_records_extracted_for_a_run_are_trained_on_too(folder, run):
     for made in ("second", "adapted"):
         assert (folder / made / "features.json").read_text() == (run / "features.json").read_text()
         assert (folder / made / "rgb.projection.npz").read_bytes() == (run / "rgb.projection.npz").read_bytes()
+
+
+def test_views_kept_apart_are_averaged_by_inference(folder, run, tmp_path):
+    """Three crops of each picture: scores are the mean of those of the crops, and training reads the middle ones."""
+    pictures = np.random.default_rng(0).normal(0, 25, (30, 64, 192, 1)) + [COLOURS["red"]]
+    pictures[:, :, 80:] += np.subtract(COLOURS["blue"], COLOURS["red"])
+    clip = write_video(
+        tmp_path / "e.mp4", [k / 2 for k in range(30)], pictures=list(pictures.clip(0, 255).astype(np.uint8))
+    )
+    passed("video", clip, f"--output_dir={tmp_path}/one", f"--train_dir={run}")
+    passed(
+        "video", clip, f"--output_dir={tmp_path}/out", f"--train_dir={run}", "--crops=3", "--keep_views",
+        f"--embeddings={tmp_path}/e.npy", "--threshold=0.001",
+    )  # fmt: skip
+    (file,) = (tmp_path / "out" / "records").glob("*.tfrecord")
+    passed("inference", f"--train_dir={run}", f"--input_data_pattern={file}", f"--output_file={tmp_path}/all.parquet")
+    (record,) = scan(str(file))
+    lists = tf.train.SequenceExample.FromString(record.serialized).feature_lists.feature_list
+    stored = {
+        name: np.stack([np.frombuffer(frame.bytes_list.value[0], np.uint8) for frame in lists[name].feature])
+        for name in lists
+    }
+    names = ["rgb", "rgb_view1", "rgb_view2"]
+    assert sorted(stored) == names
+    alone, apart = (np.load(made / "features" / "e.npz") for made in (tmp_path / "one", tmp_path / "out"))
+    np.testing.assert_array_equal(apart["rgb"], alone["rgb"])
+    trained = yt8m.load(run)
+    timelines = [trained.predict({"rgb": stored[name]}) for name in names]
+    scores = np.mean([timeline.scores for timeline in timelines], axis=0)
+    assert np.abs(timelines[0].scores - timelines[1].scores).max() > 1e-4
+    np.testing.assert_allclose(trained.predict_record(str(file)).scores, scores, atol=1e-6)
+    with Submission(f"{tmp_path}/all.parquet") as ranked:
+        for class_id in (0, 1):
+            order = np.argsort(-scores[class_id])
+            assert list(ranked[class_id].texts()) == [f"e:{5 * place}" for place in order]
+            np.testing.assert_allclose(ranked[class_id].scores, scores[class_id][order], atol=1e-6)
+    shown = json.loads((tmp_path / "out" / "timelines" / "e.json").read_text())["intervals"]
+    assert shown
+    for item in shown:
+        np.testing.assert_allclose(item["score"], scores[item["class_id"]].max(), atol=1e-3)
+    assert np.load(tmp_path / "e.npy").shape == (3, 1280)
+    passed(
+        "train", f"--train_data_pattern={file}", "--num_classes=2", "--model=logistic", "--num_epochs=1",
+        f"--train_dir={tmp_path}/again",
+    )  # fmt: skip
+    assert json.loads((tmp_path / "again" / "config.json").read_text())["data"]["feature_names"] == ["rgb"]
 
 
 def test_features_of_other_origin_are_refused(folder, run):

@@ -85,6 +85,25 @@ def test_views_are_averaged(video):
     np.testing.assert_array_equal(found.features["rgb"][:, 0], np.arange(4) * 10 + 2.5)
 
 
+def test_views_kept_apart(video):
+    """The first is what a single view gives; a stretched picture is whole, and three crops of it are others."""
+    extractor = Extractor(["numbers", "loudness"], ExtractionSettings(views=2, keep_views=True, max_seconds=4))
+    features = extractor(video).features
+    assert list(features) == ["rgb", "rgb_view1", "audio"]
+    np.testing.assert_array_equal(features["rgb"][:, 0], np.arange(4) * 10)
+    np.testing.assert_array_equal(features["rgb_view1"][:, 0], np.arange(4) * 10 + 5)
+    single = Extractor(["numbers", "loudness"], ExtractionSettings(max_seconds=4)).described()
+    described = extractor.described()
+    assert described["rgb"].pop("record_views") == 2 and described == single
+    crops = Extractor(["numbers"], ExtractionSettings(crops=3, keep_views=True)).described()["rgb"]
+    assert crops["record_views"] == 3 and crops["settings"] != single["rgb"]["settings"]
+
+
+def test_one_view_cannot_be_kept_apart():
+    with pytest.raises(InputError, match="give --views or --crops=3 too"):
+        ExtractionSettings(keep_views=True)
+
+
 def test_silence_stands_for_missing_sound(tmp_path):
     path = write_video(tmp_path / "silent.mp4", [k / 5 for k in range(20)])
     found = Extractor(["numbers", "loudness"])(path)

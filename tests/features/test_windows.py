@@ -39,7 +39,8 @@ def test_a_dense_clip_lies_around_the_middle_of_its_second(rate, views):
     grid, found, most_held = shown(wanted, ExtractionSettings(views=views), seconds=12)
     assert grid.rate == rate and len(found) == 12
     for second, inputs in enumerate(found):
-        for view, numbers in enumerate(inputs.tolist()):
+        for place, numbers in enumerate(inputs.tolist()):
+            view = (place + views // 2) % views
             middle = (second + (view + 0.5) / views) * rate
             wanted_numbers = [min(max(round(middle - 3) + k, 0), round(12 * rate) - 1) for k in range(6)]
             assert numbers == wanted_numbers
@@ -59,13 +60,36 @@ def test_uniform_sampling_takes_one_frame_of_each_part_of_the_segment(frames):
         assert inside.any()
 
 
+@pytest.mark.parametrize("settings", [{"views": 3}, {"views": 3, "sampling": "uniform"}, {"crops": 3}])
+@pytest.mark.parametrize("frames", [1, 4])
+def test_the_first_view_is_that_of_a_single_one(settings, frames):
+    wanted = PictureInput(size=(8, 8), shorter_side=8, frames=frames, rate=4.0)
+    single, several = (
+        PictureWindows(wanted, ExtractionSettings(**changes))
+        for changes in ({**settings, "views": 1, "crops": 1}, settings)
+    )
+    assert first_views(single) == first_views(several)
+
+
+def first_views(windows, seconds=8):
+    """Of each second the first view of a video 24 pixels wide whose picture at t seconds has the value 30 t."""
+    found = []
+    width = windows.grid.input.size[1] if windows.grid.input.size else 24
+    for number in range(int(seconds * windows.grid.rate)):
+        columns = np.arange(24)[(24 - width) // 2 :][:width]
+        picture = np.full((8, width, 3), int(30 * number / windows.grid.rate), np.uint8)
+        picture[..., 0] = columns
+        found += [inputs[0].tolist() for inputs in windows.add(picture)]
+    return found + [inputs[0].tolist() for inputs in windows.finish()]
+
+
 def test_three_crops_lie_along_the_longer_side():
     wanted = PictureInput(size=(4, 4), shorter_side=4)
     windows = PictureWindows(wanted, ExtractionSettings(crops=3))
     assert windows.grid.input.size is None and windows.grid.input.shorter_side == 4
     picture = np.broadcast_to(np.arange(10, dtype=np.uint8)[:, None, None], (10, 4, 3))
     (inputs,) = list(windows.add(picture))
-    assert inputs.shape == (3, 4, 4, 3) and inputs[:, 0, 0, 0].tolist() == [0, 3, 6]
+    assert inputs.shape == (3, 4, 4, 3) and inputs[:, 0, 0, 0].tolist() == [3, 0, 6]
     (across,) = list(windows.add(picture.transpose(1, 0, 2)))
     np.testing.assert_array_equal(across, inputs.transpose(0, 2, 1, 3))
 

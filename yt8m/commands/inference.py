@@ -106,7 +106,7 @@ def main(options: InferenceOptions) -> None:
             "either --output_file or --embeddings must be given, or, for one video, --timeline, --intervals "
             "or --chapters"
         )
-    from yt8m.data.feature_origins import check_origins
+    from yt8m.data.feature_origins import check_origins, with_record_views
     from yt8m.inference.jobs import Execution
     from yt8m.models.checkpoints import load_model, overlap_with, read_run_config
 
@@ -117,7 +117,7 @@ def main(options: InferenceOptions) -> None:
     run = read_run_config(options.train_dir)
     options.check_run(run)
     check_origins(options.train_dir, source.files)
-    config = run.data.replace(**options.of(DataConfig))
+    config = with_record_views(run.data.replace(**options.of(DataConfig)), source.files)
     segments = run.train.segment_labels if options.segment_labels is None else options.segment_labels
     if not segments and options.output_file and output.endswith(".parquet"):
         raise InputError("--format=parquet is for segments: predictions of whole videos are CSV")
@@ -279,14 +279,14 @@ def _show_video(options):
 
 def _predict_video(options, run, calibration):
     """The Timeline of --video_id with its --top_k best classes."""
-    from yt8m.data.feature_origins import check_origins
+    from yt8m.data.feature_origins import check_origins, with_record_views
     from yt8m.data.splits import find_video
     from yt8m.inference.prediction import predict_timelines
     from yt8m.models.checkpoints import load_model
 
-    config = run.data.replace(**options.of(DataConfig))
     source = options.source(options.input_data_pattern)
     check_origins(options.train_dir, source.files)
+    config = with_record_views(run.data.replace(**options.of(DataConfig)), source.files)
     video_id, source = find_video(source, options.video_id or None, skip_corrupt=config.skip_corrupt)
     class_ids = options.class_ids(config.num_classes)
     settings = {"views": options.views(run, train_dir=options.train_dir), "batch_size": min(options.batch_size, 64)}

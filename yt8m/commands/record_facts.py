@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from yt8m.config import DataConfig
 from yt8m.runtime.files import read_json
-from yt8m.types import InputError
+from yt8m.types import MAX_RECORD_VIEWS, InputError, view_name
 
 
 def default_features(available: dict[str, int]) -> tuple[str, ...]:
-    """Names in the field's usual order: rgb before audio, and further ones as the file has them."""
+    """Names in the field's usual order: rgb before audio, and further ones as the file has them; of views the first."""
+    views = {view_name(name, view) for name in available for view in range(1, MAX_RECORD_VIEWS)}
+    available = {name: size for name, size in available.items() if name not in views}
     usual = [name for name in ("rgb", "audio", "mean_rgb", "mean_audio") if name in available]
     return (*usual, *(name for name in available if name not in usual))
 

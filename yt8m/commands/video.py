@@ -23,7 +23,7 @@ from yt8m.commands.word_options import WordOptions
 from yt8m.data.making.settings import STANDARDIZE, PackSettings
 from yt8m.features.settings import ExtractionSettings
 from yt8m.options import option
-from yt8m.types import DataWarning, InputError
+from yt8m.types import DataWarning, InputError, view_name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -128,7 +128,9 @@ def main(options: VideoOptions, arguments: list[str]) -> None:
             workers=options.workers,
             ray=options.ray,
         )
-    write_outputs(options, classes, folder, {video_id: sources[video_id] for video_id in ids})
+    write_outputs(
+        options, classes, folder, extractor.views_of_features, {video_id: sources[video_id] for video_id in ids}
+    )
 
 
 def _specs(options):
@@ -192,7 +194,10 @@ def _pack(options, extractor, folder, ids, annotations, fit):
     videos = RawVideos({name: {video_id: folder.file(video_id) for video_id in ids} for name in folder.names})
     use = projections_of(options.train_dir) if options.train_dir else {}
     records = os.path.join(options.output_dir, "records")
-    settings = PackSettings(**options.of(PackSettings), fit=fit, use=use)
+    views = {
+        view_name(name, view): name for name, count in extractor.views_of_features.items() for view in range(1, count)
+    }
+    settings = PackSettings(**options.of(PackSettings), fit=fit, use=use, views=views)
     packer = Packer(
         videos,
         records,

@@ -13,7 +13,7 @@ from yt8m.features.extraction import Extractor
 from yt8m.features.feature_folder import FeatureFolder
 from yt8m.ranking.timelines import Timeline, write_chapters, write_intervals
 from yt8m.text import counted
-from yt8m.types import MAX_SEGMENTS_PER_CLASS, DataWarning, InputError
+from yt8m.types import MAX_SEGMENTS_PER_CLASS, DataWarning, InputError, view_name
 
 _PRINTED = 5
 """Timelines that are printed."""
@@ -110,7 +110,13 @@ def _given_names(options):
     return dict(enumerate(names))
 
 
-def write_outputs(options: Any, classes: Classes | None, folder: FeatureFolder, sources: Mapping[str, str]) -> None:
+def write_outputs(
+    options: Any,
+    classes: Classes | None,
+    folder: FeatureFolder,
+    views_of_features: Mapping[str, int],
+    sources: Mapping[str, str],
+) -> None:
     """Shows and writes what the options ask for, a video at a time. sources: dict of video id to path or address."""
     if classes is None:
         print("no timelines: none of the backbones knows classes; --train_dir takes those of a run")
@@ -119,12 +125,12 @@ def write_outputs(options: Any, classes: Classes | None, folder: FeatureFolder, 
         ranking = _ranking(options, classes)
         shown = []
         for number, (video_id, source) in enumerate(sources.items()):
-            features = folder.load(video_id)
+            views = _views(folder.load(video_id), views_of_features)
             if embed is not None:
-                embed(video_id, features)
+                embed(video_id, views)
             if classes is None:
                 continue
-            timeline = classes.timeline(features, video_id=video_id)
+            timeline = _mean_timeline([classes.timeline(features, video_id=video_id) for features in views])
             if ranking is not None:
                 ranking.add([video_id.encode()] * len(timeline.starts), timeline.starts, timeline.scores.T)
             timeline = timeline.take(timeline.best_rows(options.top_k))
@@ -143,6 +149,20 @@ def write_outputs(options: Any, classes: Classes | None, folder: FeatureFolder, 
         print(f"wrote {options.embeddings}")
     if options.report:
         _write_report(options, classes, shown, len(sources))
+
+
+def _views(features, counts):
+    """List of dicts of feature name to array, of each view; a feature that has fewer than others is in all of them."""
+    return [
+        {name: features[view_name(name, view if view < count else 0)] for name, count in counts.items()}
+        for view in range(max(counts.values()))
+    ]
+
+
+def _mean_timeline(timelines):
+    """The timeline of a video with the mean of the scores of timelines of its views."""
+    scores = sum(timeline.scores.astype("float64") for timeline in timelines) / len(timelines)
+    return timelines[0].replace(scores=scores.astype("float32"))
 
 
 def _timelines_folder(options):
@@ -182,9 +202,9 @@ def _embedding_writer(options, folder, stack):
     writer = stack.enter_context(EmbeddingWriter(options.embeddings, segments=True))
     name = folder.names[0]
 
-    def write(video_id, features):
-        vectors = segment_embeddings(features[name])
-        starts, _ = segment_starts(len(features[name]))
+    def write(video_id, views):
+        vectors = np.mean([segment_embeddings(features[name]) for features in views], axis=0)
+        starts, _ = segment_starts(len(views[0][name]))
         writer.write(Rows([video_id] * len(vectors), starts.astype(np.int32), vectors))
 
     return write

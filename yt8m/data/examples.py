@@ -15,7 +15,7 @@ from yt8m.config import DataConfig
 from yt8m.data import record_checks, tfrecord
 from yt8m.data.sampling import sample_frames, surrounding_frames
 from yt8m.data.views import all_windows, margin_view, window_frames
-from yt8m.types import SEGMENT_SECONDS, LongVideosWarning, Tensor, UnevenLengthsWarning
+from yt8m.types import SEGMENT_SECONDS, LongVideosWarning, Tensor, UnevenLengthsWarning, view_name
 
 WIDTHS = [2**power for power in range(5, 21)]
 """Columns that targets may have: few, because the model is compiled anew for each."""
@@ -146,15 +146,38 @@ def parse_unlabelled(serialized: Tensor, *, config: DataConfig, margin: int) -> 
 def parse_all(
     serialized: Tensor, *, config: DataConfig, views: Sequence[Any]
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Every segment of a batch of records: (features, info) as make_dataset gives them for windows="all"."""
-    ids, _, frames, num_frames, _ = _parse_frames(serialized, config)
+    """Every segment of a batch of records: (features, info) as make_dataset gives them for windows="all".
+
+    Views that the records hold, config.record_views, are views of segments too, each under all of ``views``: S is their
+    product. Of a feature that has fewer than others its own one stands in all of them.
+    """
+    stored = {
+        view_name(name, view): size
+        for name, size in config.features.items()
+        for view in range(config.views_of_features[name])
+    }
+    whole = config.replace(feature_names=tuple(stored), feature_sizes=tuple(stored.values()), record_views=())
+    ids, _, frames, num_frames, _ = _parse_frames(serialized, whole)
     rows, starts = all_windows(num_frames)
     lengths = tf.gather(num_frames, rows)
     indices, counts = window_frames(starts, lengths, views=views, border=config.border)
-    features = _take_frames(frames, rows[:, None], indices, counts, config) | {"num_frames": counts}
+    number = max(config.views_of_features.values())
+    taken = [
+        _take_frames(_frames_of_view(frames, view, config), rows[:, None], indices, counts, config)
+        for view in range(number)
+    ]
+    features = {name: tf.concat([each[name] for each in taken], axis=1) for name in config.features}
+    features["num_frames"] = tf.tile(counts, [1, number])
     features |= _video_frames(frames, num_frames, config, rows=rows, starts=starts)
     ends = tf.minimum(starts + SEGMENT_SECONDS, lengths)
     return features, {"id": tf.gather(ids, rows), "start_time": starts, "end_time": ends}
+
+
+def _frames_of_view(frames, view, config):
+    """Frames of the features under a view that records hold."""
+    return {
+        name: frames[view_name(name, view if view < count else 0)] for name, count in config.views_of_features.items()
+    }
 
 
 def _segment_frames(frames, rows, starts, num_frames, config, *, margin):

@@ -10,8 +10,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from yt8m.config import DataConfig
 from yt8m.runtime.files import atomic_path, file_digest, read_json, write_text
-from yt8m.types import InputError, StrPath
+from yt8m.types import MAX_RECORD_VIEWS, InputError, StrPath
 
 NAME = "features.json"
 _COMPARED = ("digest", "size", "settings", "projection_digest")
@@ -41,6 +42,9 @@ def read_origins(folder: StrPath) -> Origins | None:
         projection = origin.get("projection", "") if isinstance(origin, dict) else None
         if not texts or not all(isinstance(text, str) for text in texts) or not isinstance(projection, str):
             raise InputError(f"{path} is not yt8m-video's account of features: {name} is not")
+        views = origin.get("record_views", 1)
+        if not isinstance(views, int) or not 1 <= views <= MAX_RECORD_VIEWS:
+            raise InputError(f"{path} is not yt8m-video's account of features: record_views of {name} is {views!r}")
         if projection != os.path.basename(projection):
             raise InputError(f"{path}: the projection of {name} is no file beside it")
     return found
@@ -60,6 +64,13 @@ def origins_of_files(files: Sequence[str]) -> Origins | None:
         first = next(iter(found))
         _check_same(origins, found[first], f"the records in {folder}", f"those in {first}", "")
     return next(iter(found.values()), None)
+
+
+def with_record_views(config: DataConfig, files: Sequence[str]) -> DataConfig:
+    """The config with the views that records ``files`` hold of its features, as far as is known."""
+    origins = origins_of_files(files) or {}
+    views = [origins.get(name, {}).get("record_views", 1) for name in config.feature_names]
+    return config.replace(record_views=tuple(views) if max(views) > 1 else ())
 
 
 def keep_origins(files: Sequence[str], train_dir: StrPath) -> None:

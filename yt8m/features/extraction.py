@@ -14,7 +14,7 @@ from yt8m.features.decoding import read_pictures, read_sound
 from yt8m.features.enhancement import make_enhancement
 from yt8m.features.settings import ExtractionSettings
 from yt8m.features.windows import PictureWindows
-from yt8m.types import DataWarning, InputError, StrPath
+from yt8m.types import DataWarning, InputError, StrPath, view_name
 
 _BATCH = 64
 """Pictures that a backbone is given together; of clips, as many as have so many frames."""
@@ -77,11 +77,25 @@ class Extractor:
 
     def described(self) -> dict[str, dict[str, Any]]:
         """What decides each feature, as JSON values: dict of name to spec, digest, size and settings."""
-        settings = self.settings.to_dict()
-        return {
-            name: {"spec": backbone.spec, "digest": backbone.digest, "size": backbone.size, "settings": settings}
+        described: dict[str, dict[str, Any]] = {
+            name: {
+                "spec": backbone.spec,
+                "digest": backbone.digest,
+                "size": backbone.size,
+                "settings": _settings_of_first_view(backbone, self.settings),
+            }
             for name, backbone in self.named.items()
         }
+        for name, count in self.views_of_features.items():
+            if count > 1:
+                described[name]["record_views"] = count
+        return described
+
+    @property
+    def views_of_features(self) -> dict[str, int]:
+        """Dict of feature name to the number of its views that are kept apart."""
+        kept = self.settings.num_inputs if self.settings.keep_views else 1
+        return {name: kept if isinstance(item.input, PictureInput) else 1 for name, item in self.named.items()}
 
     def __call__(self, source: StrPath, *, on_second: Callable[[], None] = lambda: None) -> VideoFeatures:
         """The VideoFeatures of a video or sound file, in memory that grows by its features alone.
@@ -106,12 +120,16 @@ class Extractor:
         for name, backbone in self.named.items():
             if name not in seeing:
                 features[name] = _sound(source, backbone, seconds, is_all=not seeing)
-        return {name: features[name] for name in self.named}
+        return {
+            view_name(name, view): features[view_name(name, view)]
+            for name, count in self.views_of_features.items()
+            for view in range(count)
+        }
 
     def _pictures(self, source, backbones, on_second):
         enhance = make_enhancement(self.settings)
         windows = [PictureWindows(backbone.input, self.settings, enhance) for backbone in backbones.values()]
-        batches = [_Batches(backbone) for backbone in backbones.values()]
+        batches = [_Batches(backbone, apart=self.settings.keep_views) for backbone in backbones.values()]
         grids = [window.grid for window in windows]
         for number, _, picture in read_pictures(source, grids, max_seconds=self.settings.max_seconds):
             for inputs in windows[number].add(picture):
@@ -123,14 +141,34 @@ class Extractor:
                 batch.add(inputs)
         if not batches[0].count:
             raise InputError(f"{source} has sound and no pictures: name backbones of sound alone, as --backbone=logmel")
-        return {name: batch.rows() for name, batch in zip(backbones, batches)}
+        return {
+            view_name(name, view): rows
+            for name, batch in zip(backbones, batches)
+            for view, rows in enumerate(batch.rows())
+        }
+
+
+def _settings_of_first_view(backbone, settings):
+    """The settings by which a feature is known, of which further views may be kept, as JSON values.
+
+    The first view is the middle crop of what a single view shows, where there is such a view; then features with and
+    without others are the same.
+    """
+    wanted = backbone.input
+    is_alone = settings.keep_views
+    if is_alone and isinstance(wanted, PictureInput):
+        is_stretched = wanted.size is not None and wanted.shorter_side is None
+        is_alone = not (settings.crops > 1 and is_stretched or wanted.frames > 1 and settings.views % 2 == 0)
+    known = settings.replace(views=1, crops=1, keep_views=False) if is_alone else settings
+    # Features that were extracted before there was the option are what they were.
+    return {name: value for name, value in known.to_dict().items() if name != "keep_views" or value}
 
 
 class _Batches:
-    """Inputs of seconds gathered to batches, and the features of each second, the mean over its inputs."""
+    """Inputs of seconds gathered to batches, and the features of each second, their mean or each apart."""
 
-    def __init__(self, backbone: Backbone):
-        self._backbone = backbone
+    def __init__(self, backbone: Backbone, *, apart: bool):
+        self._backbone, self._apart = backbone, apart
         self._waiting: list[np.ndarray] = []
         self._rows: list[np.ndarray] = []
         self.count = 0
@@ -145,17 +183,18 @@ class _Batches:
             self._run()
 
     def rows(self):
-        """(seconds, D) features of all that was added."""
+        """List of (seconds, D) features of all that was added, an entry for each view that is kept apart."""
         if self._waiting:
             self._run()
-        return np.concatenate(self._rows)
+        return list(np.ascontiguousarray(np.concatenate(self._rows).swapaxes(0, 1)))
 
     def _run(self):
         each = len(self._waiting[0])
         features = self._backbone.features(np.concatenate(self._waiting))
         self._waiting = []
-        if each > 1:
-            means = features.reshape(-1, each, features.shape[1]).mean(axis=1, dtype=np.float64)
+        features = features.reshape(-1, each, features.shape[1])
+        if each > 1 and not self._apart:
+            means = features.mean(axis=1, keepdims=True, dtype=np.float64)
             features = (np.rint(means) if features.dtype == np.uint8 else means).astype(features.dtype)
         self._rows.append(features)
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from yt8m.features.decoding.sources import is_local
 from yt8m.runtime.arrays import npz_names, read_npz
 from yt8m.runtime.files import atomic_path, make_folder, read_json, write_text
-from yt8m.types import InputError, StrPath
+from yt8m.types import InputError, StrPath, view_name
 
 _PLAN = "backbones.json"
 _SOURCE = "source"
@@ -25,7 +25,9 @@ class FeatureFolder:
 
     def __init__(self, path: StrPath, described: Mapping[str, Any]):
         self.path = os.fspath(path)
-        self.names = list(described)
+        self.names = [
+            view_name(name, view) for name, each in described.items() for view in range(each.get("record_views", 1))
+        ]
         plan = os.path.join(self.path, _PLAN)
         text = json.dumps(described, indent=1, sort_keys=True)
         if os.path.exists(plan):
@@ -45,9 +47,13 @@ class FeatureFolder:
         """Whether features of a video are there, of its file as it is now."""
         return os.path.exists(self.file(video_id)) and self.about(video_id).get("file") == described_source(source)
 
-    def save(self, video_id: str, source: str, features: Mapping[str, np.ndarray], **about: Any) -> None:
-        """Keeps features; the file is there whole or not at all. about: JSON values to keep beside them."""
-        known = json.dumps({"source": source, "file": described_source(source), **about})
+    def save(
+        self, video_id: str, source: str, features: Mapping[str, np.ndarray], *, notes: Sequence[str] = ()
+    ) -> None:
+        """Keeps features; the file is there whole or not at all. notes: what was said of the video."""
+        seconds = max(map(len, features.values()))
+        about = {"source": source, "file": described_source(source), "seconds": seconds, "notes": list(notes)}
+        known = json.dumps(about)
         with atomic_path(self.file(video_id)) as temporary:
             np.savez(temporary, **{_SOURCE: np.array(known)}, **features)  # type: ignore[arg-type]
 
@@ -56,7 +62,7 @@ class FeatureFolder:
         return {name: read_npz(self.file(video_id), name) for name in self.names}
 
     def about(self, video_id: str) -> dict[str, Any]:
-        """What ``save`` was given beside the features, with "source" and "file"; empty where the file is damaged."""
+        """Dict of "source", "file", "seconds" and "notes"; empty where the file is damaged."""
         path = self.file(video_id)
         try:
             if not {_SOURCE, *self.names} <= set(npz_names(path)):
@@ -64,7 +70,10 @@ class FeatureFolder:
             found = json.loads(str(read_npz(path, _SOURCE)))
         except (InputError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
+        if not isinstance(found, dict) or not isinstance(found.get("notes"), list):
+            return {}
+        fine = isinstance(found.get("seconds"), int) and all(isinstance(note, str) for note in found["notes"])
+        return found if fine else {}
 
 
 def described_source(source: str) -> list[int | str]:

@@ -44,10 +44,14 @@ def extract_videos(
     cluster, instead. The features are the same, whoever extracts them.
     """
     missing = {video_id: source for video_id, source in sources.items() if not folder.has(video_id, source)}
-    lengths = _stated_lengths(sources, extractor.settings.max_seconds)
+    known = {video_id: folder.about(video_id) for video_id in sources if video_id not in missing}
+    lengths = {video_id: about["seconds"] for video_id, about in known.items()}
+    lengths |= _stated_lengths(missing, extractor.settings.max_seconds)
+    for note in [note for about in known.values() for note in about["notes"]]:
+        warnings.warn(note, DataWarning, stacklevel=2)
     failed: dict[str, str] = {}
     with Progress("extracting features", total=round(sum(lengths.values())), unit="seconds of video") as progress:
-        done = sum(length for video_id, length in lengths.items() if video_id not in missing)
+        done = sum(about["seconds"] for about in known.values())
         progress.skip(round(done))
         alone = not ray and (workers <= 1 or len(missing) == 1)
         task = _Extraction(extractor, progress.update if alone else None)
@@ -65,8 +69,7 @@ def extract_videos(
                 continue
             for note in result.notes:
                 warnings.warn(note, DataWarning, stacklevel=2)
-            seconds = max(map(len, result.features.values()))
-            folder.save(video_id, missing[video_id], result.features, seconds=seconds, notes=result.notes)
+            folder.save(video_id, missing[video_id], result.features, notes=result.notes)
         progress.complete()
     return failed
 

@@ -35,6 +35,11 @@ class ExtractionSettings(Config):
         low=1,
         high=3,
     )
+    keep_views: bool = option(
+        False,
+        "Views and crops kept apart, as features rgb, rgb_view1 ..., in place of their mean: training reads the first, "
+        "and inference averages the scores of all.",
+    )
     gamma: str = option(
         "off",
         "Gamma correction: off; auto, by which the median of a darker picture becomes a quarter of white; or a number "
@@ -50,6 +55,8 @@ class ExtractionSettings(Config):
     def _check(self):
         if self.crops == 2:
             raise InputError("crops is 2; it must be 1 or 3")
+        if self.keep_views and self.num_inputs == 1:
+            raise InputError("keep_views keeps views or crops apart, and there is one: give --views or --crops=3 too")
         if self.gamma not in ("off", "auto"):
             try:
                 fine = 0.1 <= float(self.gamma) <= 1
@@ -57,3 +64,8 @@ class ExtractionSettings(Config):
                 fine = False
             if not fine:
                 raise InputError(f"gamma is {self.gamma!r}; it must be off, auto or a number from 0.1 to 1")
+
+    @property
+    def num_inputs(self) -> int:
+        """Pictures or clips that are looked at for each second."""
+        return self.views * self.crops

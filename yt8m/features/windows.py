@@ -19,7 +19,8 @@ class PictureWindows:
     """The inputs of a backbone for each second of a video, made of pictures that come in order.
 
     wanted: what the backbone takes. Attribute ``grid``: the Grid whose pictures ``add`` is to be given. Of each second
-    the inputs are views x crops pictures (H, W, 3), or clips (T, H, W, 3). Only pictures still needed are held.
+    the inputs are views x crops pictures (H, W, 3), or clips (T, H, W, 3), the middle crop of the first picture, or of
+    the middle clip, first. Only pictures still needed are held.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class PictureWindows:
     ):
         self._wanted, self._enhance = wanted, enhance
         self._frames, self._crops = wanted.frames, settings.crops
+        self._first = settings.views // 2 if wanted.frames > 1 else 0
         uniform = settings.sampling == "uniform" and wanted.frames > 1
         self._offsets, rate = _uniform(wanted, settings.views) if uniform else _dense(wanted, settings.views)
         shown = wanted if self._crops == 1 else _uncropped(wanted)
@@ -58,8 +60,8 @@ class PictureWindows:
         indices = np.minimum(self._indices(self._second), self._count - 1)
         inputs = [
             [_crop(self._held[index], self._wanted.size, place) for index in view]
-            for view in indices.tolist()
-            for place in ((0.5,) if self._crops == 1 else (0.0, 0.5, 1.0))
+            for view in np.roll(indices, -self._first, axis=0).tolist()
+            for place in ((0.5,) if self._crops == 1 else (0.5, 0.0, 1.0))
         ]
         self._second += 1
         needed = min(self._indices(self._second).min(), self._count - 1)

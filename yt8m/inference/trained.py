@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from yt8m.config import RunConfig
 from yt8m.data import examples
-from yt8m.data.feature_origins import check_origins
+from yt8m.data.feature_origins import check_origins, with_record_views
 from yt8m.data.splits import Source, find_video, open_source, sources_of
 from yt8m.data.tfrecord import FrameRecord, quantize
 from yt8m.inference.model_evaluation import evaluate_model
@@ -76,7 +76,7 @@ class TrainedRun:
         (timeline,) = predict_timelines(
             self.model,
             source,
-            self.run.data,
+            with_record_views(self.run.data, source.files),
             video_ids=[found],
             class_ids=self._class_ids(class_ids),
             views=self.views,
@@ -97,10 +97,11 @@ class TrainedRun:
 
         Iterating over the result gives (class id, segments, scores). output_file: submission to write, if any.
         """
+        source = self._source(pattern)
         top = predict_segments(
             self.model,
-            self._source(pattern),
-            self.run.data,
+            source,
+            with_record_views(self.run.data, source.files),
             class_ids=self._class_ids(class_ids),
             views=self.views,
             top_n=top_n,

@@ -56,7 +56,7 @@ class Packer:
         self._rest = sorted({item.class_id for items in (intervals or {}).values() for item in items})
         if not videos.ids:
             raise InputError("no video has all of the features: the names of their files, without suffix, must agree")
-        for what in (settings.rates, settings.fit, settings.use):
+        for what in (settings.rates, settings.fit, settings.use, settings.views):
             for name in what:
                 if name not in videos.names:
                     raise InputError(f"there is no feature {name}; there are {', '.join(videos.names)}")
@@ -137,9 +137,11 @@ class Packer:
             for key in self._intervals
         }
         settings = dataclasses.asdict(self.settings)
+        # Folders that were packed before there were these options stay what they are.
         if not self.renamed:
-            # Folders that were packed before there was the option stay what they are.
             del settings["sanitize_ids"]
+        if not settings["views"]:
+            del settings["views"]
         known = [settings, stats, used, self._labels, intervals]
         return hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=16).hexdigest()
 
@@ -267,10 +269,11 @@ class Packer:
 
     def _projected(self, name, frames, video_id):
         frames = self._resampled(name, frames)
-        if name not in self.projections:
+        projection = self.projections.get(self.settings.views.get(name, name))
+        if projection is None:
             return frames
         try:
-            return self.projections[name](_as_floats(frames))
+            return projection(_as_floats(frames))
         except InputError as error:
             raise InputError(f"{self.videos.path(video_id, name)}, array {name}: {error}") from None
 

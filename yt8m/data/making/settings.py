@@ -14,8 +14,8 @@ class PackSettings:
     """Everything but the videos and their labels that determines the bytes of the records.
 
     rates: dict of feature to its frames a second, 1 where absent. fit: dict of feature to the dimensions that PCA
-    leaves, or STANDARDIZE. use: dict of feature to the path of a projection. Raises InputError where a value is out of
-    range.
+    leaves, or STANDARDIZE. use: dict of feature to the path of a projection. views: dict of feature to the feature it
+    is a view of, whose projection it takes. Raises InputError where a value is out of range.
     """
 
     prefix: str = option("part", "Prefix of the records' file names, as train in train0000.tfrecord.")
@@ -32,6 +32,7 @@ class PackSettings:
     )
     fit: dict = dataclasses.field(default_factory=dict)
     use: dict = dataclasses.field(default_factory=dict)
+    views: dict = dataclasses.field(default_factory=dict)
     min_overlap: float = option(
         SEGMENT_SECONDS / 2,
         "Part of a 5-second segment that an interval must cover to rate it.",

@@ -368,3 +368,20 @@ def test_videos_without_labels_have_no_score(model, tmp_path):
         evaluate_model(
             Scorer(model, batch_size=2), Source((str(tmp_path / "a.tfrecord"),)), CONFIG, segment_labels=False
         )
+
+
+def test_no_file_is_read_to_count_what_there_is_to_predict(model, parts, videos, monkeypatch, capsys):
+    """The total that progress shows comes of the parts that are done, and is exact at the end."""
+    opened, make_dataset = [], jobs.make_dataset
+
+    def counting(files, *arguments, **options):
+        opened.extend(files)
+        return make_dataset(files, *arguments, **options)
+
+    monkeypatch.setattr(jobs, "make_dataset", counting)
+    monkeypatch.setattr(jobs, "_BATCHES_PER_PART", 1)
+    segments_of(model, parts, batch_size=3)
+    assert sorted(opened) == sorted(parts.files)
+    shown = capsys.readouterr().err.splitlines()[-1]
+    count = sum(-(-len(frames) // 5) for frames in in_parts(videos).values())
+    assert shown.startswith(f"predicting: {count}/{count} (100%)")

@@ -14,7 +14,7 @@ _CHATTER = re.compile(
 )
 
 _OPTIONAL = ("jax", "matplotlib", "pandas", "sklearn")
-"""What TensorFlow and Keras import where it is installed, for wrappers that no command uses: two fifths of their time."""
+"""What TensorFlow and Keras import where it is there, for wrappers that no command uses: two fifths of their time."""
 
 
 def quieten_tensorflow() -> None:

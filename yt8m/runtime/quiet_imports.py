@@ -26,15 +26,21 @@ def quieten_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # So that it is known which library Keras needs: a configuration file of its own may name another.
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    if "tensorflow" not in sys.modules and not any(isinstance(finder, _QuietFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _QuietFinder())
+    # Each imports the other, and either may be the first.
+    for name in ("tensorflow", "keras"):
+        waiting = any(isinstance(finder, _QuietFinder) and finder.name == name for finder in sys.meta_path)
+        if name not in sys.modules and not waiting:
+            sys.meta_path.insert(0, _QuietFinder(name))
 
 
 class _QuietFinder(importlib.abc.MetaPathFinder):
-    """Finds TensorFlow as Python would, once, and has it loaded quietly."""
+    """Finds the library ``name`` as Python would, once, and has it loaded quietly."""
+
+    def __init__(self, name):
+        self.name = name
 
     def find_spec(self, fullname, path, target=None):
-        if fullname != "tensorflow":
+        if fullname != self.name:
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(fullname)

@@ -113,7 +113,7 @@ def measure_merging(folder):
 
 
 def measure_lists(folder):
-    """Processor time of top-K, merging, parts and writing, for random scores, beside that of the model alone."""
+    """Processor time of reading, and for random scores of top-K, merging, parts and writing, beside the model's."""
     from yt8m.ranking.submission import write_lists
     from yt8m.runtime.parts import PartsFolder
 
@@ -141,6 +141,7 @@ def measure_lists(folder):
     write_lists(os.path.join(folder, "out.csv"), top)
     spent["writing"] = time.process_time() - start
     parts.remove()
+    spent["reading"] = time_reading(folder) * FLAGS.segments
     batches = 8
     model = time_scorer(folder, batches, shifts=1)[1] / (batches * FLAGS.batch_size) * FLAGS.segments
     for name, seconds in spent.items():
@@ -208,6 +209,20 @@ def run(folder, *arguments, data="data"):
     if status:
         sys.exit(open(os.path.join(folder, "log"), encoding="utf-8").read())
     return time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def time_reading(folder):
+    """Processor seconds of a segment from records to arrays, once the reader has started."""
+    from yt8m.data.pipeline import make_dataset
+    from yt8m.data.tfrecord import list_files
+
+    files, segments = list_files(os.path.join(folder, "data", "*")), 0
+    dataset = make_dataset(files, data_config(), windows="all", batch_size=FLAGS.batch_size)
+    for place, (features, _) in enumerate(dataset.as_numpy_iterator()):
+        if place == 0:
+            start = time.process_time()
+        segments += len(features["num_frames"]) if place else 0
+    return (time.process_time() - start) / segments
 
 
 def time_model(folder):

@@ -31,7 +31,7 @@ def test_optional_libraries_stay_out_of_the_import_of_tensorflow_and_no_longer(b
         "import sys\nfrom yt8m.runtime.quiet_imports import quieten_tensorflow\nquieten_tensorflow()\n"
         f"import {first}\nimport tensorflow, keras\n"
         f"print(keras.backend.backend(), *(name for name in {libraries} if name in sys.modules))\n"
-        "import sklearn, matplotlib, jax\nprint(sklearn.__name__, matplotlib.__name__, jax.__name__)\n"
+        "import gc, sklearn, matplotlib, jax\nassert gc.isenabled() and gc.get_freeze_count() > 100_000\nprint(sklearn.__name__, matplotlib.__name__, jax.__name__)\n"
     )
     wanted = "jax jax" if backend == "jax" else "tensorflow"
     assert done.stdout.splitlines() == [wanted, "sklearn matplotlib jax"]

@@ -1,8 +1,10 @@
 """What inference.py costs beside its model, and what its memory depends on.
 
   .venv/bin/python -m benchmarks.inference    # --tta=-2,1 against four runs of a shift, and against the model
+  .venv/bin/python -m benchmarks.inference --measure=rate        # segments a second, and the model's alone
   .venv/bin/python -m benchmarks.inference --measure=merging     # share of top-K merging in a run over 1000 classes
   .venv/bin/python -m benchmarks.inference --measure=lists       # the same with full lists, as of a million segments
+  .venv/bin/python -m benchmarks.inference --measure=ray         # one process against two Ray nodes of a CPU each, here
   .venv/bin/python -m benchmarks.inference --measure=memory      # peak memory with 100 and 10,000 videos
 
 On random videos; --tta and memory with whole processes of inference.py, in turns, of which the best counts.
@@ -26,7 +28,7 @@ from yt8m.models.checkpoints import write_run_config
 from yt8m.ranking.top_segments import TopSegments
 
 FLAGS = flags.FLAGS
-flags.DEFINE_enum("measure", "shifts", ("shifts", "merging", "lists", "memory"), "What to measure.")
+flags.DEFINE_enum("measure", "shifts", ("shifts", "rate", "merging", "lists", "ray", "memory"), "What to measure.")
 flags.DEFINE_list("feature_sizes", ["1024", "128"], "Sizes of the features.")
 flags.DEFINE_integer("num_classes", 3862, "Classes of the model.")
 flags.DEFINE_integer("ranked", 1000, "Classes ranked.")
@@ -39,6 +41,7 @@ flags.DEFINE_integer("files", 8, "Files.")
 flags.DEFINE_integer("batch_size", 256, "Segments in a batch.")
 flags.DEFINE_integer("top_n", 100_000, "Segments listed for a class.")
 flags.DEFINE_integer("repeats", 2, "Turns.")
+flags.DEFINE_enum("dtype", "float32", ("float32", "bfloat16"), "What the model computes in.")
 flags.DEFINE_integer("segments", 600_000, "Segments of --measure=lists.")
 
 
@@ -47,8 +50,10 @@ def main(_):
         prepare(folder, videos=100 if FLAGS.measure == "memory" else FLAGS.videos)
         {
             "shifts": measure_shifts,
+            "rate": measure_rate,
             "merging": measure_merging,
             "lists": measure_lists,
+            "ray": measure_ray,
             "memory": measure_memory,
         }[FLAGS.measure](folder)
 
@@ -61,13 +66,29 @@ def measure_shifts(folder):
         start = run(folder, "--tta=-2,1", data="one")[:2]
         apart = [run(folder, f"--shift={shift}")[:2] for shift in (-2, -1, 0, 1)]
         together = run(folder, "--tta=-2,1")[:2]
-        turns.append((start, np.sum(apart, axis=0), together, time_model(folder)))
+        turns.append((start, np.sum(apart, axis=0), together, time_model(folder, shifts=4)))
     print(f"batches of {FLAGS.batch_size}, {FLAGS.ranked} of {FLAGS.num_classes} classes")
     for place, kind in enumerate(("of wall clock", "of processors")):
         start, apart, together, model = (min(turn[way][place] for turn in turns) for way in range(4))
         print(f"seconds {kind}: --tta=-2,1 {together:.2f}, of which {start:.2f} to start and to compile")
         print(f"  four single runs {apart:.2f}: ratio {together / apart:.3f}")
         print(f"  the model alone, as many windows {model:.2f}: ratio {(together - start) / model:.3f} less the start")
+
+
+def measure_rate(folder):
+    """Segments a second of inference.py, start left out, and of the model alone."""
+    write_videos(os.path.join(folder, "one"), 1)
+    turns = []
+    for _ in range(FLAGS.repeats):
+        start = run(folder, data="one")[0]
+        turns.append((start, run(folder)[0], time_model(folder, shifts=1)[0]))
+    start, whole, model = (min(turn[way] for turn in turns) for way in range(3))
+    segments = predicted(folder)
+    print(f"{segments:,} segments, batches of {FLAGS.batch_size}, {FLAGS.ranked} of {FLAGS.num_classes} classes")
+    print(
+        f"  {segments / (whole - start):,.0f} segments/s after {start:.1f} s; the model alone {segments / model:,.0f}"
+    )
+    print(f"  ratio {(whole - start) / model:.3f}")
 
 
 def measure_merging(folder):
@@ -149,6 +170,26 @@ def measure_lists(folder):
     print(f"  together  {sum(spent.values()) / model:7.2%}; {FLAGS.segments / model:.0f} segments a processor second")
 
 
+def measure_ray(folder):
+    """A process on all cores against a Ray cluster of two nodes of a CPU each on this machine, in turns."""
+    from ray.cluster_utils import Cluster
+
+    write_videos(os.path.join(folder, "one"), 1)
+    cluster, turns = Cluster(), []
+    try:
+        for _ in range(2):
+            cluster.add_node(num_cpus=1, include_dashboard=False)
+        there = f"--ray={cluster.address}"
+        for _ in range(FLAGS.repeats):
+            turns.append([run(folder, *where, data=data)[0] for where in ((), (there,)) for data in ("one", "data")])
+    finally:
+        cluster.shutdown()
+    one, alone, one_there, shared = (min(turn[way] for turn in turns) for way in range(4))
+    print(f"seconds of one process {alone:.1f}, {one:.1f} of a single video")
+    print(f"seconds of two nodes {shared:.1f}, {one_there:.1f} of a single video")
+    print(f"  ratio {shared / alone:.2f}, less the single video {(shared - one_there) / (alone - one):.2f}")
+
+
 def measure_memory(folder):
     """Peak memory with few and with many videos, of the same length and with full lists in both."""
     few = run(folder)[2]
@@ -167,7 +208,8 @@ def prepare(folder, *, videos):
     config = RunConfig(data=data_config(), model=model, train=TrainConfig(segment_labels=True))
     os.makedirs(os.path.join(folder, "run"))
     write_run_config(os.path.join(folder, "run"), config)
-    build_model(config.model, config.data).save(os.path.join(folder, "run", "best.keras"))
+    policy = "mixed_bfloat16" if FLAGS.dtype == "bfloat16" else "float32"
+    build_model(config.model, config.data, dtype=policy).save(os.path.join(folder, "run", "best.keras"))
     with open(os.path.join(folder, "classes.csv"), "w", encoding="utf-8") as file:
         file.write("Index\n" + "".join(f"{label}\n" for label in range(FLAGS.ranked)))
     write_videos(os.path.join(folder, "data"), videos)
@@ -225,11 +267,15 @@ def time_reading(folder):
     return (time.process_time() - start) / segments
 
 
-def time_model(folder):
-    """(seconds, processor seconds) of the compiled model alone on all segments under four shifts, from memory."""
+def predicted(folder):
+    """Segments that the last run() has scored."""
     log = open(os.path.join(folder, "log"), encoding="utf-8").read()
-    segments = int(re.findall(r"predicting: ([\d,]+)", log)[-1].replace(",", ""))
-    return time_scorer(folder, -(-segments // FLAGS.batch_size), shifts=4)
+    return int(re.findall(r"predicting: ([\d,]+)", log)[-1].replace(",", ""))
+
+
+def time_model(folder, *, shifts):
+    """(seconds, processor seconds) of the compiled model alone on as many segments as the last run(), from memory."""
+    return time_scorer(folder, -(-predicted(folder) // FLAGS.batch_size), shifts=shifts)
 
 
 def time_scorer(folder, batches, *, shifts):

@@ -189,13 +189,13 @@ def cut_to_nothing(path):
 def change_the_index(path):
     packed = read_cache_file(path)
     with open(path, "r+b") as file:
-        file.seek(packed.frames.size + 100)
+        file.seek(packed.rows.size + 100)
         file.write(b"damage")
 
 
 def change_the_count(path):
     data = pathlib.Path(path).read_bytes()
-    records = len(read_cache_file(path).index["segment_ends"])
+    records = len(read_cache_file(path).index["example_ends"])
     pathlib.Path(path).write_bytes(data.replace(b'"records": %d' % records, b'"records": %d' % (records - 1)))
 
 
@@ -207,7 +207,7 @@ def add_frames(path):
 def change_a_frame(path):
     """A single bit."""
     data = bytearray(pathlib.Path(path).read_bytes())
-    data[read_cache_file(path).frames.size // 2] ^= 4
+    data[read_cache_file(path).rows.size // 2] ^= 4
     pathlib.Path(path).write_bytes(data)
 
 

@@ -43,7 +43,7 @@ def evaluate_model(
     ``top_k``
         best classes. True scores rated segments, over ``top_n`` a class: the summary of a
         yt8m.ranking.evaluation.Evaluation, and that itself as ``evaluation``.
-    cache: a yt8m.data.cache.SegmentCache of the files, which is used where it holds what ``config`` reads.
+    cache: a yt8m.data.cache.RecordCache of the files, which is used where it holds what ``config`` reads.
     overlap: told the ids of what is scored.
     with_pairs: of whole videos, their ScoredPairs too, as ``pairs``.
     Returns a dict; every result has ``loss``, the rated cross-entropy an example. Raises InputError where there is
@@ -60,7 +60,7 @@ def evaluate_model(
         batch_size=scorer.batch_size,
         keep=source.keep,
         with_info=True,
-        cache=cache if cache is not None and cache.fits(config) else None,
+        cache=cache if cache is not None and cache.fits(config, windows=windows) else None,
     )
     loss = examples = 0
     total = estimate_examples(source, config, windows=windows) if show_progress else None

@@ -23,7 +23,7 @@ class TrainingData:
     """The examples of a run.
 
     run: RunConfig. source: the labelled videos. pseudo: pseudo-labelled segments to learn beside them, or None;
-    unlabelled: videos whose segments consistency is learned on, or None. cache: SegmentCache of the source, or None.
+    unlabelled: videos whose segments consistency is learned on, or None. cache: RecordCache of the source, or None.
     placement: the devices that share each batch. seen: where the ids of the labelled videos are noted as they come.
     """
 

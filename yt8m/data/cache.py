@@ -17,7 +17,7 @@ import tensorflow as tf
 from yt8m.config import DataConfig
 from yt8m.data import examples, tfrecord
 from yt8m.data.cache_file import FINGERPRINT_BYTES, CacheFile, fingerprints, read_cache_file, row_width
-from yt8m.data.packing import WHAT, Packing
+from yt8m.data.packing import WHAT, Packing, segment_length
 from yt8m.data.record_dataset import interleave_blocks
 from yt8m.data.sampling import sample_frames
 from yt8m.data.sharing import take_share
@@ -104,7 +104,7 @@ class RecordCache:
         if unknown or not self.fits(config, windows=windows, margin=margin):
             raise ValueError(f"the cache is of other files or settings: {unknown[0] if unknown else config}")
 
-    def fits(self, config: DataConfig, *, windows: str, margin: int = 0) -> bool:
+    def fits(self, config: DataConfig, *, windows: str = "rated", margin: int = 0) -> bool:
         """Whether records read as ``config`` says would give the same examples, with at least ``margin``."""
         return self._packing.fits(config, windows=windows, margin=margin)
 
@@ -155,7 +155,7 @@ class RecordCache:
         """
         batch = self._look_up(numbers, with_video_classes=with_video_classes, with_info=with_info)
         counts = batch.pop("num_frames")
-        indices = tf.minimum(tf.range(self._packing.length), counts[:, None] - 1)
+        indices = tf.minimum(tf.range(segment_length(self.margin)), counts[:, None] - 1)
         frames = self._read_frames(*take_share((numbers, indices, counts), share))
         return batch | {"features": frames | {"num_frames": take_share(counts, share)}}
 

@@ -1,6 +1,7 @@
 """Packing of records: which packed file of a cache's folder is whose, whether it still counts, and how it is made."""
 
 import concurrent.futures
+import functools
 import hashlib
 import json
 import os
@@ -41,12 +42,7 @@ class Packing:
         self.windows = windows
         self.margin = margin
 
-    @property
-    def length(self) -> int:
-        """Frames of a segment, margins included."""
-        return SEGMENT_SECONDS + 2 * self.margin
-
-    def fits(self, config: DataConfig, *, windows: str, margin: int = 0) -> bool:
+    def fits(self, config: DataConfig, *, windows: str = "rated", margin: int = 0) -> bool:
         """Whether records read as the arguments say would give the same examples, with at least ``margin``."""
         packed = self.config
         if windows != self.windows or margin > self.margin or self.margin and config.border != packed.border:
@@ -73,8 +69,7 @@ class Packing:
     def pack(self, files: Sequence[str], *, shown: bool = True) -> None:
         """Packs ``files``, several at a time, each atomically. Raises InputError where a record is bad."""
         stopped = threading.Event()
-        # Traced once: for each file anew it would take longer than small files do.
-        parse = tf.function(self._parse, input_signature=[tf.TensorSpec([None], tf.string)])
+        parse = _parser(self.config, self.windows, self.margin)
 
         def pack(file):
             with record_checks.explain_errors([file], self.config, windows=self.windows):
@@ -126,18 +121,29 @@ class Packing:
                 raise concurrent.futures.CancelledError
             yield block
 
-    def _parse(self, serialized):
-        """In the graph: what a CacheBlock is made of."""
-        if self.windows == "video":
-            videos = examples.parse_whole(serialized, config=self.config)
+
+@functools.lru_cache(8)
+def _parser(config, windows, margin):
+    """Function of a block of serialized records, in the graph: what a CacheBlock is made of."""
+
+    def parse(serialized):
+        if windows == "video":
+            videos = examples.parse_whole(serialized, config=config)
             return videos | {"row": tf.range(tf.size(videos["id"])), "start_time": tf.zeros_like(videos["num_frames"])}
-        segments, videos = examples.parse_rated(serialized, config=self.config, margin=self.margin)
+        segments, videos = examples.parse_rated(serialized, config=config, margin=margin)
         features = dict(segments.pop("features"))
         num_frames = features.pop("num_frames")
-        real = tf.sequence_mask(num_frames, self.length)
+        real = tf.sequence_mask(num_frames, segment_length(margin))
         features = {name: tf.boolean_mask(values, real) for name, values in features.items()}
         labels = {"video_classes": videos["classes"]} if "classes" in videos else {}
         return segments | labels | {"features": features, "num_frames": num_frames, "id": videos["id"]}
+
+    return tf.function(parse, input_signature=[tf.TensorSpec([None], tf.string)])
+
+
+def segment_length(margin: int) -> int:
+    """Frames of a segment, margins included."""
+    return SEGMENT_SECONDS + 2 * margin
 
 
 def settings_of(config: DataConfig, windows: str) -> dict[str, Any]:

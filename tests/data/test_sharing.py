@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 
+from tests.helpers.processes import in_step
 from tests.helpers.records import CONFIG, make_video
 from yt8m.config import AugmentConfig
 from yt8m.data.cache import RecordCache, open_cache
+from yt8m.data.packing import Packing
 from yt8m.data.pipeline import make_dataset
 from yt8m.data.splits import IdSplit
 from yt8m.data.tfrecord import write_records
+from yt8m.types import InputError
 
 FACTORS = np.array([1, 2.5, 1, 4, 1, 1, 3.3, 1, 1, 1.5], np.float32)
 
@@ -112,3 +115,33 @@ def test_each_process_looks_at_its_own_frames_alone(files, make_cache, monkeypat
         looked_at.clear()
         epoch(files, config, share=(index, count), **options)
         assert sum(looked_at) * count == whole > 500
+
+
+@pytest.mark.parametrize("windows", ["rated", "video"])
+def test_each_process_packs_its_share_of_the_files(files, tmp_path, monkeypatch, windows):
+    packed = []
+    pack = Packing.pack
+
+    def noting(packing, files, **options):
+        packed.append(tuple(files))
+        pack(packing, files, **options)
+
+    monkeypatch.setattr(Packing, "pack", noting)
+    config = CONFIG.replace(num_classes=50)
+    options = {"windows": windows}
+    caches = in_step(lambda placement: open_cache(tmp_path, files, config, placement=placement, **options), processes=2)
+    assert sorted(packed) == [(files[0], files[2]), (files[1],)]
+    expected = epoch(files, config, **options)
+    for cache in caches:
+        found = epoch(files, config, cache=cache, **options)
+        assert found[1] == expected[1] and len(found[0]) == len(expected[0])
+        for one, other in zip(found[0], expected[0]):
+            assert all(np.array_equal(values, one[name]) for name, values in other.items())
+
+
+def test_a_bad_record_that_one_process_packs_is_told_by_all(files, tmp_path):
+    config = CONFIG.replace(num_classes=20)
+    found = in_step(
+        lambda placement: open_cache(tmp_path, files, config, windows="video", placement=placement), processes=3
+    )
+    assert all(isinstance(error, InputError) and "1.tfrecord, record 7: labels" in str(error) for error in found)

@@ -51,7 +51,9 @@ class TrainingData:
         shapes = self.multigrid.shapes(number)
         if len(shapes) > 1:
             sizes, lengths = zip(*shapes)
-            return self._examples(self.source, self.run.data, number, batch_size=sizes, num_frames=lengths)
+            return self._examples(
+                self.source, self.run.data, number, batch_size=sizes, num_frames=lengths, cache=self.cache
+            )
         ((batch_size, num_frames),) = shapes
         config = self.run.data.replace(num_frames=num_frames)
         labelled = batch_size - self._pseudo_per_batch(batch_size)

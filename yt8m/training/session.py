@@ -131,6 +131,10 @@ class Session:
         """Brings the weights into the model, where JAX keeps them only when asked."""
         if keras.backend.backend() == "jax":
             self.learner.jax_state_sync()
+            for variable in self.learner.variables:
+                # Scoring gives the memory of weights away, and where the data ends at this step Keras asks for what it
+                # brought here once more.
+                variable.assign(keras.ops.copy(variable.value))
 
     def save(self) -> None:
         """Saves a checkpoint of the learner, its optimizer and the state."""

@@ -7,6 +7,7 @@ batches, one for one, of which only the frames that they hold are looked at.
 """
 
 import threading
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,6 +25,9 @@ from yt8m.data.sharing import take_share
 from yt8m.ranking.metrics import POSITIVE
 from yt8m.runtime.devices import Placement
 from yt8m.types import DataWarning, InputError, StrPath, Tensor
+
+_FROM_DISK = 4e-6
+"""Seconds that a frame takes at least which is not in memory; one that is takes a tenth of that."""
 
 
 def open_cache(
@@ -86,6 +90,8 @@ class RecordCache:
         self._packed = parts
         self._files = list(packed)
         self._lock = threading.Lock()
+        # Whether the last batch was; what is in memory need not be announced, which would take as long as reading it.
+        self._from_disk = True
         self._record_bounds = _bounds([len(part.index["example_ends"]) for part in parts])
         self._row_bounds = _bounds([len(part.rows) for part in parts])
         self._positions = {file: position for position, file in enumerate(packed)}
@@ -256,11 +262,14 @@ class RecordCache:
         rows, of = rows[order], of[order]
         taken = np.empty((*rows.shape, row_width(tuple(self._features.values()))), np.uint8)
         bounds = np.flatnonzero(np.diff(of, prepend=-1, append=-1))
+        announced, began = self._from_disk, time.perf_counter()
         for first, last in zip(bounds[:-1].tolist(), bounds[1:].tolist()):
-            position = of[first]
-            within = rows[first:last] - self._row_bounds[position]
+            packed, within = self._packed[of[first]], rows[first:last] - self._row_bounds[of[first]]
+            if announced:
+                packed.announce(within)
             # Clipping, which never happens, spares the copy that a check of the rows would make.
-            np.take(self._packed[position].rows, within, axis=0, out=taken[first:last], mode="clip")
+            np.take(packed.rows, within, axis=0, out=taken[first:last], mode="clip")
+        self._from_disk = time.perf_counter() - began > _FROM_DISK * rows.size
         return taken, np.argsort(order, kind="stable")
 
     def _mend(self, row, feature):

@@ -21,6 +21,7 @@ video, as yt8m.models.targets has them.
 import dataclasses
 import io
 import json
+import mmap
 import os
 import struct
 import zlib
@@ -47,6 +48,18 @@ class CacheFile:
     header: dict
     rows: np.ndarray
     index: dict
+    mapping: mmap.mmap | None
+
+    def announce(self, rows: np.ndarray) -> None:
+        """Has the system read some rows, of int numbers, from the disk: all at once, and nothing around them."""
+        if self.mapping is None or not hasattr(mmap, "MADV_WILLNEED"):
+            return
+        rows, width = np.unique(rows), self.rows.shape[1]
+        breaks = np.flatnonzero(np.diff(rows) != 1)
+        first = rows[np.concatenate([[0], breaks + 1])] * width // mmap.PAGESIZE * mmap.PAGESIZE
+        last = (rows[np.concatenate([breaks, [len(rows) - 1]])] + 1) * width
+        for start, size in zip(first.tolist(), (last - first).tolist()):
+            self.mapping.madvise(mmap.MADV_WILLNEED, start, size)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -128,8 +141,11 @@ def read_cache_file(path: StrPath) -> CacheFile:
     count, width = int(index["frame_ends"][-1]) if len(index["frame_ends"]) else 0, header["width"]
     if start != count * width:
         raise ValueError("its frames are not as many as its index says")
-    rows = np.memmap(path, np.uint8, "r", shape=(count, width)) if count else np.zeros((0, width), np.uint8)
-    return CacheFile(header, np.asarray(rows), index)
+    if not count:
+        return CacheFile(header, np.zeros((0, width), np.uint8), index, None)
+    with open(path, "rb") as file:
+        mapping = mmap.mmap(file.fileno(), start, access=mmap.ACCESS_READ)
+    return CacheFile(header, np.frombuffer(mapping, np.uint8).reshape(count, width), index, mapping)
 
 
 def _joined(columns, lists):

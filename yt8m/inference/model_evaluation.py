@@ -99,7 +99,7 @@ def _elements(scorer, source, config, windows, cache, show_progress):
 
 
 def evaluate_masked_frames(
-    scorer: Any, source: Source, config: DataConfig, *, segment_labels: bool, batch_size: int
+    scorer: Any, source: Source, config: DataConfig, *, segment_labels: bool, batch_size: int, cache: Any = None
 ) -> dict[str, float]:
     """Dict of ``masked_frames_quality`` and ``loss``: how well the model of ``scorer`` predicts hidden frames.
 
@@ -108,7 +108,9 @@ def evaluate_masked_frames(
     Other arguments as in evaluate_model. The same frames are hidden each time.
     """
     windows = "rated" if segment_labels else "video"
-    dataset = make_dataset(list(source.files), config, windows=windows, batch_size=batch_size, keep=source.keep)
+    dataset = make_dataset(
+        list(source.files), config, windows=windows, batch_size=batch_size, keep=source.keep, cache=cache
+    )
     random = scorer.learner.masked_frames.seed_generator.state
     earlier = np.array(random)
     random.assign(np.zeros_like(earlier))

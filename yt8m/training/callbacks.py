@@ -181,6 +181,7 @@ class EvaluateHoldout(_AfterStep):
                 session.run.data,
                 segment_labels=config.segment_labels,
                 batch_size=config.batch_size,
+                cache=session.data.cache,
             )
         with self.scorer as scorer:
             return self._score_with(scorer, placement=session.placement)

@@ -103,7 +103,7 @@ def _alone(lock):
         yield
 
 
-def _measure(*, preset, mode, dtype, batch_size, plain, lock):
+def _measure(*, preset, mode, dtype, batch_size, plain, lock, all_classes=False):
     from benchmarks import roofline, steps
     from yt8m.types import SEGMENT_SECONDS
 
@@ -112,15 +112,16 @@ def _measure(*, preset, mode, dtype, batch_size, plain, lock):
     frames = min(PRESETS[preset].num_frames, FLAGS.max_frames) if training else SEGMENT_SECONDS
     features, targets = _batch(frames, batch_size, floats=plain)
     model = make_model(preset, dtype, plain=plain)
-    if not training and not plain:
+    if not (training or plain or all_classes):
         model = model.for_classes(range(SEGMENT_CLASSES))
     _compile(model, training=training, plain=plain)
     features, targets = steps.on_device((features, targets))
     step = steps.train_step(model, features, targets) if training else steps.inference_step(model, features)
+    steps.seconds_of(step, inner=1)
+    operations, bandwidth = roofline.measures(dtype)
     with _alone(lock):
         if FLAGS.profile:
             return _profile(model, step, features, targets)
-        operations, bandwidth = roofline.measures(dtype)
         turns = _take_turns(lambda: steps.seconds_of(step, inner=FLAGS.inner), operations, bandwidth)
     seconds, *rates = turns
     machine = roofline.Machine(*rates)

@@ -17,6 +17,7 @@ from yt8m.inference.model_evaluation import (
 from yt8m.inference.scorer import Scorer
 from yt8m.models import checkpoints
 from yt8m.models.base import VideoModel
+from yt8m.runtime.devices import Placement
 from yt8m.training.session import Session
 
 BOARD_STEPS = 20
@@ -182,9 +183,9 @@ class EvaluateHoldout(_AfterStep):
                 batch_size=config.batch_size,
             )
         with self.scorer as scorer:
-            return self._score_with(scorer)
+            return self._score_with(scorer, placement=session.placement)
 
-    def _score_with(self, scorer):
+    def _score_with(self, scorer, *, placement=Placement()):
         session = self.session
         return evaluate_model(
             scorer,
@@ -192,6 +193,7 @@ class EvaluateHoldout(_AfterStep):
             session.run.data,
             segment_labels=session.config.segment_labels,
             cache=session.data.cache,
+            placement=placement,
         )
 
     def _keep_snapshot(self):

@@ -13,6 +13,7 @@ the backend.
 import concurrent.futures
 import contextlib
 import fcntl
+import importlib.util
 import json
 import math
 import os
@@ -208,7 +209,10 @@ def _profile(model, step, features, targets):
 
     from benchmarks import roofline, steps
 
-    trained, others = ([v.value for v in found] for found in (model.trainable_variables, model.non_trainable_variables))
+    trained, others = (
+        [keras.ops.copy(variable.value) for variable in variables]
+        for variables in (model.trainable_variables, model.non_trainable_variables)
+    )
 
     def forward(trained, features):
         return model.stateless_call(trained, others, features, training=True)[0]
@@ -265,15 +269,42 @@ def _seconds_with_host(model, features, targets):
     start = time.perf_counter()
     for _ in range(FLAGS.inner):
         model.train_on_batch(*arrays)
-    return (time.perf_counter() - start) / FLAGS.inner
+    spent = time.perf_counter() - start
+    if keras.backend.backend() == "jax":
+        model.jax_state_sync()
+    return spent / FLAGS.inner
 
 
 def _reader_seconds(features):
-    """Seconds in which the reader makes such a batch of random records."""
-    from benchmarks.reader import batch_seconds
+    """Seconds in which the reader makes such a batch of random videos of 300 frames; NaN without TensorFlow."""
+    if not importlib.util.find_spec("tensorflow"):
+        return math.nan
+    from yt8m.config import DataConfig
+    from yt8m.data.pipeline import make_dataset
+    from yt8m.data.tfrecord import FrameRecord, write_records
 
-    shape = features["rgb"].shape
-    return batch_seconds(batch_size=int(shape[0]), num_frames=int(shape[1]))
+    batch_size, num_frames, _ = features["rgb"].shape
+    config = DataConfig(num_frames=int(num_frames), sampling="random")
+    random = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        files = [os.path.join(folder, f"{number}.tfrecord") for number in range(4)]
+        for number, file in enumerate(files):
+            records = (
+                FrameRecord(
+                    video_id=f"{number}_{index}",
+                    features={
+                        name: random.integers(0, 256, (300, size), np.uint8) for name, size in config.features.items()
+                    },
+                    labels=(index % NUM_CLASSES,),
+                )
+                for index in range(128)
+            )
+            write_records(file, records)
+        dataset = make_dataset(files * 8, config, windows="video", batch_size=int(batch_size), training=True)
+        start, batches = time.perf_counter(), 0
+        for batches, _ in enumerate(dataset, 1):
+            pass
+        return (time.perf_counter() - start) / batches
 
 
 def _peak_memory():

@@ -22,7 +22,8 @@ def train_step(model: keras.Model, features: dict, targets: dict) -> Callable[[]
         return lambda: model.train_function(iter([data]))
     model.optimizer.build(model.trainable_variables)
     held = [
-        [variable.value for variable in variables]
+        # Copies, because the step gives its state's memory away.
+        [keras.ops.copy(variable.value) for variable in variables]
         for variables in (
             model.trainable_variables,
             model.non_trainable_variables,
@@ -45,7 +46,7 @@ def inference_step(model: keras.Model, features: dict) -> Callable[[], Any]:
     if keras.backend.backend() != "jax":
         return lambda: model.predict_function([(features,)])
     held = [
-        [variable.value for variable in variables]
+        [keras.ops.copy(variable.value) for variable in variables]
         for variables in (model.trainable_variables, model.non_trainable_variables)
     ]
 

@@ -96,6 +96,8 @@ def main(_):
     stages = FLAGS.stages or list(STAGES)
     print("| stage | kills | in its work | same result | left behind |\n| --- | --- | --- | --- | --- |", flush=True)
     failed = False
+    if FLAGS.folder:
+        os.makedirs(FLAGS.folder, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=FLAGS.folder or None, prefix="kills-") as folder:
         for name in stages:
             found = try_stage(name, pathlib.Path(folder), kills=FLAGS.kills, seed=FLAGS.seed)

@@ -102,7 +102,7 @@ def write_cache_file(
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         for block in blocks:
             if len(block.num_frames):
-                file.write(np.concatenate([*block.frames, *map(fingerprints, block.frames)], axis=1))
+                file.write(np.concatenate([*block.frames, *map(fingerprints, block.frames)], axis=1).data)
             for name, values in columns.items():
                 values.append(getattr(block, name))
             for name, values in lists.items():

@@ -65,7 +65,7 @@ def evaluate_model(
         return tally.arrays() | {"sums": sums}
 
     parts = placement.gather(score)
-    loss, examples = sum(part.pop("sums") for part in parts).tolist()
+    loss, examples = np.sum([part.pop("sums") for part in parts], axis=0).tolist()
     if not examples:
         kind = "rated segments" if segment_labels else "videos"
         raise InputError(f"there are no {kind} to evaluate on in {source.files[0]} and {len(source.files) - 1} more")

@@ -82,7 +82,7 @@ class Placement:
         except InputError as error:
             found, problem = {}, str(error)
         buffer = io.BytesIO()
-        np.savez(buffer, **found)
+        np.savez(buffer, **dict[str, Any](found))
         problems = [part.decode() for part in _all_gather(problem.encode())]
         for each in (problem, *problems):
             if each:

@@ -60,19 +60,23 @@ def main(_):
     ]
     columns = ["preset", "mode", "dtype", "batch"]
     columns += _PARTS if FLAGS.profile else ["examples/s", "of the limit", *["x plain"] * FLAGS.plain, "memory"]
+    shown = ""
     with tempfile.NamedTemporaryFile() as lock, concurrent.futures.ThreadPoolExecutor(FLAGS.workers) as pool:
-        for number, cells in enumerate(pool.map(lambda case: _cells(case, lock.name), cases)):
-            if not number:
-                print(f"{cells.pop('device')}\n\n| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
-            cells.pop("device", None)
-            print("| " + " | ".join([*map(str, cases[number].values()), *cells.values()]) + " |", flush=True)
+        started = {pool.submit(_cells, case, lock.name): case for case in cases}
+        for future in concurrent.futures.as_completed(started) if FLAGS.workers > 1 else started:
+            cells = future.result()
+            device = cells.pop("device")
+            if not shown and device:
+                shown = device
+                print(f"{device}\n\n| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
+            print("| " + " | ".join([*map(str, started[future].values()), *cells.values()]) + " |", flush=True)
 
 
 def _cells(case, lock):
     """Dict of the cells of a row, and the device."""
     ours = _run_case({**case, "plain": False, "lock": lock})
     if "failed" in ours:
-        return {"device": "?", "failed": ours["failed"]}
+        return {"device": "", "failed": ours["failed"]}
     device = {"device": ours["device"]}
     if FLAGS.profile:
         return device | {part: f"{ours[part] * 1000:.1f} ms" for part in _PARTS}

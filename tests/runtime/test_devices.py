@@ -18,6 +18,7 @@ from yt8m.data.tfrecord import write_records
 from yt8m.models import MODELS, checkpoints
 from yt8m.models.learner import Learner
 from yt8m.runtime.devices import place
+from yt8m.training.callbacks import BOARD_STEPS
 from yt8m.types import InputError
 
 needs_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed (extra [jax])")
@@ -111,6 +112,18 @@ def test_lookahead_and_averages_on_two_devices_are_those_on_one(demo_data, singl
 def test_backends_train_alike(demo_data, single, single_jax, tmp_path):
     finish(start(demo_data, tmp_path, f"--init_from={single}"))
     assert_same_training(tmp_path, single_jax, atol=1e-5)
+
+
+@needs_jax
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [(), ("--averaging=ema", "--lookahead"), ("--mixed_precision", "--mixup=0.2")])
+def test_everything_that_acts_between_steps_acts_under_jax(demo_data, tmp_path, options):
+    """Curves, evaluations, checkpoints and the ends of epochs: while JAX fits, the model's own variables hold nothing."""
+    steps = BOARD_STEPS + 5
+    within = ("--backend=jax", f"--max_steps={steps}", "--evaluate_steps=10", "--checkpoint_minutes=0")
+    finish(start(demo_data, tmp_path, *within, *options))
+    assert json.loads((tmp_path / "state.json").read_text())["step"] == steps
+    assert len(losses(tmp_path)) == 3 and list(tmp_path.rglob("events.out.tfevents*"))
 
 
 @needs_jax

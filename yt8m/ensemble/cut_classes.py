@@ -47,7 +47,8 @@ class CutClass:
         # Single precision is three times as fast; what it leaves in doubt, next to nothing, is summed again in double.
         rough = _rough_sums(self.distances[:, :reach], fusion, longest)
         slack = len(self.distances) * 2e-7 + 1e-6
-        lows, highs = np.float32(sums * (1 - slack) - _TINY), np.float32(sums * (1 + slack) + _TINY)
+        lows = (sums * (1 - slack) - _TINY).astype(np.float32)
+        highs = (sums * (1 + slack) + _TINY).astype(np.float32)
         # Of most of many positives the sum at the cut alone tells on which side they are.
         at_cut = np.partition(rough, reach - top_n)[reach - top_n]
         are_cut = (reaches > top_n) & (highs < at_cut)

@@ -117,7 +117,7 @@ class WriteCurves(_AfterStep):
         if session.board:
             numbers = {
                 "loss": session.losses.mean,
-                "learning_rate": session.learner.optimizer.learning_rate if session.rate is None else session.rate,
+                "learning_rate": session.learning_rate,
                 "examples_per_second": session.progress.rate * session.examples_per_step(),
             }
             points = {f"train/{name}": value for name, value in numbers.items()}

@@ -132,8 +132,9 @@ def _addition(length):
     """Function of the sum so far, None at first, to it with a vector of ``length`` float32 added, in place."""
     vector = keras.ops.ones((length,), "float32")
     if keras.backend.backend() == "jax":
-        add = compiled(lambda values: values + vector, donate_argnums=0)
-        return lambda values: add(keras.ops.zeros((length,), "float32") if values is None else values)
+        # The vector as an argument: XLA would make a constant of ones as it goes, and read nothing.
+        add = compiled(lambda values, other: values + other, donate_argnums=0)
+        return lambda values: add(keras.ops.zeros((length,), "float32") if values is None else values, vector)
     import tensorflow as tf
 
     total = tf.Variable(tf.zeros((length,)))

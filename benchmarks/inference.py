@@ -2,6 +2,7 @@
 
   .venv/bin/python -m benchmarks.inference    # --tta=-2,1 against four runs of a shift, and against the model
   .venv/bin/python -m benchmarks.inference --measure=merging     # share of top-K merging in a run over 1000 classes
+  .venv/bin/python -m benchmarks.inference --measure=lists       # the same with full lists, as of a million segments
   .venv/bin/python -m benchmarks.inference --measure=memory      # peak memory with 100 and 10,000 videos
 
 On random videos; --tta and memory with whole processes of inference.py, in turns, of which the best counts.
@@ -25,7 +26,7 @@ from yt8m.models.checkpoints import write_run_config
 from yt8m.ranking.top_segments import TopSegments
 
 FLAGS = flags.FLAGS
-flags.DEFINE_enum("measure", "shifts", ("shifts", "merging", "memory"), "What to measure.")
+flags.DEFINE_enum("measure", "shifts", ("shifts", "merging", "lists", "memory"), "What to measure.")
 flags.DEFINE_list("feature_sizes", ["1024", "128"], "Sizes of the features.")
 flags.DEFINE_integer("num_classes", 3862, "Classes of the model.")
 flags.DEFINE_integer("ranked", 1000, "Classes ranked.")
@@ -38,12 +39,18 @@ flags.DEFINE_integer("files", 8, "Files.")
 flags.DEFINE_integer("batch_size", 256, "Segments in a batch.")
 flags.DEFINE_integer("top_n", 100_000, "Segments listed for a class.")
 flags.DEFINE_integer("repeats", 2, "Turns.")
+flags.DEFINE_integer("segments", 600_000, "Segments of --measure=lists.")
 
 
 def main(_):
     with tempfile.TemporaryDirectory() as folder:
         prepare(folder, videos=100 if FLAGS.measure == "memory" else FLAGS.videos)
-        {"shifts": measure_shifts, "merging": measure_merging, "memory": measure_memory}[FLAGS.measure](folder)
+        {
+            "shifts": measure_shifts,
+            "merging": measure_merging,
+            "lists": measure_lists,
+            "memory": measure_memory,
+        }[FLAGS.measure](folder)
 
 
 def measure_shifts(folder):
@@ -103,6 +110,43 @@ def measure_merging(folder):
         print(f"  {name:9} {seconds:7.2f} s")
     print(f"  merging   {sum(spent.values()) / processor:7.2%} of the processor time of predicting, {scored:.1f} s")
     print(f"  writing   {writing:7.2f} s, {rows:,} rows")
+
+
+def measure_lists(folder):
+    """Processor time of reading, and for random scores of top-K, merging, parts and writing, beside the model's."""
+    from yt8m.ranking.submission import write_lists
+    from yt8m.runtime.parts import PartsFolder
+
+    random, classes, rows = np.random.default_rng(0), range(FLAGS.ranked), 32 * FLAGS.batch_size
+    top, spent = TopSegments(classes, top_n=FLAGS.top_n), dict.fromkeys(("top-K", "merging", "parts"), 0.0)
+    parts = PartsFolder(os.path.join(folder, "out.csv.parts"), identity=[])
+    parts.open({"parts": [1] * -(-FLAGS.segments // rows)})
+    for number, first in enumerate(range(0, FLAGS.segments, rows)):
+        ids = np.char.add("v", np.char.zfill(((first + np.arange(rows)) // 60).astype(str), 7)).astype(np.bytes_)
+        scores = random.random((rows, FLAGS.ranked), np.float32)
+        times = [time.process_time()]
+        part = TopSegments(classes, top_n=FLAGS.top_n, floors=top.floors())
+        for start in range(0, rows, FLAGS.batch_size):
+            batch = slice(start, start + FLAGS.batch_size)
+            part.add(ids[batch].tolist(), (first + np.arange(rows)[batch]) % 60 * 5, scores[batch])
+        arrays = part.to_arrays()
+        times.append(time.process_time())
+        top.merge(arrays)
+        times.append(time.process_time())
+        parts.save(number, arrays)
+        times.append(time.process_time())
+        for name, seconds in zip(spent, np.diff(times)):
+            spent[name] += seconds
+    start = time.process_time()
+    write_lists(os.path.join(folder, "out.csv"), top)
+    spent["writing"] = time.process_time() - start
+    parts.remove()
+    spent["reading"] = time_reading(folder) * FLAGS.segments
+    batches = 8
+    model = time_scorer(folder, batches, shifts=1)[1] / (batches * FLAGS.batch_size) * FLAGS.segments
+    for name, seconds in spent.items():
+        print(f"  {name:9} {seconds:7.2f} s of processors, {seconds / model:7.2%} of the model's {model:.0f} s")
+    print(f"  together  {sum(spent.values()) / model:7.2%}; {FLAGS.segments / model:.0f} segments a processor second")
 
 
 def measure_memory(folder):
@@ -167,22 +211,41 @@ def run(folder, *arguments, data="data"):
     return time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
+def time_reading(folder):
+    """Processor seconds of a segment from records to arrays, once the reader has started."""
+    from yt8m.data.pipeline import make_dataset
+    from yt8m.data.tfrecord import list_files
+
+    files, segments = list_files(os.path.join(folder, "data", "*")), 0
+    dataset = make_dataset(files, data_config(), windows="all", batch_size=FLAGS.batch_size)
+    for place, (features, _) in enumerate(dataset.as_numpy_iterator()):
+        if place == 0:
+            start = time.process_time()
+        segments += len(features["num_frames"]) if place else 0
+    return (time.process_time() - start) / segments
+
+
 def time_model(folder):
     """(seconds, processor seconds) of the compiled model alone on all segments under four shifts, from memory."""
-    from yt8m.models.checkpoints import load_model
-
     log = open(os.path.join(folder, "log"), encoding="utf-8").read()
     segments = int(re.findall(r"predicting: ([\d,]+)", log)[-1].replace(",", ""))
+    return time_scorer(folder, -(-segments // FLAGS.batch_size), shifts=4)
+
+
+def time_scorer(folder, batches, *, shifts):
+    """(seconds, processor seconds) of the compiled model on a batch from memory, ``batches`` times."""
+    from yt8m.models.checkpoints import load_model
+
     scorer = Scorer(
         load_model(os.path.join(folder, "run"))[0], batch_size=FLAGS.batch_size, class_ids=tuple(range(FLAGS.ranked))
     )
     random = np.random.default_rng(0)
-    shape = FLAGS.batch_size, 4, 5
+    shape = FLAGS.batch_size, shifts, 5
     batch = {name: random.integers(0, 256, (*shape, size), np.uint8) for name, size in data_config().features.items()}
     batch["num_frames"] = np.full(shape[:2], 5, np.int32)
     scorer(batch)
     start, processor = time.perf_counter(), time.process_time()
-    for _ in range(-(-segments // FLAGS.batch_size)):
+    for _ in range(batches):
         scorer(batch)
     return time.perf_counter() - start, time.process_time() - processor
 

@@ -12,6 +12,16 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 import pytest  # noqa: E402
 
+from yt8m.runtime import processor  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def without_bfloat16():
+    """Runs come to the same on every machine: none has instructions for what mixed_precision=auto would choose."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processor, "instruction_sets", frozenset)
+        yield
+
 
 @pytest.fixture(scope="module", autouse=True)
 def forget_graphs():

@@ -19,6 +19,7 @@ UNRATED_POLICIES = ("masked", "negative", "video_negative")
 OPTIMIZERS = ("adam", "rectified_adam", "lamb", "sgd")
 AVERAGINGS = ("none", "ema", "swa")
 LOSSES = ("cross_entropy", "focal", "asymmetric")
+SWITCHES = ("auto", "on", "off")
 BORDERS = ("clamp", "roll", "reflect", "mask")
 
 VIDEO_FRAMES = 30
@@ -280,8 +281,11 @@ class TrainConfig(Config):
         defaults_to="never",
         resumable=True,
     )
-    mixed_precision: bool = option(
-        False, "Computation in bfloat16 with weights in float32, which is faster on most accelerators."
+    mixed_precision: str = option(
+        "auto",
+        "Computation in bfloat16 with weights in float32: on, off, or auto, on where the first start of the run finds "
+        "it clearly faster. Resuming keeps what was found.",
+        choices=SWITCHES,
     )
     seed: int = option(
         0, "Seed of everything random: split, initial weights, shuffling, search.", low=0, high=2**63 - 1
@@ -300,6 +304,17 @@ class TrainConfig(Config):
             raise InputError("multigrid needs num_epochs, whose thirds are its stages")
         if self.num_epochs is None and self.max_steps is None:
             raise InputError("training needs an end: set num_epochs or max_steps")
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "TrainConfig":
+        """The config that ``to_dict`` was called on, also by a release whose mixed_precision was true or false."""
+        return super().from_dict(with_switches(values))
+
+
+def with_switches(train: dict[str, Any]) -> dict[str, Any]:
+    """Values of a TrainConfig with mixed_precision on or off, where an earlier release wrote true or false."""
+    kept = train.get("mixed_precision")
+    return train | {"mixed_precision": "on" if kept else "off"} if isinstance(kept, bool) else train
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from yt8m.data.labels import read_rated_labels
 from yt8m.data.splits import Source
 from yt8m.data.tfrecord import FrameRecord, write_records
 from yt8m.inference import jobs
+from yt8m.inference import scorer as scorer_module
 from yt8m.inference.jobs import Execution
 from yt8m.inference.model_evaluation import evaluate_model
 from yt8m.inference.prediction import Scorer, predict_segments, predict_videos
@@ -170,6 +171,25 @@ def test_nothing_is_compiled_twice(model, source):
     assert len(calls) == warm
 
 
+def test_scores_of_an_example_do_not_depend_on_the_batches_before(model):
+    random = np.random.default_rng(3)
+    batch = {"rgb": random.integers(0, 256, (7, 5, 6), np.uint8), "num_frames": np.full(7, 5, np.int32)}
+    first = {name: values[:3] for name, values in batch.items()}
+    fresh, used = Scorer(model, batch_size=7), Scorer(model, batch_size=7)
+    for rows in (7, 1, 5):
+        used({name: values[:rows] for name, values in batch.items()})
+    np.testing.assert_array_equal(used(first), fresh(first))
+
+
+def test_where_each_shape_is_compiled_small_batches_are_filled_up(model, monkeypatch):
+    batch = {"rgb": np.full((3, 5, 6), 9, np.uint8), "num_frames": np.full(3, 5, np.int32)}
+    plain = Scorer(model, batch_size=4)(batch)
+    monkeypatch.setattr(scorer_module, "default_jit_compile", lambda: True)
+    compiled = Scorer(model, batch_size=4)
+    np.testing.assert_allclose(compiled(batch), plain, atol=1e-6)
+    assert compiled._filled(batch)["rgb"].shape == (4, 5, 6)
+
+
 def test_video_predictions_and_their_file(model, source, tmp_path):
     predictions = list(predict_videos(model, source, CONFIG, top_k=2, batch_size=2))
     assert [video_id for video_id, _, _ in predictions] == list(LENGTHS)
@@ -294,7 +314,7 @@ def test_a_job_that_fails_at_once_leaves_no_folder(model, parts, tmp_path, monke
     assert not (tmp_path / "parts").exists()
 
 
-def test_parts_share_one_shape_and_one_trace(parts, monkeypatch):
+def test_parts_share_one_trace_that_takes_any_size(parts, monkeypatch):
     calls = []
 
     class Traced(MODELS["moe"]):
@@ -312,7 +332,7 @@ def test_parts_share_one_shape_and_one_trace(parts, monkeypatch):
     calls.clear()
     assert [row[1] for row in segments_of(model, parts, batch_size=3)] == [row[1] for row in whole]
     assert len(calls) == once
-    assert {shape[0] for shape in calls if shape[0] is not None} == {3 * 2}
+    assert {shape[0] for shape in calls} == {None}
 
 
 def test_holdout_score_is_that_of_the_submission(model, videos, source, tmp_path):
@@ -348,3 +368,20 @@ def test_videos_without_labels_have_no_score(model, tmp_path):
         evaluate_model(
             Scorer(model, batch_size=2), Source((str(tmp_path / "a.tfrecord"),)), CONFIG, segment_labels=False
         )
+
+
+def test_no_file_is_read_to_count_what_there_is_to_predict(model, parts, videos, monkeypatch, capsys):
+    """The total that progress shows comes of the parts that are done, and is exact at the end."""
+    opened, make_dataset = [], jobs.make_dataset
+
+    def counting(files, *arguments, **options):
+        opened.extend(files)
+        return make_dataset(files, *arguments, **options)
+
+    monkeypatch.setattr(jobs, "make_dataset", counting)
+    monkeypatch.setattr(jobs, "_BATCHES_PER_PART", 1)
+    segments_of(model, parts, batch_size=3)
+    assert sorted(opened) == sorted(parts.files)
+    shown = capsys.readouterr().err.splitlines()[-1]
+    count = sum(-(-len(frames) // 5) for frames in in_parts(videos).values())
+    assert shown.startswith(f"predicting: {count}/{count} (100%)")

@@ -20,6 +20,23 @@ def test_no_chatter_at_the_import_of_tensorflow():
     assert (done.stdout, done.stderr) == ("2\n", "kept\n")
 
 
+@pytest.mark.parametrize("backend, first", [("", "tensorflow"), ("tensorflow", "keras"), ("jax", "keras")])
+def test_optional_libraries_stay_out_of_the_import_of_tensorflow_and_no_longer(backend, first, monkeypatch):
+    """Whatever Keras's own configuration file says; the library of the backend is imported."""
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    if backend:
+        monkeypatch.setenv("KERAS_BACKEND", backend)
+    libraries = ("jax", "matplotlib", "sklearn")
+    done = run(
+        "import sys\nfrom yt8m.runtime.quiet_imports import quieten_tensorflow\nquieten_tensorflow()\n"
+        f"import {first}\nimport tensorflow, keras\n"
+        f"print(keras.backend.backend(), *(name for name in {libraries} if name in sys.modules))\n"
+        "import gc, sklearn, matplotlib, jax\nassert gc.isenabled() and gc.get_freeze_count() > 100_000\nprint(sklearn.__name__, matplotlib.__name__, jax.__name__)\n"
+    )
+    wanted = "jax jax" if backend == "jax" else "tensorflow"
+    assert done.stdout.splitlines() == [wanted, "sklearn matplotlib jax"]
+
+
 @pytest.mark.slow
 def test_no_chatter_of_worker_processes(tmp_path):
     """Of a task whose module imports TensorFlow, in the workers alone."""

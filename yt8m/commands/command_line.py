@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from absl import flags, logging
 
+from yt8m.config import SWITCHES
 from yt8m.options import Config, Field, fields_of, option
 from yt8m.runtime.files import temporary_folder
 from yt8m.runtime.progress import progress_style
@@ -151,6 +152,8 @@ class _Parser(flags.ArgumentParser):
         return tuple(part for part in parsed if part != "")
 
     def _parse_part(self, kind, text):
+        if self.field.option.choices == SWITCHES:
+            text = {"true": "on", "false": "off"}.get(text, text)
         try:
             value = kind(text)
         except ValueError:
@@ -169,7 +172,8 @@ def _make_flag(field):
     parser, serializer = _Parser(field), flags.ArgumentSerializer()
     if option_.repeated:
         return _RepeatedFlag(parser, serializer, field.flag, None, help_text)
-    return flags.Flag(parser, serializer, field.flag, None, help_text)
+    # A switch may stand alone, as --name or --noname.
+    return flags.Flag(parser, serializer, field.flag, None, help_text, boolean=option_.choices == SWITCHES)
 
 
 class _RepeatedFlag(flags.MultiFlag):

@@ -107,6 +107,8 @@ class _Demo:
         started = time.monotonic()
         data = DataConfig(num_classes=self.num_classes, num_frames=entry.num_frames, sampling=entry.sampling)
         settings = {"base_learning_rate": entry.learning_rate, "batch_size": 64, "seed": self.seed}
+        # The same demo on every machine.
+        settings["mixed_precision"] = "off"
         pretrained, finetuned = self.path("pretrained", name), self.path("finetuned", name)
         self._train(entry, data, TrainConfig(num_epochs=PRETRAIN_EPOCHS, **settings), pretrained, part="train")
         config = TrainConfig(num_epochs=FINETUNE_EPOCHS, segment_labels=True, **settings)

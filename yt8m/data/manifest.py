@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from yt8m.config import PATTERNS, RunConfig
+from yt8m.config import PATTERNS, RunConfig, with_switches
 from yt8m.data.splits import Source, open_source
 from yt8m.data.tfrecord import file_size
 from yt8m.runtime.files import read_json, write_text
@@ -106,6 +106,12 @@ def check_manifest(folder: StrPath, manifest: Manifest, *, accept_changed_inputs
         warnings.warn(f"{folder} goes on with other files than it was begun on: {files}", DataWarning, stacklevel=2)
 
 
+def kept_options(folder: StrPath) -> Mapping[str, Any]:
+    """Options of the manifest in ``folder``; empty where there is none."""
+    path = os.path.join(folder, NAME)
+    return _read(path).options if os.path.exists(path) else {}
+
+
 def write_manifest(folder: StrPath, manifest: Manifest) -> None:
     """Writes the manifest of what is begun or goes on in ``folder``."""
     write_text(os.path.join(folder, NAME), json.dumps(dataclasses.asdict(manifest), indent=1) + "\n")
@@ -144,7 +150,17 @@ def _read(path):
         )
         if not good:
             raise InputError(f"{path} is not the inputs of a run: files of {role} must be a list of files")
-    return Manifest(options=found["options"], files=found["files"])
+    return Manifest(options=_upgraded(found["options"]), files=found["files"])
+
+
+def _upgraded(options):
+    """Options of a search or of self-training, of an earlier release too, in today's terms."""
+    if not isinstance(options, dict):
+        return options
+    return {
+        name: with_switches(values) if name == "train" and isinstance(values, dict) else _upgraded(values)
+        for name, values in options.items()
+    }
 
 
 def _files_difference(there, here, role):

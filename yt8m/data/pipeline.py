@@ -27,6 +27,8 @@ _POOLS = 3
 _UNRATED_WEIGHTS = {"masked": 0.0, "negative": 1.0, "video_negative": 0.5}
 
 
+# Its functions are graphs as they stand: to rewrite their Python would take most of the time until the first batch.
+@tf.autograph.experimental.do_not_convert
 def make_dataset(
     files: Sequence[str],
     config: DataConfig,

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from yt8m.config import DataConfig
-from yt8m.data.pipeline import estimate_examples, make_dataset
+from yt8m.data.pipeline import make_dataset
 from yt8m.data.record_checks import explain_errors
 from yt8m.data.seen_videos import Overlap
 from yt8m.data.splits import Source
@@ -139,11 +139,10 @@ def part_results(
     model: a VideoModel, or the folder of a run. hint: called when a part is handed out; its ``collect`` is given what
     that returns.
     """
-    parts, plan = _cut(source, job)
+    parts, sizes, plan = _cut(source, job)
     folder, ray = execution.folder, execution.ray
-    total = estimate_examples(source, job.config, windows=job.windows)
     unit = "segments" if job.windows == "all" else "videos"
-    with Progress("predicting", total=total, unit=unit) as progress:
+    with Progress("predicting", unit=unit) as progress:
         finished = _opened(folder, plan, progress)
         items = ((files, hint()) for number, files in enumerate(parts) if number not in finished)
         task = _PartScorer(model, job)
@@ -160,7 +159,7 @@ def part_results(
             task.on_batch = progress.update
             computed = parallel.map_in_threads(task, items, threads=_PARTS_AT_A_TIME, stop=task.stop)
             interruptible = stopping_at_interrupt(task.stop)
-        complete = False
+        complete, examples = False, 0
         try:
             with interruptible:
                 for number in range(len(parts)):
@@ -172,6 +171,9 @@ def part_results(
                         progress.update(int(arrays["num_examples"]) if ray else 0)
                         if folder is not None:
                             folder.save(number, arrays)
+                    examples += int(arrays["num_examples"])
+                    # As many a byte in the parts that are to come; exact after the last.
+                    progress.total = round(examples * sum(sizes) / max(sum(sizes[: number + 1]), 1))
                     if job.overlap is not None:
                         job.overlap.add(arrays.get("video_ids", np.empty(0, np.bytes_)).tolist())
                     yield arrays
@@ -181,7 +183,6 @@ def part_results(
             # Of a whole job the parts stay locked until its result is safe.
             if folder is not None and not complete:
                 (folder.close if folder.finished else folder.remove)()
-        progress.complete()
 
 
 def _opened(folder, plan, progress):
@@ -196,7 +197,7 @@ def _opened(folder, plan, progress):
 
 
 def _cut(source, job):
-    """(parts, plan): lists of files, one a part, and what identifies the job, as PartsFolder.open takes it.
+    """(parts, sizes, plan): lists of files, one a part, their bytes, and what identifies the job for PartsFolder.open.
 
     A part is as many consecutive files as make about 32 full batches, because its last batch is filled up: files of
     YouTube-8M's 2019 test set have a dozen videos, about one batch, so that by themselves a third of the work would
@@ -208,8 +209,10 @@ def _cut(source, job):
     if job.config.level == "frame":
         frames = SEGMENT_SECONDS if job.windows == "all" else job.config.max_frames or MAX_FRAMES
     least = _BATCHES_PER_PART * job.batch_size * frames * sum(job.config.feature_sizes)
-    parts = [[source.files[place] for place in part] for part in cut_into_parts([s[1] for s in stamps], least=least)]
-    return parts, {"job": job.described(), "files": stamps, "parts": [len(part) for part in parts]}
+    places = cut_into_parts([stamp[1] for stamp in stamps], least=least)
+    parts = [[source.files[place] for place in part] for part in places]
+    sizes = [sum(stamps[place][1] for place in part) for part in places]
+    return parts, sizes, {"job": job.described(), "files": stamps, "parts": [len(part) for part in parts]}
 
 
 def _stamp(file):

@@ -15,14 +15,17 @@ from yt8m.types import DivergedError, InputError
 class Scorer:
     """Scores of batches of any size up to ``batch_size``, by one compiled function.
 
-    Smaller batches are filled up to batch_size, because a new shape would be compiled anew, and so that the scores of
-    an example do not depend on the batches before. model: a VideoModel; class_ids: the columns wanted, None for all.
+    The scores of an example do not depend on the batches before: TensorFlow's own kernels take batches of all sizes by
+    one graph, and where a new shape would be compiled anew, smaller batches are filled up to batch_size.
+    model: a VideoModel; class_ids: the columns wanted, None for all.
     """
 
     def __init__(self, model: keras.Model, *, batch_size: int, class_ids: Sequence[int] | None = None):
         self.batch_size = batch_size
-        self._model = _MeanOverViews(model if class_ids is None else model.for_classes(class_ids))
-        self._model.compile(jit_compile=default_jit_compile())
+        narrow = _MeanOverViews(model if class_ids is None else model.for_classes(class_ids))
+        jit_compile = default_jit_compile()
+        self._fills = bool(jit_compile)
+        self._predict = _compiled(narrow, jit_compile) if jit_compile else _graph_of_any_size(narrow)
 
     def __call__(self, features: dict[str, np.ndarray]) -> np.ndarray:
         """Scores (n, C) float32 of a dict of arrays (n, T, size) or (n, S, T, size), n <= batch_size.
@@ -31,12 +34,36 @@ class Scorer:
         where there are such, and their probabilities averaged. Raises DivergedError where a score is not finite.
         """
         count = len(next(iter(features.values())))
-        if count < self.batch_size:
-            features = {name: _filled(values, self.batch_size) for name, values in features.items()}
-        scores = np.asarray(self._model.predict_on_batch(features), np.float32)[:count]
+        scores = np.asarray(self._predict(self._filled(features)), np.float32)[:count]
         if not np.isfinite(scores).all():
             raise DivergedError("the model's scores are not finite: its training must have diverged")
         return scores
+
+    def _filled(self, features):
+        if not self._fills:
+            return features
+        return {
+            name: np.concatenate([values, np.repeat(values[:1], self.batch_size - len(values), axis=0)])
+            for name, values in features.items()
+        }
+
+
+def _compiled(model, jit_compile):
+    model.compile(jit_compile=jit_compile)
+    return model.predict_on_batch
+
+
+def _graph_of_any_size(model):
+    import tensorflow as tf
+
+    graph = tf.function(lambda features: model(features), autograph=False)
+
+    def predict(features):
+        # Traced for any number of examples at the first batch, and not for the size of that one.
+        any_size = {name: tf.TensorSpec((None, *values.shape[1:]), values.dtype) for name, values in features.items()}
+        return graph.get_concrete_function(any_size)(features)
+
+    return predict
 
 
 def check_views(model: VideoModel, views: Sequence[int | str]) -> None:
@@ -67,7 +94,3 @@ class _MeanOverViews(keras.Model):
 
         scores = self.model({name: flat(values) for name, values in features.items()}, training=False)
         return ops.mean(ops.reshape(scores, (-1, views, scores.shape[-1])), axis=1)
-
-
-def _filled(values, count):
-    return np.concatenate([values, np.repeat(values[:1], count - len(values), axis=0)])

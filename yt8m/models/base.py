@@ -1,13 +1,11 @@
 """Base of the models: inputs, head, building, loss and saving."""
 
-import concurrent.futures
+import contextlib
 import inspect
-import math
 import os
-import random
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -23,13 +21,12 @@ from yt8m.models import MODELS
 from yt8m.models.losses import rated_binary_crossentropy
 from yt8m.models.presets import PRESETS
 from yt8m.models.targets import dense_targets
+from yt8m.models.weightless import bytes_of_weights, without_memory
 from yt8m.options import is_of_type
 from yt8m.runtime.devices import replicas_in_sync
 from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, SEGMENT_SECONDS, InputError, Tensor
 
 HEADS = ("moe", "logistic")
-_ITEM_BYTES = 4
-"""Of a weight: variables are float32 whatever the policy computes in."""
 
 
 class VideoModel(keras.Model):
@@ -255,6 +252,29 @@ def build_model(model_config: ModelConfig, data_config: DataConfig, *, dtype: st
     dtype: a Keras dtype policy, such as "mixed_bfloat16"; None is the global one.
     Raises InputError for an unknown name, an unknown hyperparameter, or one that does not fit the features.
     """
+    make = _maker(model_config, data_config, dtype)
+    with _explained(model_config):
+        needed, there = bytes_of_weights(make), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if needed > there:
+            raise InputError(
+                f"model {model_config.name} with {model_config.hyperparameters} and {data_config.num_classes:,} "
+                f"classes has {needed / 1e9:,.1f} GB of weights, and this machine {there / 1e9:,.1f} GB of memory"
+            )
+        return make()
+
+
+def described_model(model_config: ModelConfig, data_config: DataConfig) -> VideoModel:
+    """The model that build_model would build: its variables have shapes, and no values and no memory.
+
+    Not with the torch backend, whose variables cannot be put off. Raises InputError as build_model does.
+    """
+    make = _maker(model_config, data_config, None)
+    with _explained(model_config):
+        return without_memory(make)
+
+
+def _maker(model_config, data_config, dtype):
+    """Function that makes a model and builds it. Raises InputError for what is named, or asked of records, in vain."""
     model_class = MODELS[model_config.name]
     if model_class.takes_video_frames and not data_config.video_frames:
         raise InputError(
@@ -279,16 +299,15 @@ def build_model(model_config: ModelConfig, data_config: DataConfig, *, dtype: st
         model.build()
         return model
 
+    return make
+
+
+@contextlib.contextmanager
+def _explained(model_config):
+    """Context in which errors are InputErrors: whatever fails there fails because of a hyperparameter."""
     try:
-        needed, there = bytes_of_weights(make), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        if needed > there:
-            raise InputError(
-                f"model {model_config.name} with {model_config.hyperparameters} and {data_config.num_classes:,} "
-                f"classes has {needed / 1e9:,.1f} GB of weights, and this machine {there / 1e9:,.1f} GB of memory"
-            )
-        return make()
+        yield
     except Exception as error:
-        # Whatever fails here fails because of a hyperparameter.
         reason = _reason(error)
         if reason is None:
             text = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -341,29 +360,6 @@ def _is_valid(kind, field, value):
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return 0 < value <= _MOST_UNITS
     return True
-
-
-def bytes_of_weights(make: Callable[[], keras.Model]) -> int:
-    """Bytes of the variables of the model that ``make`` makes and builds, none of which takes memory.
-
-    0 with the torch backend, where variables cannot be put off.
-    """
-    if keras.backend.backend() == "torch":
-        return 0
-
-    def describe():
-        with keras.StatelessScope(initialize_variables=False):
-            model = make()
-        return sum(math.prod(variable.shape) * _ITEM_BYTES for variable in model.variables)
-
-    # Initializers draw their seeds from Python's generator; the model that is made after this one has the same.
-    drawn = random.getstate()
-    try:
-        # In a stateless scope Keras puts off what variables start with, and remembers that for the thread.
-        with concurrent.futures.ThreadPoolExecutor(1) as thread:
-            return thread.submit(describe).result()
-    finally:
-        random.setstate(drawn)
 
 
 def _reason(error: BaseException | None) -> InputError | None:

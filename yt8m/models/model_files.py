@@ -7,8 +7,9 @@ import zipfile
 import keras
 
 from yt8m.models import MODELS
-from yt8m.models.base import VideoModel, bytes_of_weights
+from yt8m.models.base import VideoModel
 from yt8m.models.learner import Learner
+from yt8m.models.weightless import bytes_of_weights
 from yt8m.runtime.files import atomic_path, parse_json
 from yt8m.types import InputError, StrPath
 

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from yt8m.runtime import processor
 from yt8m.types import InputError
 
 
@@ -25,6 +26,34 @@ def default_jit_compile() -> Any:
 def has_accelerator() -> bool:
     """Whether the Keras backend has a GPU or TPU."""
     return any(not name.lower().startswith("cpu") for name in keras.distribution.list_devices())
+
+
+def has_bfloat16() -> bool:
+    """Whether the devices of the Keras backend multiply matrices in bfloat16: TPUs, GPUs of compute capability 8.0 and
+    above, CPUs with AMX or AVX512-BF16.
+    """
+    kinds = {name.partition(":")[0].lower() for name in keras.distribution.list_devices()}
+    if "tpu" in kinds:
+        return True
+    if kinds & {"gpu", "cuda"}:
+        return all(capability >= (8, 0) for capability in _compute_capabilities())
+    return bool({"amx_bf16", "avx512_bf16"} & processor.instruction_sets())
+
+
+def _compute_capabilities():
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        found = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
+        return [details.get("compute_capability", (0, 0)) for details in found]
+    if backend == "jax":
+        import jax
+
+        return [tuple(map(int, str(device.compute_capability).split("."))) for device in jax.local_devices()]
+    import torch
+
+    return [torch.cuda.get_device_capability(index) for index in range(torch.cuda.device_count())]
 
 
 def leave_accelerators_to_keras() -> None:

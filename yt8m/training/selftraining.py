@@ -24,13 +24,14 @@ from typing import Any
 from yt8m.config import RunConfig
 from yt8m.data.feature_origins import origins_of_files
 from yt8m.data.labels import read_rated_labels, read_video_labels
-from yt8m.data.manifest import check_manifest, inputs_of, make_manifest, run_options, write_manifest
+from yt8m.data.manifest import check_manifest, inputs_of, kept_options, make_manifest, run_options, write_manifest
 from yt8m.data.splits import Source
 from yt8m.models import checkpoints
 from yt8m.ranking.metrics import POSITIVE
 from yt8m.runtime.files import atomic_path, make_folder, read_json, write_text
 from yt8m.runtime.locks import locked_folder
 from yt8m.training.finishing import copy_provenance
+from yt8m.training.precision import settled
 from yt8m.training.pseudo_labels import best_f1_thresholds, choose_segments, write_pseudo_labels
 from yt8m.training.teachers import Judgement, is_file, judge, predictions_of
 from yt8m.training.train import Resources, train
@@ -127,8 +128,14 @@ def self_train(
         raise InputError("self-training goes by the holdout: give holdout_files, holdout_fraction or eval_data_pattern")
     _check(runs, train_dir, settings)
     origins_of_files([*source.files, *holdout.files, *unlabelled.files])
+    students = kept_options(train_dir).get("students", {})
     job = _Job(
-        runs=dict(zip(member_names(runs), runs)),
+        runs={
+            name: settled(
+                run, kept=students.get(name, {}).get("train", {}).get("mixed_precision"), placement=resources.placement
+            )
+            for name, run in zip(member_names(runs), runs)
+        },
         source=source,
         holdout=holdout,
         unlabelled=unlabelled,

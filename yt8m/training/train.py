@@ -36,6 +36,7 @@ from yt8m.training.callbacks import (
 )
 from yt8m.training.finishing import batch_norm_layers, finish_run
 from yt8m.training.optimizers import make_optimizer
+from yt8m.training.precision import settled
 from yt8m.training.session import Session, TrainState
 from yt8m.training.training_data import TrainingData
 from yt8m.types import DataWarning, InputError
@@ -81,6 +82,10 @@ def train(
     if source is None:
         source, holdout = sources_of(run)
     with locked_folder(train_dir) if resources.placement.is_chief else contextlib.nullcontext():
+        kept = None
+        if checkpoints.has_begun(train_dir):
+            kept = checkpoints.read_run_config(train_dir).train.mixed_precision
+        run = settled(run, kept=kept, placement=resources.placement)
         return _train(run, train_dir, source, holdout, resources)
 
 
@@ -257,7 +262,7 @@ def _check_adaptation(run, state, train_dir):
 
 def _build(run):
     """The VideoModel of ``run``, with its loss. Raises InputError where it cannot be trained or finished as asked."""
-    model = build_model(run.model, run.data, dtype="mixed_bfloat16" if run.train.mixed_precision else None)
+    model = build_model(run.model, run.data, dtype="mixed_bfloat16" if run.train.mixed_precision == "on" else None)
     check_views(model, allowed_views(run.train.augment))
     masked = run.train.masked_frames.weight
     if run.adapt_bn:

@@ -21,12 +21,13 @@ from typing import Any
 import keras_tuner
 
 from yt8m.config import RunConfig
-from yt8m.data.manifest import check_manifest, inputs_of, make_manifest, run_options, write_manifest
+from yt8m.data.manifest import check_manifest, inputs_of, kept_options, make_manifest, run_options, write_manifest
 from yt8m.data.splits import Source
 from yt8m.inference.model_evaluation import headline
 from yt8m.models.checkpoints import read_metrics
 from yt8m.runtime.files import atomic_path, parse_json, read_json, temporary_folder, write_text
 from yt8m.runtime.locks import locked_folder
+from yt8m.training.precision import settled
 from yt8m.training.train import Resources, train
 from yt8m.types import DataWarning, DivergedError, InputError, StrPath
 
@@ -122,6 +123,9 @@ def tune(
         raise InputError("tuning needs a holdout: give --holdout_files, --holdout_fraction or --eval_data_pattern")
     if algorithm == "hyperband" and not run.train.num_epochs:
         raise InputError("hyperband needs --num_epochs: it is what the best runs are trained for")
+    kept = kept_options(tune_dir).get("run", {}).get("train", {})
+    # Once for all trials, so that their scores compare.
+    run = settled(run, kept=kept.get("mixed_precision"), placement=resources.placement)
     oracle = _make_oracle(algorithm, space, max_trials=max_trials, max_epochs=run.train.num_epochs, seed=seed)
     options = {"algorithm": algorithm, "seed": seed, "space": space, "run": run_options(run)}
     manifest = make_manifest(inputs_of(run, source, holdout), options)

@@ -1,0 +1,42 @@
+"""Models whose weights are described and take no memory."""
+
+import concurrent.futures
+import math
+import random
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+_ITEM_BYTES = 4
+"""Of a weight: variables are float32 whatever the policy computes in."""
+
+
+def bytes_of_weights(make: Callable[[], keras.Model]) -> int:
+    """Bytes of the variables of the model that ``make`` makes and builds, none of which takes memory.
+
+    0 with the torch backend, where variables cannot be put off.
+    """
+    if keras.backend.backend() == "torch":
+        return 0
+    return sum(math.prod(variable.shape) * _ITEM_BYTES for variable in without_memory(make).variables)
+
+
+def without_memory(make: Callable[[], Any]) -> Any:
+    """The model that ``make`` makes and builds: its variables have shapes, and no values and no memory.
+
+    Not with the torch backend, where variables cannot be put off.
+    """
+
+    def describe():
+        with keras.StatelessScope(initialize_variables=False):
+            return make()
+
+    # Initializers draw their seeds from Python's generator; the model that is made after this one has the same.
+    drawn = random.getstate()
+    try:
+        # In a stateless scope Keras puts off what variables start with, and remembers that for the thread.
+        with concurrent.futures.ThreadPoolExecutor(1) as thread:
+            return thread.submit(describe).result()
+    finally:
+        random.setstate(drawn)

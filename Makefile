@@ -7,7 +7,7 @@ DEMO_VIDEO_DIR ?= runs/video
 # Versions known to work together; empty for the newest of everything.
 CONSTRAINTS ?= constraints.txt
 
-.PHONY: setup demo demo-video test test-all test-torch lint format oracle oracle-efficientnet-lite clean
+.PHONY: setup demo demo-video test test-all test-torch peers bench-gpu lint format oracle oracle-efficientnet-lite clean
 
 setup: .venv/installed
 
@@ -42,6 +42,20 @@ test-torch: .torch/installed
 		--editable '.[$(BACKEND),torch-backbones,test]'
 	touch $@
 
+# PyTorch for benchmarks.peers, in an environment of its own.
+peers: .peers/installed
+
+.peers/installed:
+	$(PYTHON) -m venv .peers
+	.peers/bin/python -m pip install --quiet --upgrade pip
+	.peers/bin/python -m pip install --quiet $(addprefix --constraint ,$(CONSTRAINTS)) torch numpy
+	touch $@
+
+# Speed on a GPU, as docs/speed.md has it; the environment must have a framework that sees the GPU.
+bench-gpu: setup
+	.venv/bin/python -m benchmarks.model_speed --inner=20 --dtypes=float32,tensorfloat32,bfloat16 \
+		--batch_sizes=128,4096 --max_frames=300 --workers=4 --noplain
+
 lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -64,4 +78,4 @@ oracle-efficientnet-lite: .torch/installed
 	.torch/bin/python tests/oracle/make_efficientnet_lite.py
 
 clean:
-	rm -rf .venv .torch .oracle build dist runs *.egg-info
+	rm -rf .venv .torch .peers .oracle build dist runs *.egg-info

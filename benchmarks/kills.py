@@ -96,6 +96,8 @@ def main(_):
     stages = FLAGS.stages or list(STAGES)
     print("| stage | kills | in its work | same result | left behind |\n| --- | --- | --- | --- | --- |", flush=True)
     failed = False
+    if FLAGS.folder:
+        os.makedirs(FLAGS.folder, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=FLAGS.folder or None, prefix="kills-") as folder:
         for name in stages:
             found = try_stage(name, pathlib.Path(folder), kills=FLAGS.kills, seed=FLAGS.seed)
@@ -219,7 +221,7 @@ def finish(command, folder):
 
 
 def kill(command, folder, *, after, how):
-    """(whether the process was still at work, what of its session lives on 5 s later, as a list of words)."""
+    """(whether the process was still at work, what of its session lives on 15 s later, as a list of words)."""
     process = start_process(command, folder)
     try:
         process.wait(after)
@@ -227,7 +229,8 @@ def kill(command, folder, *, after, how):
     except subprocess.TimeoutExpired:
         process.send_signal(how)
     process.wait()
-    deadline = time.monotonic() + 5
+    # A worker that has just been started looks for its parent once it has imported what it works with.
+    deadline = time.monotonic() + 15
     while (alive := processes_of(process.pid)) and time.monotonic() < deadline:
         time.sleep(0.05)
     return True, [f"process {pid}" for pid in alive]

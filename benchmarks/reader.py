@@ -2,10 +2,13 @@
 
     .venv/bin/python -m benchmarks.reader [--input_data_pattern=...] [--videos=600 --frames=300]
 
-Prints records per second of: iterating over the raw records; make_dataset, from records and from packed segments; and
-parsing record by record and decoding all frames to float, all in turn within the same run, best of --repeats.
+Prints records per second of: iterating over the raw records; make_dataset, from records and from a cache of rated
+segments or whole videos; and parsing record by record and decoding all frames to float. All in turn within one run,
+best of --repeats, from memory, without the time in which a dataset is made. "Drawn" has --drawn_frames random frames of
+each video.
 """
 
+import functools
 import os
 import tempfile
 import time
@@ -24,9 +27,15 @@ flags.DEFINE_integer("videos", 600, "Videos to write.", lower_bound=1)
 flags.DEFINE_integer("frames", 300, "Frames of the longest video written; the shortest has a third.", lower_bound=15)
 flags.DEFINE_integer("ratings", 5, "Rated segments of a video written.", lower_bound=1)
 flags.DEFINE_integer("files", 4, "Files written.", lower_bound=1)
-flags.DEFINE_integer("passes", 6, "Times that the files are read on end, to drown the start.", lower_bound=1)
+flags.DEFINE_integer(
+    "passes",
+    6,
+    "Times that the files are read on end, to drown the start; from a cache ten times as many.",
+    lower_bound=1,
+)
 flags.DEFINE_integer("batch_size", 128, "Examples in a batch.", lower_bound=1)
 flags.DEFINE_integer("num_frames", 300, "Frames of a whole-video example.", lower_bound=1)
+flags.DEFINE_integer("drawn_frames", 5, "Frames of an example of which few are drawn at random.", lower_bound=1)
 flags.DEFINE_list("feature_names", ["rgb", "audio"], "Features.")
 flags.DEFINE_list("feature_sizes", ["1024", "128"], "Their sizes.")
 flags.DEFINE_integer("repeats", 3, "Runs of each, of which the fastest counts.", lower_bound=1)
@@ -39,33 +48,50 @@ def main(_):
         num_frames=FLAGS.num_frames,
     )
     with tempfile.TemporaryDirectory() as directory:
-        files = tfrecord.list_files(FLAGS.input_data_pattern or write_random(directory, config)) * FLAGS.passes
+        files = tfrecord.list_files(FLAGS.input_data_pattern or write_random(directory, config))
         records = labels.count_records(files, config)
-        ways = {"raw records": lambda: raw(files), "record by record to float": lambda: _naive(files, config)}
-        for windows in ("rated", "video", "all"):
-            for training in (False, True)[: 1 if windows == "all" else 2]:
-                name = f"make_dataset {windows}{', training' if training else ''}"
-                ways[name] = lambda windows=windows, training=training: pipeline.make_dataset(
-                    files, config, windows=windows, batch_size=FLAGS.batch_size, training=training
-                )
-        packed = cache.open_cache(os.path.join(directory, "cache"), files, config)
-        opening = min(_time_opening(directory, files, config) for _ in range(FLAGS.repeats))
-        for training in (False, True):
-            ways[f"cached rated{', training' if training else ''}"] = lambda training=training: pipeline.make_dataset(
-                files, config, windows="rated", batch_size=FLAGS.batch_size, training=training, cache=packed
-            )
-        seconds = {name: float("inf") for name in ways}
+        caches, opening = {}, {}
+        for windows in ("rated", "video"):
+            open_cache = functools.partial(cache.open_cache, directory, files, config, windows=windows)
+            caches[windows] = open_cache()
+            opening[windows] = min(_seconds(open_cache) for _ in range(FLAGS.repeats))
+        rates = dict.fromkeys(ways := _ways(files, config, caches), 0.0)
         for _ in range(FLAGS.repeats):
-            for name, make in ways.items():
-                seconds[name] = min(seconds[name], _time(make()))
+            for name, (passes, make) in ways.items():
+                dataset = make(files * passes)
+                rates[name] = max(rates[name], passes * records / _seconds(lambda dataset=dataset: consume(dataset)))
     print(f"{records} records in {len(files)} files, batch {FLAGS.batch_size}")
-    for name, spent in seconds.items():
-        of_raw = seconds["raw records"] / spent
-        naive = seconds["record by record to float"] / spent
-        print(f"{name:30} {records / spent:9.0f} records/s  {of_raw:5.2f} x raw  {naive:5.2f} x record by record")
-    # The cached files are opened once, and read in each of the passes.
-    epoch = seconds["cached rated, training"] / FLAGS.passes
-    print(f"opening and verifying the cache takes {opening / epoch:.2f} x an epoch of it, once a run")
+    for name, rate in rates.items():
+        beside = {"raw": "raw records", "record by record": "record by record to float"}
+        if name.endswith(", cached"):
+            beside["records"] = name.removesuffix(", cached")
+        told = "  ".join(f"{rate / rates[other]:6.2f} x {text}" for text, other in beside.items())
+        print(f"{name:26} {rate:9.0f} records/s  {told}")
+    for windows, spent in opening.items():
+        epoch = records / rates[f"{windows}, training, cached"]
+        print(f"opening the cache, {windows}, takes {spent / epoch:.2f} x an epoch of it, once a run")
+
+
+def _ways(files, config, caches):
+    """Dict of name to (passes over the files, function of files on end that gives a dataset)."""
+    passes = FLAGS.passes
+    ways = {"raw records": (passes, raw), "record by record to float": (passes, lambda files: _naive(files, config))}
+    few = config.replace(num_frames=FLAGS.drawn_frames, sampling="random")
+    examples = {"rated": ("rated", config), "video": ("video", config), "drawn": ("video", few)}
+    for name, (windows, settings) in examples.items():
+        for training in (True,) if name == "drawn" else (False, True):
+            shown = f"{name}{', training' if training else ''}"
+            make = functools.partial(
+                pipeline.make_dataset,
+                config=settings,
+                windows=windows,
+                batch_size=FLAGS.batch_size,
+                training=training,
+            )
+            ways[shown] = passes, make
+            ways[f"{shown}, cached"] = 10 * passes, functools.partial(make, cache=caches[windows])
+    make = functools.partial(pipeline.make_dataset, config=config, windows="all", batch_size=FLAGS.batch_size)
+    return ways | {"all segments": (passes, make)}
 
 
 def write_random(directory, config):
@@ -109,15 +135,9 @@ def consume(dataset):
     dataset.reduce(np.int64(0), lambda count, *_: count + 1)
 
 
-def _time_opening(directory, files, config):
+def _seconds(work):
     start = time.perf_counter()
-    cache.open_cache(os.path.join(directory, "cache"), files, config)
-    return time.perf_counter() - start
-
-
-def _time(dataset):
-    start = time.perf_counter()
-    consume(dataset)
+    work()
     return time.perf_counter() - start
 
 

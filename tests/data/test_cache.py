@@ -1,24 +1,27 @@
-"""Segments from the cache against the same segments from the records."""
+"""Examples from the cache against the same examples from the records."""
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import functools
 import json
+import mmap
 import os
 import pathlib
 import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.helpers.records import CONFIG, make_video
-from yt8m.data import cache as cache_module
 from yt8m.data.cache import open_cache
-from yt8m.data.cache_file import read_cache_file
+from yt8m.data.cache_file import FINGERPRINT_BYTES, CacheFile, fingerprints, read_cache_file
+from yt8m.data.packing import settings_of
 from yt8m.data.pipeline import make_dataset
 from yt8m.data.splits import IdSplit
 from yt8m.data.tfrecord import write_records
-from yt8m.types import DataWarning, InputError
+from yt8m.types import DataWarning, InputError, UnevenLengthsWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::yt8m.types.LongVideosWarning")
 
@@ -57,9 +60,9 @@ def cached(unchanged, tmp_path_factory):
     """Function that gives (folder, cache) of those with changes of CONFIG, none of which may change either."""
 
     @functools.cache
-    def make(*changes):
+    def make(*changes, windows="rated"):
         folder = tmp_path_factory.mktemp("cache")
-        return folder, open_cache(folder, unchanged, CONFIG.replace(**dict(changes)))
+        return folder, open_cache(folder, unchanged, CONFIG.replace(**dict(changes)), windows=windows)
 
     return make
 
@@ -73,7 +76,8 @@ def expected(unchanged):
 def batches(files, config=CONFIG, **options):
     """List of flat dicts of arrays."""
     found = []
-    for element in make_dataset(files, config, windows="rated", batch_size=16, with_info=True, **options):
+    options = {"windows": "rated", "batch_size": 16, "with_info": True} | options
+    for element in make_dataset(files, config, **options):
         found.append({name: value.numpy() for part in element for name, value in part.items()})
     return found
 
@@ -106,6 +110,44 @@ def test_the_same_batches_in_the_same_order(unchanged, cached, monkeypatch, name
     assert_same(batches(unchanged, config, cache=cache, **options), batches(unchanged, config, **options))
 
 
+VIDEOS = {
+    "in order": ({}, {}),
+    "sequence": ({"sampling": "sequence"}, {"training": True, "seed": 3}),
+    "random": ({"sampling": "random", "num_frames": 5}, {"training": True, "epoch": 2}),
+    "random, ordered": ({"sampling": "random_ordered", "num_frames": 7}, {"training": True}),
+    "uniform": ({"sampling": "uniform", "num_frames": 4}, {"training": True, "drop_remainder": True}),
+    "all frames": ({"num_frames": 30}, {"training": True, "keep": IdSplit(fraction=0.4).in_holdout}),
+    "multigrid": ({}, {"training": True, "batch_size": (24, 12), "num_frames": (4, 8)}),
+    "cut and skipped": ({"max_frames": 11, "skip_corrupt": True}, {"training": True}),
+    "beside frames of the whole": ({"video_frames": 6, "num_frames": 3}, {"training": True}),
+}
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_the_same_whole_videos_in_the_same_order(unchanged, cached, monkeypatch, name):
+    monkeypatch.setattr("yt8m.data.pipeline._SHUFFLE_EXAMPLES", (50, 50))
+    changes, options = VIDEOS[name]
+    packed = {field: value for field, value in changes.items() if field in ("max_frames", "skip_corrupt")}
+    _, cache = cached(*packed.items(), windows="video")
+    config, options = CONFIG.replace(**changes), {"windows": "video"} | options
+    assert len(cache) == 170
+    assert_same(batches(unchanged, config, cache=cache, **options), batches(unchanged, config, **options))
+
+
+def test_whole_videos_of_scored_labels_and_uneven_features(tmp_path, write):
+    labelled = make_video("scored", labels=(7, 1, 7, 3))
+    labelled = dataclasses.replace(labelled, label_scores=(0.25, 0.5, 0.75, 2.0))
+    uneven, bare = make_video("uneven", frames=9, audio_frames=6), make_video("bare", labels=())
+    path = write("a.tfrecord", labelled, *(make_video(f"v{number}") for number in range(4)), uneven, bare)
+    with pytest.warns(UnevenLengthsWarning):
+        cache = open_cache(tmp_path / "cache", [path], CONFIG, windows="video")
+    options = {"windows": "video", "batch_size": 2}
+    with pytest.warns(UnevenLengthsWarning):
+        expected = batches([path], **options)
+    assert_same(batches([path], cache=cache, **options), expected)
+    assert expected[0]["scores"][0, :4].tolist() == [0.5, 1.0, 0.75, 0.0]
+
+
 def test_one_cache_serves_parts_of_its_files_and_all_policies(unchanged, cached):
     files, (_, cache) = unchanged, cached()
     config = CONFIG.replace(unrated="negative")
@@ -115,8 +157,9 @@ def test_one_cache_serves_parts_of_its_files_and_all_policies(unchanged, cached)
         batches(files, CONFIG.replace(max_frames=7), cache=cache)
     with pytest.raises(ValueError, match="other files"):
         batches([*files, "more"], cache=cache)
-    with pytest.raises(ValueError, match="windows='rated'"):
-        make_dataset(files, CONFIG, windows="all", batch_size=2, cache=cache)
+    for windows in ("all", "video"):
+        with pytest.raises(ValueError, match="the cache is for windows='rated'"):
+            make_dataset(files, CONFIG, windows=windows, batch_size=2, cache=cache)
 
 
 def stamps(folder):
@@ -150,21 +193,41 @@ def test_two_may_pack_at_once(unchanged, expected, tmp_path):
         assert_same(batches(unchanged, cache=cache, training=True), expected)
 
 
-def test_any_changed_byte_of_a_packed_file_is_noticed(unchanged, cached, tmp_path):
+def is_damaged(path, header):
+    """Whether the checks of opening or reading a packed file notice it."""
+    try:
+        packed = read_cache_file(path)
+    except ValueError:
+        return True
+    start = 0
+    for number, size in enumerate(CONFIG.feature_sizes):
+        place = sum(CONFIG.feature_sizes) + number * FINGERPRINT_BYTES
+        told = packed.rows[:, place : place + FINGERPRINT_BYTES]
+        if (fingerprints(packed.rows[:, start : start + size]) != told).any():
+            return True
+        start += size
+    return packed.header != header
+
+
+@pytest.mark.parametrize("windows", ["rated", "video"])
+def test_any_changed_byte_of_a_packed_file_is_noticed(unchanged, cached, tmp_path, windows):
     folder = tmp_path / "cache"
-    shutil.copytree(cached()[0], folder)
+    shutil.copytree(cached(windows=windows)[0], folder)
     path = max(folder.iterdir(), key=os.path.getsize)
     whole = path.read_bytes()
-    header = {name: value for name, value in read_cache_file(path).header.items()}
+    header = read_cache_file(path).header
+    assert not is_damaged(path, header)
     for seed in range(200):
         random = np.random.default_rng(seed)
         data = bytearray(whole)
-        data[int(random.integers(len(data)))] ^= 1 << int(random.integers(8))
+        # One bit, or a run of bytes that a hole or another page has put there.
+        place, length = int(random.integers(len(data))), int(random.integers(1, 40))
+        if seed % 2:
+            data[place] ^= 1 << int(random.integers(8))
+        else:
+            data[place : place + length] = bytes(len(data[place : place + length]))
         path.write_bytes(data)
-        try:
-            assert read_cache_file(path).header != header, f"seed {seed}"
-        except ValueError:
-            pass
+        assert data == whole or is_damaged(path, header), f"seed {seed}"
 
 
 def test_a_source_of_the_same_size_and_date_and_other_content_is_packed_anew(files, tmp_path):
@@ -189,13 +252,13 @@ def cut_to_nothing(path):
 def change_the_index(path):
     packed = read_cache_file(path)
     with open(path, "r+b") as file:
-        file.seek(packed.frames.size + 100)
+        file.seek(packed.rows.size + 100)
         file.write(b"damage")
 
 
 def change_the_count(path):
     data = pathlib.Path(path).read_bytes()
-    records = len(read_cache_file(path).index["segment_ends"])
+    records = len(read_cache_file(path).index["example_ends"])
     pathlib.Path(path).write_bytes(data.replace(b'"records": %d' % records, b'"records": %d' % (records - 1)))
 
 
@@ -204,19 +267,11 @@ def add_frames(path):
     pathlib.Path(path).write_bytes(bytes(50) + data)
 
 
-def change_a_frame(path):
-    """A single bit."""
-    data = bytearray(pathlib.Path(path).read_bytes())
-    data[read_cache_file(path).frames.size // 2] ^= 4
-    pathlib.Path(path).write_bytes(data)
-
-
 DAMAGE = {
-    change_a_frame: "its frames are damaged",
     cut: "its end is missing",
     cut_to_nothing: "its end is missing",
     change_the_index: "its index is damaged",
-    add_frames: "its frames are not as many as its segments",
+    add_frames: "its frames are not as many as its index says",
 }
 
 
@@ -234,12 +289,82 @@ def test_a_damaged_file_is_packed_anew(unchanged, cached, expected, tmp_path, da
     assert_same(batches(unchanged, cache=cache, training=True), expected)
 
 
+@pytest.mark.parametrize("windows", ["rated", "video"])
+def test_a_damaged_frame_is_told_with_its_place_and_its_file_packed_anew(unchanged, cached, tmp_path, windows):
+    """Also where it happens, or is met, after the opening."""
+    folder = tmp_path / "cache"
+    shutil.copytree(cached(windows=windows)[0], folder)
+    paths = sorted(folder.iterdir())
+    whole = [path.read_bytes() for path in paths]
+    options = {"windows": windows, "training": True}
+    expected = batches(unchanged, **options)
+    cache = open_cache(folder, unchanged, CONFIG, windows=windows)
+    before = stamps(folder)
+    with open(paths[2], "r+b") as file:
+        # Rows of 6 and 4 bytes and two fingerprints; here a bit of row 7's first byte of audio.
+        file.seek(26 * 7 + 6)
+        byte = file.read(1)[0]
+        file.seek(26 * 7 + 6)
+        file.write(bytes([byte ^ 4]))
+    told = rf"{paths[2].name} is packed anew: its row 7 is damaged, a frame of audio of video v20\d"
+    with pytest.warns(DataWarning, match=told):
+        found = batches(unchanged, cache=cache, **options)
+    assert_same(found, expected)
+    assert [path.read_bytes() for path in paths] == whole
+    assert [name for name, stamp in stamps(folder).items() if stamp != before[name]] == [paths[2].name]
+    assert_same(batches(unchanged, cache=cache, **options), expected)
+
+
+class _Announced:
+    """A mapping that notes which of its bytes are asked for."""
+
+    def __init__(self):
+        self.ranges = []
+
+    def madvise(self, advice, start, length):
+        assert advice == mmap.MADV_WILLNEED
+        self.ranges.append((start, start + length))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_what_is_read_from_disk_is_asked_for_at_once_and_nothing_around_it(seed):
+    random = np.random.default_rng(seed)
+    width, page = int(random.integers(1, 3000)), mmap.PAGESIZE
+    asked = _Announced()
+    packed = CacheFile({}, np.zeros((500, width), np.uint8), {}, asked)
+    single = random.integers(0, 500, (4, 3))
+    run = np.minimum(random.integers(0, 400, (3, 1)) + np.arange(40), 499)
+    rows = np.concatenate([single.ravel(), run.ravel()])
+    packed.announce(rows)
+    bytes_asked = np.zeros(500 * width + page, bool)
+    for first, last in asked.ranges:
+        assert first % page == 0 and not bytes_asked[first + page : last].any()
+        bytes_asked[first:last] = True
+    wanted = np.zeros(len(bytes_asked), bool)
+    for row in rows:
+        wanted[row * width : (row + 1) * width] = True
+    pages = {place // page for place in np.flatnonzero(wanted)}
+    assert bytes_asked[wanted].all() and {place // page for place in np.flatnonzero(bytes_asked)} == pages
+    assert len(asked.ranges) <= 12 + 3
+
+
+def test_a_damaged_frame_of_a_file_that_has_changed_since_ends_the_run(files, tmp_path, write):
+    folder = tmp_path / "cache"
+    cache = open_cache(folder, files[:1], CONFIG, windows="video")
+    (path,) = folder.iterdir()
+    path.write_bytes(b"x" + path.read_bytes()[1:])
+    write("0.tfrecord", make_video("another"))
+    with pytest.warns(DataWarning), pytest.raises(tf.errors.OpError, match="has changed since"):
+        batches(files[:1], cache=cache, windows="video")
+
+
 def test_a_bad_record_is_named_and_leaves_nothing_half_written(files, tmp_path, write):
     bad = write("bad.tfrecord", *(make_video(f"v{video}") for video in range(40)), make_video("x", labels=(77,)))
     config = CONFIG.replace(unrated="video_negative")
     with pytest.raises(InputError, match="bad.tfrecord, record 40: labels holds class 77"):
         open_cache(tmp_path / "cache", [files[1], bad, files[2]], config)
-    assert [name.partition("-")[0] for name in stamps(tmp_path / "cache")] == ["1.tfrecord"]
+    whole = {name.partition("-")[0] for name in stamps(tmp_path / "cache")}
+    assert "1.tfrecord" in whole and whole <= {"1.tfrecord", "2.tfrecord"}
     skipping = config.replace(skip_corrupt=True)
     told = pytest.warns(DataWarning, match="skipped 1 corrupt record; the first: .*, record 40: labels holds class 77")
     for other, segments, context in ((skipping, 80, told), (CONFIG, 82, contextlib.nullcontext())):
@@ -270,16 +395,25 @@ def test_files_without_ratings_or_good_records(tmp_path, write):
         assert list(make_dataset([unrated, bad], config, windows="rated", batch_size=2, cache=cache)) == []
 
 
-def test_frames_of_whole_videos_are_not_packed(files, tmp_path):
-    with pytest.raises(InputError, match="a cache holds segments alone, and video_frames is 4: give no cache_dir"):
-        open_cache(tmp_path / "cache", files[:1], CONFIG.replace(video_frames=4))
+REFUSED = {
+    "a cache holds segments alone, and video_frames is 4: give no cache_dir": ({"video_frames": 4}, {}),
+    "a cache holds frames, and video-level records have none": ({"level": "video"}, {"windows": "video"}),
+    "margin is 2, and whole videos have none": ({}, {"windows": "video", "margin": 2}),
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_what_is_not_packed_is_refused(files, tmp_path, message):
+    changes, options = REFUSED[message]
+    with pytest.raises(InputError, match=message):
+        open_cache(tmp_path / "cache", files[:1], CONFIG.replace(**changes), **options)
 
 
 def test_nothing_is_pickled(files, tmp_path):
     """An index with objects, as an attacker would make it, is refused, and packed anew."""
     open_cache(tmp_path / "cache", files[:1], CONFIG)
     path = next((tmp_path / "cache").iterdir())
-    assert json.dumps(read_cache_file(path).header["settings"]) == json.dumps(cache_module._settings(CONFIG))
+    assert json.dumps(read_cache_file(path).header["settings"]) == json.dumps(settings_of(CONFIG, "rated"))
     index = {"start_time": np.array([object()])}
     with pytest.raises(ValueError, match="allow_pickle=False"):
         from yt8m.data import cache_file

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from yt8m.layers.context_gating import ContextGating
 from yt8m.layers.frame_pooling import METHODS, FramePooling
@@ -154,3 +155,34 @@ def test_config_round_trip(layer, frames, frame_mask):
     call(twin)
     twin.set_weights(layer.get_weights())
     np.testing.assert_array_equal(output, call(twin))
+
+
+@pytest.mark.parametrize("frames", [1, 7])
+def test_nextvlad_is_the_same_whichever_products_come_first(frames):
+    """Values and gradients of all weights, with the widening before, within and behind the other products."""
+    layer = NeXtVLAD(6, groups=4)
+    layer.build((None, frames, 8))
+    random = np.random.default_rng(0)
+    for variable in layer.trainable_variables:
+        variable.assign(random.normal(size=variable.shape) * 0.3)
+    values = random.normal(size=(5, frames, 8)).astype("float32")
+    mask = np.arange(frames) < np.array([[frames], [1], [frames], [max(1, frames - 2)], [1]])
+    weights = random.normal(size=(5, 4 * 6)).astype("float32")
+    found = []
+    for composes, aggregates_first in ((False, False), (True, False), (True, True)):
+        layer._cheapest = lambda shape, ways=(composes, aggregates_first): ways
+        with tf.GradientTape() as tape:
+            pooled = layer(values, frame_mask=mask, training=True)
+            total = tf.reduce_sum(pooled * weights)
+        found.append([pooled, *tape.gradient(total, [variable.value for variable in layer.trainable_variables])])
+    for other in found[1:]:
+        for ours, direct in zip(other, found[0], strict=True):
+            np.testing.assert_allclose(ours, direct, rtol=1e-4, atol=2e-5)
+
+
+def test_nextvlad_multiplies_out_where_a_batch_has_many_frames():
+    layer = NeXtVLAD(112)
+    layer.build((None, 5, 1024))
+    ways = {frames: layer._cheapest((None, frames, 1024)) for frames in (None, 5, 60, 300)}
+    assert ways == {None: (False, False), 5: (False, False), 60: (True, False), 300: (True, True)}
+    assert NeXtVLAD(112, expansion=1)._cheapest((None, 300, 1024)) == (False, False)

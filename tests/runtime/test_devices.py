@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,9 +13,12 @@ import numpy as np
 import pytest
 
 from tests.helpers import ROOT, commands
-from yt8m.models import MODELS
+from tests.helpers.records import make_video
+from yt8m.data.tfrecord import write_records
+from yt8m.models import MODELS, checkpoints
 from yt8m.models.learner import Learner
 from yt8m.runtime.devices import place
+from yt8m.training.callbacks import BOARD_STEPS
 from yt8m.types import InputError
 
 needs_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed (extra [jax])")
@@ -47,7 +51,7 @@ def losses(folder):
 
 def weights(folder):
     state = json.loads((folder / "state.json").read_text())
-    assert len(MODELS) and Learner  # Loading finds what has been imported.
+    assert MODELS["frame_bert"] and Learner  # Loading finds what has been imported.
     model = keras.saving.load_model(folder / state["checkpoint"], safe_mode=True, compile=False)
     return [np.asarray(variable) for variable in model.trainable_variables]
 
@@ -112,20 +116,77 @@ def test_backends_train_alike(demo_data, single, single_jax, tmp_path):
 
 @needs_jax
 @pytest.mark.slow
+@pytest.mark.parametrize("options", [(), ("--averaging=ema", "--lookahead"), ("--mixed_precision", "--mixup=0.2")])
+def test_everything_that_acts_between_steps_acts_under_jax(demo_data, tmp_path, options):
+    """Curves, evaluations, checkpoints and the ends of epochs: while JAX fits, the model's own variables hold nothing."""
+    steps = BOARD_STEPS + 5
+    within = ("--backend=jax", f"--max_steps={steps}", "--evaluate_steps=10", "--checkpoint_minutes=0")
+    finish(start(demo_data, tmp_path, *within, *options))
+    assert json.loads((tmp_path / "state.json").read_text())["step"] == steps
+    assert len(losses(tmp_path)) == 3 and list(tmp_path.rglob("events.out.tfevents*"))
+
+
+@needs_jax
+@pytest.mark.slow
 def test_two_jax_devices_train_as_one(demo_data, single, single_jax, tmp_path):
     finish(start(demo_data, tmp_path, "--backend=jax", f"--init_from={single}", "--num_devices=2"))
     assert_same_training(tmp_path, single_jax, atol=1e-5)
 
 
-@pytest.mark.slow
-@needs_jax
-def test_two_processes_train_as_one(demo_data, single, single_jax, tmp_path):
+def start_two(demo_data, folder, *options):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         coordinator = f"127.0.0.1:{probe.getsockname()[1]}"
-    shared = ("--backend=jax", f"--init_from={single}", "--num_processes=2", f"--coordinator={coordinator}")
-    finish(*(start(demo_data, tmp_path, *shared, f"--process_id={process}") for process in range(2)))
-    assert_same_training(tmp_path, single_jax, atol=1e-5)
+    shared = ("--backend=jax", "--num_processes=2", f"--coordinator={coordinator}", *options)
+    return [start(demo_data, folder, *shared, f"--process_id={process}") for process in range(2)]
+
+
+@pytest.mark.slow
+@needs_jax
+@pytest.mark.parametrize("cached", [False, True])
+def test_two_processes_train_as_one(demo_data, single, single_jax, tmp_path, cached):
+    options = (f"--init_from={single}", "--holdout_files=1")
+    options += (f"--cache_dir={tmp_path}/cache",) if cached else ()
+    finish(*start_two(demo_data, tmp_path / "run", *options))
+    assert_same_training(tmp_path / "run", single_jax, atol=1e-5)
+
+
+@pytest.mark.slow
+@needs_jax
+def test_two_processes_pre_train_from_a_cache_as_one_from_the_records(demo_data, tmp_path):
+    """Whole videos, with frames drawn, and a holdout of which each process scores a part."""
+    options = (
+        "--nosegment_labels", f"--train_data_pattern={demo_data}/train/*.tfrecord", "--holdout_files=0",
+        f"--eval_data_pattern={demo_data}/validate/*.tfrecord", "--sampling=random", "--num_frames=5",
+    )  # fmt: skip
+    finish(start(demo_data, tmp_path / "one", "--backend=jax", *options))
+    finish(*start_two(demo_data, tmp_path / "two", *options, f"--cache_dir={tmp_path}/cache"))
+    assert_same_training(tmp_path / "one", tmp_path / "two", atol=1e-5)
+    one, two = (checkpoints.read_metrics(tmp_path / name)[-1] for name in ("one", "two"))
+    assert one.keys() == two.keys() and one["num_videos"] == two["num_videos"] > 8
+    assert one["gap_at_20"] == pytest.approx(two["gap_at_20"], rel=1e-4)
+
+
+@pytest.mark.slow
+@needs_jax
+def test_an_evaluation_at_the_last_step_of_an_epoch_leaves_jax_its_weights(demo_data, tmp_path):
+    """Epochs of one step, of which the third is evaluated."""
+    options = ("--nosegment_labels", f"--train_data_pattern={demo_data}/train/*.tfrecord", "--holdout_files=3")
+    finish(start(demo_data, tmp_path, "--backend=jax", *options))
+    assert len(losses(tmp_path)) == 2
+
+
+@pytest.mark.slow
+@needs_jax
+def test_a_bad_record_in_one_process_ends_both(demo_data, tmp_path):
+    """None waits for the other, whether in packing or evaluating."""
+    shutil.copytree(demo_data / "train", tmp_path / "data")
+    files = sorted((tmp_path / "data").glob("*.tfrecord"))
+    write_records(str(files[1]), [make_video("bad")])
+    options = ("--nosegment_labels", f"--train_data_pattern={tmp_path}/data/*.tfrecord", "--holdout_files=0")
+    for process in start_two(demo_data, tmp_path / "run", *options, f"--cache_dir={tmp_path}/cache"):
+        _, errors = process.communicate(timeout=240)
+        assert process.returncode == 2 and f"{files[1].name}, record 0: frame 0 of rgb has 6 bytes" in errors, errors
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
-"""Packing of rated segments for train.py --cache_dir, which otherwise does so itself before its first epoch.
+"""Packing of rated segments or whole videos for train.py --cache_dir, which otherwise does so before its first epoch.
 
   yt8m-cache --input_data_pattern='validate/*.tfrecord' --cache_dir=cache
+  yt8m-cache --input_data_pattern='train/*.tfrecord' --cache_dir=cache --whole_videos
 
 Each file is packed by itself and at once used by any run that trains on it or holds it out, with the same features and
-vocabulary. A file that has changed is packed anew, one that is packed is left alone.
+vocabulary. A file that has changed is packed anew, one that is packed is left alone. Rated segments take little; whole
+videos, uncompressed, as much disk as the records.
 """
 
 import dataclasses
@@ -16,12 +18,16 @@ from yt8m.options import option
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CacheOptions(FeatureOptions):
-    """Options of packing rated segments."""
+    """Options of packing rated segments or whole videos."""
 
     configs = {DataConfig: ("max_frames", "unrated")}
 
     input_data_pattern: str = option("", f"Files to pack. {PATTERN_HELP}", required=True)
     cache_dir: str = option("", "Folder of the packed files, as for train.py.", required=True)
+    whole_videos: bool = option(
+        False,
+        "Pack whole videos, for pre-training, instead of rated segments; on disk as large as the uncompressed records.",
+    )
     margin: int = option(
         0,
         "Frames kept on either side of each segment, for train.py's views: 2 for --augment_dilute and "
@@ -35,11 +41,14 @@ class CacheOptions(FeatureOptions):
 def main(options: CacheOptions) -> None:
     """Packs what is not packed yet."""
     from yt8m.data.cache import open_cache
+    from yt8m.data.packing import WHAT
     from yt8m.data.tfrecord import list_files
 
     files = list_files(options.input_data_pattern)
-    cache = open_cache(options.cache_dir, files, options.data_config(files), margin=options.margin)
-    print(f"{len(cache):,} rated segments of {len(files)} file(s) are packed in {options.cache_dir}")
+    windows = "video" if options.whole_videos else "rated"
+    config = options.data_config(files)
+    cache = open_cache(options.cache_dir, files, config, windows=windows, margin=options.margin)
+    print(f"{len(cache):,} {WHAT[windows]} of {len(files)} file(s) are packed in {options.cache_dir}")
 
 
 def run() -> None:

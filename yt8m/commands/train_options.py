@@ -49,8 +49,9 @@ class TrainOptions(FeatureOptions, ModelOptions, PlacementOptions):
     train_dir: str = option("", "Folder of the run: checkpoints, configuration, TensorBoard.", required=True)
     cache_dir: str = option(
         "",
-        "Folder where rated segments are packed once, before the first epoch, and read from in every epoch, many times "
-        "faster than from records; with --segment_labels. The result is the same without.",
+        "Folder where rated segments, with --segment_labels, or else whole videos are packed once, before the first "
+        "epoch, and read from in every epoch, many times faster than from records. Whole videos take as much disk as "
+        "the uncompressed records. The result is the same without.",
         defaults_to="no cache",
     )
     accept_changed_inputs: bool = option(
@@ -114,8 +115,6 @@ def prepare(options: TrainOptions, *, beside: Prepared | None = None) -> Prepare
     if "train_data_pattern" not in given:
         raise InputError("--train_data_pattern must be given. See --help")
     train = options.train_config()
-    if options.cache_dir and not train.segment_labels:
-        raise InputError("--cache_dir holds rated segments: it goes with --segment_labels")
     from yt8m.data.augment import check_augment
     from yt8m.data.splits import check_disjoint, split_sources
     from yt8m.models.checkpoints import read_run_config

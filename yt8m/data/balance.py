@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from yt8m.data.cache import SegmentCache
+from yt8m.data.cache import RecordCache
 from yt8m.data.examples import decode_examples
 from yt8m.ranking.metrics import POSITIVE
 
@@ -11,7 +11,7 @@ _BLOCK = 256
 
 
 def repeat_segments(
-    segments: tf.data.Dataset, factors: np.ndarray, *, seed: int, cache: SegmentCache | None = None
+    segments: tf.data.Dataset, factors: np.ndarray, *, seed: int, cache: RecordCache | None = None
 ) -> tf.data.Dataset:
     """Segments in batches of any size, each as often as the rarest class that it has asks for.
 

@@ -39,12 +39,7 @@ def parse_videos(
         features = {name: finite(values, name) for name, values in features.items()}
     else:
         ids, context, frames, num_frames, _ = _parse_frames(serialized, config, **_VIDEO_LISTS)
-        indices, counts = sample_frames(
-            num_frames,
-            sampling=config.sampling,
-            length=config.num_frames,
-            seed=None if seed is None else tf.stack([seed, tf.cast(position, tf.int32)]),
-        )
+        indices, counts = draw_frames(position, num_frames, config=config, seed=seed)
         drawn = config.sampling == "random" and seed is not None
         # Where all frames of all videos are wanted, once each, two copies of them can be saved.
         features = tf.cond(
@@ -54,15 +49,40 @@ def parse_videos(
         )
         features["num_frames"] = counts
         features |= _video_frames(frames, num_frames, config)
-    columns = class_columns(context["labels"], "labels", config)
-    columns, scores = _distinct(columns, columns.with_values(_label_scores(context)))
-    columns, scores = columns.to_tensor(), scores.to_tensor()
+    columns, scores = (ragged.to_tensor() for ragged in _video_labels(context, config))
     padding = [[0, 0], [0, _width(tf.shape(columns)[1]) - tf.shape(columns)[1]]]
     columns, scores = tf.pad(columns, padding), tf.pad(scores, padding)
     targets = {"classes": columns, "scores": scores, "unrated": tf.ones([tf.size(ids), 1])}
     if with_info:
         return features, targets, {"id": ids, "start_time": tf.zeros_like(ids, tf.int32)}
     return features, targets
+
+
+def parse_whole(serialized: Tensor, *, config: DataConfig) -> dict[str, Any]:
+    """All frames of a batch of N records, F in all, video after video.
+
+    Dict of "features", dict of feature to (F, size) uint8; "num_frames" (N,) int32; "id" (N,) string; "classes" and
+    "scores" as in parse_rated, of the labels of the videos.
+    """
+    ids, context, frames, num_frames, _ = _parse_frames(serialized, config, **_VIDEO_LISTS)
+    features = {}
+    for name, size in config.features.items():
+        real = tf.sequence_mask(num_frames, tf.shape(frames[name])[1])
+        features[name] = tf.io.decode_raw(tf.boolean_mask(frames[name], real), tf.uint8, fixed_length=size)
+    columns, scores = _video_labels(context, config)
+    return {"features": features, "num_frames": num_frames, "id": ids, "classes": columns, "scores": scores}
+
+
+def draw_frames(position: Tensor, num_frames: Tensor, *, config: DataConfig, seed: int | None) -> tuple[Tensor, Tensor]:
+    """The frames that examples of whole videos hold, as sample_frames gives them; arguments as of parse_videos."""
+    seeds = None if seed is None else tf.stack([seed, tf.cast(position, tf.int32)])
+    return sample_frames(num_frames, sampling=config.sampling, length=config.num_frames, seed=seeds)
+
+
+def _video_labels(context, config):
+    """Ragged columns (N, None), each once a row and ascending, and their scores."""
+    columns = class_columns(context["labels"], "labels", config)
+    return _distinct(columns, columns.with_values(_label_scores(context)))
 
 
 def _label_scores(context):

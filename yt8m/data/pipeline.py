@@ -12,6 +12,7 @@ from yt8m.data import examples, record_checks, tfrecord
 from yt8m.data.augment import augment_batch, check_augment, margin_of, mix_batch, original_and_augmented, with_place
 from yt8m.data.balance import repeat_segments
 from yt8m.data.record_dataset import interleave_blocks, record_dataset
+from yt8m.data.sharing import take_share
 from yt8m.data.splits import Source
 from yt8m.runtime.memory import reuse_freed_memory
 from yt8m.types import MAX_FRAMES, SEGMENT_SECONDS, InputError
@@ -77,10 +78,11 @@ def make_dataset(
     seed, epoch and the batch's number alone; T is 9 where it enlarges. factors: (C,) float32 for training on "rated",
     how often segments of each class are seen, see yt8m.data.balance. keep: predicate on the video id (str), for the
     videos to read, as IdSplit.in_train. The last batch may be smaller unless ``drop_remainder``. cache: a
-    yt8m.data.cache.SegmentCache of ``files``, for windows="rated", with at least the margin that augment needs: the
-    same batches in the same order, without reading the records. share: (i, n) gives the i-th of n equal parts of every
-    batch, for processes that train in step. note_ids: called with the ids of the videos of each batch, before it is
-    shared, for windows "video" and "rated".
+    yt8m.data.cache.RecordCache of ``files``, for windows="rated" or "video", with at least the margin that augment
+    needs: the same batches in the same order, without reading the records. share: (i, n) gives the i-th of n equal
+    parts of every batch, for processes that train in step; from a cache, without augment, frames of that part alone are
+    read. note_ids: called with the ids of the videos of each batch, before it is shared, for windows "video" and
+    "rated".
 
     A bad record raises a tf.errors.OpError where the dataset is consumed; explain_errors makes it an InputError. With
     config.skip_corrupt bad records are left out, and counted on standard error at the end.
@@ -91,45 +93,46 @@ def make_dataset(
     if cache is not None:
         cache.check(files, config, windows=windows, margin=margin)
         margin = cache.margin
-    with_ids = with_info or note_ids is not None
     reuse_freed_memory()
     order, *seeds, augment_seed = _random_state(seed, epoch, len(files))
     shuffle_seed, frame_seed = seeds if training else (None, None)
     files = [files[index] for index in order] if training else list(files)
     if cache is None:
         blocks = read_blocks(files, config, windows=windows, interleaved=training, keep=keep)
+    else:
+        cycle_length = open_files(len(files), config, interleaved=training)
+        blocks = cache.numbers(files, keep=keep, cycle_length=cycle_length)
     if windows == "all":
         parse_all = functools.partial(examples.parse_all, config=config, views=views)
         return parallel_map(blocks, parse_all).rebatch(batch_size, drop_remainder=drop_remainder).prefetch(2)
+    changed = margin or windows == "unlabelled" or augment != AugmentConfig()
+    options = {"cache": cache, "with_info": with_info or note_ids is not None}
+    # What changes a batch draws for all of it.
+    options["share"] = (0, 1) if cache is None or changed else share
     if windows == "video":
         videos = _batch_videos(blocks, config, batch_size, drop_remainder=drop_remainder, seed=shuffle_seed)
         configs = [config.replace(num_frames=length) for length in num_frames] or [config]
-        parse = functools.partial(_parse_in_turn, configs=configs, seed=frame_seed, with_info=with_ids)
-        batches = parallel_map(videos.enumerate(), parse)
+        batches = _read_videos(videos, configs, seed=frame_seed, **options)
     else:
-        if cache is None:
-            segments = _read_segments(blocks, config, windows, margin)
-            finish = examples.decode_examples if windows == "rated" else dict
-        else:
-            cycle_length = open_files(len(files), config, interleaved=training)
-            segments = cache.segment_numbers(files, keep=keep, cycle_length=cycle_length)
-            wanted = {"with_video_classes": config.unrated == "video_negative", "with_info": with_ids}
-            finish = functools.partial(cache.read_segments, **wanted)
+        segments = blocks if cache is not None else _read_segments(blocks, config, windows, margin)
         if factors is not None:
             segments = repeat_segments(segments, factors, seed=shuffle_seed or 0, cache=cache)
         if training:
             segments = _shuffle_segments(segments, config, seed=shuffle_seed)
         segments = segments.rebatch(batch_size, drop_remainder=drop_remainder)
-        element = functools.partial(_as_element, config=config, windows=windows, margin=margin, with_info=with_ids)
-        batches = parallel_map(segments, lambda batch: element(finish(batch)))
-    if margin or windows == "unlabelled" or augment != AugmentConfig():
+        batches = _finish_segments(segments, config, windows=windows, margin=margin, **options)
+    if changed:
         change = functools.partial(_augment, config=augment, windows=windows, seed=augment_seed)
         batches = parallel_map(batches.enumerate(), change)
     if note_ids is not None:
         batches = batches.map(functools.partial(_note, note_ids=note_ids, with_info=with_info))
     if share[1] > 1:
-        batches = batches.map(functools.partial(_take_share, share=share))
+        batches = batches.map(functools.partial(_share, share=share, features_too=options["share"][1] == 1))
     return batches.prefetch(2)
+
+
+def _share(features, *others, share, features_too):
+    return take_share(features, share) if features_too else features, *take_share(others, share)
 
 
 def _note(*element, note_ids, with_info):
@@ -141,16 +144,6 @@ def _note(*element, note_ids, with_info):
 
     tf.numpy_function(note, [element[-1]["id"]], tf.int32)
     return element if with_info else element[:-1]
-
-
-def _take_share(*element, share):
-    index, count = share
-
-    def take(values):
-        rows = tf.shape(values)[0] // count
-        return values[index * rows : (index + 1) * rows]
-
-    return tf.nest.map_structure(take, element)
 
 
 def parallel_map(dataset: tf.data.Dataset, function: Callable) -> tf.data.Dataset:
@@ -169,16 +162,32 @@ def _batch_videos(blocks, config, batch_size, *, drop_remainder, seed):
     return records.batch(min(batch_size)).rebatch(list(batch_size), drop_remainder=drop_remainder)
 
 
-def _parse_in_turn(position, serialized, *, configs, **options):
-    """Whole videos as the one of ``configs`` has them whose turn it is, at batch ``position``."""
+def _read_videos(videos, configs, *, cache, share, **options):
+    """Elements of batches of videos, serialized or numbers in ``cache``, as the one of ``configs`` has them whose turn
+    it is.
 
-    def parse(config):
-        return examples.parse_videos(position, serialized, config=config, **options)
+    share: of the frames that are read from a cache.
+    """
+    read = examples.parse_videos if cache is None else functools.partial(cache.read_videos, share=share)
 
-    if len(configs) == 1:
-        return parse(configs[0])
-    turn = tf.cast(position % len(configs), tf.int32)
-    return tf.switch_case(turn, [functools.partial(parse, config) for config in configs])
+    def read_in_turn(position, batch):
+        ways = [functools.partial(read, position, batch, config=config, **options) for config in configs]
+        return tf.switch_case(tf.cast(position % len(ways), tf.int32), ways) if len(ways) > 1 else ways[0]()
+
+    return parallel_map(videos.enumerate(), read_in_turn)
+
+
+def _finish_segments(segments, config, *, windows, margin, cache, with_info, share):
+    """Elements of batches of segments, as _read_segments gives them or numbers in ``cache``; share: as above."""
+    if cache is not None:
+        with_classes = config.unrated == "video_negative"
+        finish = functools.partial(
+            cache.read_segments, with_video_classes=with_classes, with_info=with_info, share=share
+        )
+    else:
+        finish = examples.decode_examples if windows == "rated" else dict
+    element = functools.partial(_as_element, config=config, windows=windows, margin=margin, with_info=with_info)
+    return parallel_map(segments, lambda batch: element(finish(batch)))
 
 
 def _read_segments(blocks, config, windows, margin):

@@ -94,6 +94,11 @@ class Source:
     files: tuple[str, ...]
     keep: Callable[[str], bool] | None = None
 
+    def part(self, index: int, count: int) -> "Source":
+        """The videos of one of ``count`` runs of files on end, as many in each, or none where there are fewer files."""
+        first, last = (len(self.files) * number // count for number in (index, index + 1))
+        return Source(self.files[first:last], self.keep)
+
 
 class Without:
     """Predicate on video ids for make_dataset: those that ``keep`` keeps (None is all), but for the ``excluded``.

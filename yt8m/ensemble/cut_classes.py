@@ -47,20 +47,21 @@ class CutClass:
         # Single precision is three times as fast; what it leaves in doubt, next to nothing, is summed again in double.
         rough = _rough_sums(self.distances[:, :reach], fusion, longest)
         slack = len(self.distances) * 2e-7 + 1e-6
+        lows = (sums * (1 - slack) - _TINY).astype(np.float32)
+        highs = (sums * (1 + slack) + _TINY).astype(np.float32)
+        # Of most of many positives the sum at the cut alone tells on which side they are.
+        at_cut = np.partition(rough, reach - top_n)[reach - top_n]
+        are_cut = (reaches > top_n) & (highs < at_cut)
         used = np.asarray(fusion.weights) > 0
-        counts = np.zeros(len(columns), np.int64)
-        for index, (column, own) in enumerate(zip(columns, sums)):
-            if reaches[index] <= top_n:
-                continue
-            low, high = np.float32(own * (1 - slack) - _TINY), np.float32(own * (1 + slack) + _TINY)
-            above = rough > high
-            counts[index] = np.count_nonzero(above)
-            near = np.flatnonzero((rough >= low) > above)
+        for index in np.flatnonzero((reaches > top_n) & (lows <= at_cut) & (highs >= at_cut)):
+            own, column = sums[index], columns[index]
+            above = rough > highs[index]
+            near = np.flatnonzero((rough >= lows[index]) > above)
             near = near[np.isfinite(self.distances[:, near][used]).any(axis=0)]
             exact = fused_sums(self.distances[:, near], fusion, longest=longest)
             before = (exact > own) | ((exact == own) & (self.places[near] < self.places[column]))
-            counts[index] += np.count_nonzero(before)
-        return counts >= top_n
+            are_cut[index] = np.count_nonzero(above) + np.count_nonzero(before) >= top_n
+        return are_cut
 
     def restrict(self, kept: np.ndarray, index: np.ndarray) -> "CutClass | None":
         """Its positives among the rated pairs where ``kept`` (P,) bool, whose new rows are ``index``; None of none."""

@@ -1,6 +1,5 @@
 """Scores of a model on held-out records."""
 
-import itertools
 import warnings
 from typing import Any
 
@@ -35,6 +34,7 @@ def evaluate_model(
     show_progress: bool = False,
     overlap: Overlap | None = None,
     with_pairs: bool = False,
+    placement: Placement = Placement(),
 ) -> dict[str, Any]:
     """Scores of the model of ``scorer`` (a Scorer of all classes) on the videos of ``source`` (a Source of records
     that ``config``, a DataConfig, describes).
@@ -43,14 +43,41 @@ def evaluate_model(
     ``top_k``
         best classes. True scores rated segments, over ``top_n`` a class: the summary of a
         yt8m.ranking.evaluation.Evaluation, and that itself as ``evaluation``.
-    cache: a yt8m.data.cache.SegmentCache of the files, which is used where it holds what ``config`` reads.
+    cache: a yt8m.data.cache.RecordCache of the files, which is used where it holds what ``config`` reads.
     overlap: told the ids of what is scored.
     with_pairs: of whole videos, their ScoredPairs too, as ``pairs``.
+    placement: the processes that call this together, each of which reads and scores a part of the files; every one
+    returns the scores of all.
     Returns a dict; every result has ``loss``, the rated cross-entropy an example. Raises InputError where there is
     nothing to score.
     """
-    windows = "rated" if segment_labels else "video"
     tally = _RatedSegments(top_n) if segment_labels else _Videos(config.num_classes, top_k)
+
+    def score():
+        part = source.part(placement.process_id, placement.num_processes)
+        sums = np.zeros(2)
+        for features, targets, info in _elements(scorer, part, config, tally.windows, cache, show_progress):
+            scores = scorer(features)
+            tally.add(scores, targets, info)
+            if overlap is not None:
+                overlap.add(info["id"].tolist())
+            sums += _summed_loss(scores, targets), len(scores)
+        return tally.arrays() | {"sums": sums}
+
+    parts = placement.gather(score)
+    loss, examples = np.sum([part.pop("sums") for part in parts], axis=0).tolist()
+    if not examples:
+        kind = "rated segments" if segment_labels else "videos"
+        raise InputError(f"there are no {kind} to evaluate on in {source.files[0]} and {len(source.files) - 1} more")
+    results = tally.result(parts) | {"loss": loss / examples}
+    pairs = {"pairs": tally.merged.pairs()} if with_pairs and isinstance(tally, _Videos) else {}
+    return results | pairs
+
+
+def _elements(scorer, source, config, windows, cache, show_progress):
+    """Generator of the elements to score, as arrays."""
+    if not source.files:
+        return
     # A policy for unrated pairs is for training: only rated ones are scored.
     config = config.replace(unrated="masked")
     dataset = make_dataset(
@@ -60,30 +87,19 @@ def evaluate_model(
         batch_size=scorer.batch_size,
         keep=source.keep,
         with_info=True,
-        cache=cache if cache is not None and cache.fits(config) else None,
+        cache=cache if cache is not None and cache.fits(config, windows=windows) else None,
     )
-    loss = examples = 0
     total = estimate_examples(source, config, windows=windows) if show_progress else None
     progress = Progress("evaluating", total=total, unit="examples", shown=show_progress)
     with explain_errors(source.files, config), progress:
-        for features, targets, info in dataset.as_numpy_iterator():
-            scores = scorer(features)
-            tally.add(scores, targets, info)
-            if overlap is not None:
-                overlap.add(info["id"].tolist())
-            loss += _summed_loss(scores, targets)
-            examples += len(scores)
-            progress.update(len(scores))
+        for element in dataset.as_numpy_iterator():
+            yield element
+            progress.update(len(element[2]["id"]))
         progress.complete()
-    if not examples:
-        kind = "rated segments" if segment_labels else "videos"
-        raise InputError(f"there are no {kind} to evaluate on in {source.files[0]} and {len(source.files) - 1} more")
-    pairs = {"pairs": tally.metrics.pairs()} if with_pairs and isinstance(tally, _Videos) else {}
-    return tally.result() | {"loss": loss / examples} | pairs
 
 
 def evaluate_masked_frames(
-    scorer: Any, source: Source, config: DataConfig, *, segment_labels: bool, batch_size: int
+    scorer: Any, source: Source, config: DataConfig, *, segment_labels: bool, batch_size: int, cache: Any = None
 ) -> dict[str, float]:
     """Dict of ``masked_frames_quality`` and ``loss``: how well the model of ``scorer`` predicts hidden frames.
 
@@ -92,7 +108,9 @@ def evaluate_masked_frames(
     Other arguments as in evaluate_model. The same frames are hidden each time.
     """
     windows = "rated" if segment_labels else "video"
-    dataset = make_dataset(list(source.files), config, windows=windows, batch_size=batch_size, keep=source.keep)
+    dataset = make_dataset(
+        list(source.files), config, windows=windows, batch_size=batch_size, keep=source.keep, cache=cache
+    )
     random = scorer.learner.masked_frames.seed_generator.state
     earlier = np.array(random)
     random.assign(np.zeros_like(earlier))
@@ -158,47 +176,68 @@ def headline(results: dict[str, Any]) -> tuple[str, float]:
 
 
 class _Videos:
+    """Whole videos against their labels, each by its first record in any of the parts."""
+
+    windows = "video"
+
     def __init__(self, num_classes, top_k):
         self.metrics = VideoMetrics(num_classes, top_k=top_k)
+        self.merged = VideoMetrics(num_classes, top_k=top_k)
+        self.ids = []
         self.labelled = False
-        self.is_first = FirstRecords()
 
     def add(self, scores, targets, info):
         rows, classes, values = rated_pairs(targets)
         labels = np.zeros(scores.shape, np.float32)
         labels[rows, classes] = values
-        first = list(map(self.is_first, info["id"].tolist()))
-        self.metrics.update(scores[first], labels[first])
+        self.metrics.update(scores, labels)
+        self.ids += info["id"].tolist()
         self.labelled |= len(rows) > 0
 
-    def result(self):
-        if not self.labelled:
+    def arrays(self):
+        return self.metrics.arrays() | {"ids": np.array(self.ids, bytes), "labelled": np.array(self.labelled)}
+
+    def result(self, parts):
+        is_first = FirstRecords()
+        if not any([part.pop("labelled") for part in parts]):
             raise InputError("the videos to evaluate on have no labels")
-        self.is_first.warn("scored")
-        return self.metrics.result()
+        for part in parts:
+            kept = np.array([is_first(video_id) for video_id in part.pop("ids").tolist()], bool)
+            self.merged.add_arrays(part, kept)
+        is_first.warn("scored")
+        return self.merged.result()
 
 
 class _RatedSegments:
     """Rated pairs only: a few a segment, out of thousands of classes."""
+
+    windows = "rated"
 
     def __init__(self, top_n):
         self.top_n = top_n
         self.pairs = []
 
     def add(self, scores, targets, info):
-        segments = [Segment(*key) for key in zip(map(bytes.decode, info["id"].tolist()), info["start_time"].tolist())]
         rows, classes, labels = rated_pairs(targets)
-        self.pairs.append(([segments[row] for row in rows], classes, labels, scores[rows, classes]))
+        self.pairs.append((info["id"][rows], info["start_time"][rows], classes, labels, scores[rows, classes]))
 
-    def result(self):
-        segments, class_ids, labels, scores = ([*itertools.chain(*part)] for part in zip(*self.pairs))
+    def arrays(self):
+        names = ("ids", "start_time", "class_ids", "labels", "scores")
+        joined = [np.concatenate(arrays) for arrays in zip(*self.pairs)] or [np.zeros(0)] * len(names)
+        return dict(zip(names, joined)) | {"ids": np.array(list(joined[0]), bytes)}
+
+    def result(self, parts):
+        parts = [part for part in parts if len(part["ids"])]
+        joined = {name: np.concatenate([part[name] for part in parts]).tolist() for name in parts[0]}
+        ids, class_ids, scores = joined["ids"], joined["class_ids"], joined["scores"]
+        segments = [Segment(*key) for key in zip(map(bytes.decode, ids), joined["start_time"])]
         best: dict[tuple[int, Segment], float] = {}
         for segment, class_id, score in zip(segments, class_ids, scores):
             best[class_id, segment] = max(best.get((class_id, segment), -np.inf), score)
         if len(best) < len(scores):
             text = f"{len(scores) - len(best)} of {len(scores)} rated pairs are of segments in more than one record: "
             warnings.warn(text + "each is scored once, by its best score and rating", DataWarning, stacklevel=2)
-        rated = RatedLabels(segments, class_ids, labels)
+        rated = RatedLabels(segments, class_ids, joined["labels"])
         # RatedLabels come sorted in this very order.
         ordered = np.array([best[key] for key in sorted(best)], np.float32)
         evaluation = evaluate_scores(rated, ordered, top_n=self.top_n)

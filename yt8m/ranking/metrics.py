@@ -54,7 +54,7 @@ def perr(scores: np.ndarray, labels: np.ndarray) -> float:
     """
     scores, labels = _checked(scores, labels)
     per_video = _perr_per_video(scores, labels, labels)
-    return float(per_video.mean()) if len(per_video) else 0.0
+    return _mean_of_numbers(per_video)
 
 
 def mean_average_precision(scores: np.ndarray, labels: np.ndarray, *, top_k: int | None = None) -> float:
@@ -94,12 +94,8 @@ class VideoMetrics:
         self.num_classes = num_classes
         self._class_ids = np.arange(num_classes) if class_ids is None else class_ids
         self.top_k = top_k
-        self._positives = np.zeros(num_classes, np.int64)
-        self._batches = []
-        self._first_hits = 0
-        self._num_videos = 0
-        self._perr = []
-        self._missed = []
+        self._batches: list[dict[str, np.ndarray]] = []
+        self.update(np.zeros((0, num_classes), np.float32), np.zeros((0, num_classes)))
 
     def update(self, scores: np.ndarray, labels: np.ndarray, *, listed: np.ndarray | None = None) -> None:
         """Adds videos: scores, labels (N, num_classes).
@@ -110,50 +106,67 @@ class VideoMetrics:
         found = labels if listed is None else labels & listed
         if scores.shape[1] != self.num_classes:
             raise ValueError(f"scores have {scores.shape[1]} classes, expected {self.num_classes}")
-        if not len(scores):
-            return
         columns = _top_columns(scores, self.top_k)
         top_scores = np.take_along_axis(scores, columns, axis=1)
         hits = np.take_along_axis(found, columns, axis=1)
         if listed is not None:
             top_scores = np.where(np.take_along_axis(listed, columns, axis=1), top_scores, -np.inf)
-        self._batches.append((columns.astype(np.int32).ravel(), top_scores.ravel(), hits.ravel()))
-        self._positives += labels.sum(axis=0)
-        self._first_hits += int(found[np.arange(len(found)), scores.argmax(axis=1)].sum())
         missed = labels.copy()
         np.put_along_axis(missed, columns, np.take_along_axis(labels, columns, axis=1) & ~hits, axis=1)
         rows, classes = np.nonzero(missed)
-        self._missed.append((rows + self._num_videos, classes))
-        self._num_videos += len(scores)
-        self._perr.append(_perr_per_video(scores, labels, found))
+        self._batches.append(
+            {
+                "columns": columns.astype(np.int32),
+                "scores": top_scores,
+                "hits": hits,
+                "first_hits": found[np.arange(len(found)), scores.argmax(axis=1)],
+                "perr": _perr_per_video(scores, labels, found),
+                "missed_rows": rows,
+                "missed_classes": classes,
+            }
+        )
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What has been added, as arrays, a row a video and for labels that are not among its best an entry each."""
+        joined = {name: np.concatenate([batch[name] for batch in self._batches]) for name in self._batches[0]}
+        before = np.cumsum([0, *(len(batch["columns"]) for batch in self._batches[:-1])])
+        joined["missed_rows"] += np.repeat(before, [len(batch["missed_rows"]) for batch in self._batches])
+        return joined
+
+    def add_arrays(self, arrays: dict[str, np.ndarray], kept: np.ndarray) -> None:
+        """Adds the ``arrays`` of other VideoMetrics alike; kept: (N,) bool, of their videos those to add."""
+        entries = kept[arrays["missed_rows"]]
+        rows = np.cumsum(kept) - 1
+        batch = {name: values[kept] for name, values in arrays.items() if not name.startswith("missed")}
+        batch["missed_rows"] = rows[arrays["missed_rows"][entries]]
+        batch["missed_classes"] = arrays["missed_classes"][entries]
+        self._batches.append(batch)
 
     def pairs(self) -> ScoredPairs:
         """The ScoredPairs of the ``top_k`` best classes of every video, and of its labels that are not among them."""
-        columns, scores, hits = (np.concatenate(arrays) for arrays in zip(*self._batches))
-        videos = np.repeat(np.arange(self._num_videos), len(columns) // self._num_videos)
-        rows, classes = (np.concatenate(arrays) for arrays in zip(*self._missed))
+        found = self.arrays()
+        columns, classes = found["columns"], found["missed_classes"]
         return ScoredPairs(
-            class_ids=self._class_ids[np.concatenate([columns, classes])].astype(np.int64),
-            scores=np.concatenate([scores.astype(np.float64), np.full(len(classes), -np.inf)]),
-            positive=np.concatenate([hits, np.ones(len(classes), bool)]),
-            videos=np.concatenate([videos, rows]),
+            class_ids=self._class_ids[np.concatenate([columns.ravel(), classes])].astype(np.int64),
+            scores=np.concatenate([found["scores"].ravel().astype(np.float64), np.full(len(classes), -np.inf)]),
+            positive=np.concatenate([found["hits"].ravel(), np.ones(len(classes), bool)]),
+            videos=np.concatenate([np.repeat(np.arange(len(columns)), columns.shape[1]), found["missed_rows"]]),
         )
 
     def result(self) -> dict[str, Any]:
         """Dict of gap_at_<top_k>, hit_at_one, perr, map (floats) and num_videos (int) of what has been added."""
-        names = (np.int32, np.float32, bool)
-        columns, scores, hits = (
-            np.concatenate(arrays) if arrays else np.zeros(0, kind)
-            for arrays, kind in zip(list(zip(*self._batches)) or [()] * 3, names)
-        )
+        found = self.arrays()
+        columns, scores, hits = (found[name].ravel() for name in ("columns", "scores", "hits"))
+        with_label = np.concatenate([columns[hits], found["missed_classes"]])
+        positives = np.bincount(with_label, minlength=self.num_classes)
         order = np.argsort(-scores, kind="stable")
-        per_video = np.concatenate(self._perr) if self._perr else np.zeros(0)
+        count = len(found["columns"])
         return {
-            f"gap_at_{self.top_k}": average_precision(hits[order], num_positives=self._positives.sum()),
-            "hit_at_one": self._first_hits / self._num_videos if self._num_videos else 0.0,
-            "perr": float(per_video.mean()) if len(per_video) else 0.0,
-            "map": _mean(_class_precisions(columns, scores, hits, self._positives)),
-            "num_videos": self._num_videos,
+            f"gap_at_{self.top_k}": average_precision(hits[order], num_positives=positives.sum()),
+            "hit_at_one": int(found["first_hits"].sum()) / count if count else 0.0,
+            "perr": _mean_of_numbers(found["perr"]),
+            "map": _mean(_class_precisions(columns, scores, hits, positives)),
+            "num_videos": count,
         }
 
 
@@ -214,14 +227,16 @@ def _top_columns(scores, top_k):
 
 
 def _perr_per_video(scores, labels, found):
+    """(N,) float64, NaN for videos without labels."""
     counts = labels.sum(axis=1)
+    per_video = np.full(len(counts), np.nan)
     kept = counts > 0
-    if not kept.any():
-        return np.zeros(0)
-    scores, found, counts = scores[kept], found[kept], counts[kept]
-    columns = _top_columns(scores, int(counts.max()))
-    hits = np.take_along_axis(found, columns, axis=1) & (np.arange(columns.shape[1]) < counts[:, None])
-    return hits.sum(axis=1) / counts
+    if kept.any():
+        scores, found, counts = scores[kept], found[kept], counts[kept]
+        columns = _top_columns(scores, int(counts.max()))
+        hits = np.take_along_axis(found, columns, axis=1) & (np.arange(columns.shape[1]) < counts[:, None])
+        per_video[kept] = hits.sum(axis=1) / counts
+    return per_video
 
 
 def _class_precisions(columns, scores, hits, positives):
@@ -233,6 +248,11 @@ def _class_precisions(columns, scores, hits, positives):
         average_precision(hits[bounds[c] : bounds[c + 1]], num_positives=positives[c])
         for c in np.flatnonzero(positives)
     ]
+
+
+def _mean_of_numbers(values):
+    values = values[~np.isnan(values)]
+    return float(values.mean()) if len(values) else 0.0
 
 
 def _with_positives(labels):

@@ -2,11 +2,13 @@
 
 import contextlib
 import dataclasses
+import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 
 from yt8m.runtime import processor
 from yt8m.types import InputError
@@ -96,6 +98,26 @@ class Placement:
         """Context in which the model, its optimizer and what they are restored from are made."""
         return self.strategy.scope() if self.strategy else contextlib.nullcontext()
 
+    def gather(self, work: Callable[[], dict[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
+        """What ``work``, a function of no arguments that gives a dict of arrays, gives in each process, in their order.
+
+        To be called by all of them; an InputError in one becomes one in each, so that none waits for it.
+        """
+        if self.num_processes == 1:
+            return [work()]
+        problem = ""
+        try:
+            found = work()
+        except InputError as error:
+            found, problem = {}, str(error)
+        buffer = io.BytesIO()
+        np.savez(buffer, **dict[str, Any](found))
+        problems = [part.decode() for part in _all_gather(problem.encode())]
+        for each in (problem, *problems):
+            if each:
+                raise InputError(each)
+        return [_arrays(part) for part in _all_gather(buffer.getvalue())]
+
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Context in which a model is made, and used, that the other processes know nothing of."""
@@ -108,6 +130,22 @@ class Placement:
             yield
         finally:
             keras.distribution.set_distribution(distribution)
+
+
+def _all_gather(data):
+    """The bytes of each of JAX's processes, in their order."""
+    from jax.experimental import multihost_utils
+
+    sizes = np.ravel(multihost_utils.process_allgather(np.array([len(data)], np.int32)))
+    padded = np.zeros(max(1, sizes.max()), np.uint8)
+    padded[: len(data)] = np.frombuffer(data, np.uint8)
+    rows = np.asarray(multihost_utils.process_allgather(padded)).reshape(len(sizes), -1)
+    return [row[:size].tobytes() for row, size in zip(rows, sizes.tolist())]
+
+
+def _arrays(data):
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def place(

@@ -17,6 +17,7 @@ from yt8m.inference.model_evaluation import (
 from yt8m.inference.scorer import Scorer
 from yt8m.models import checkpoints
 from yt8m.models.base import VideoModel
+from yt8m.runtime.devices import Placement
 from yt8m.training.session import Session
 
 BOARD_STEPS = 20
@@ -116,7 +117,7 @@ class WriteCurves(_AfterStep):
         if session.board:
             numbers = {
                 "loss": session.losses.mean,
-                "learning_rate": session.learner.optimizer.learning_rate if session.rate is None else session.rate,
+                "learning_rate": session.learning_rate,
                 "examples_per_second": session.progress.rate * session.examples_per_step(),
             }
             points = {f"train/{name}": value for name, value in numbers.items()}
@@ -180,11 +181,12 @@ class EvaluateHoldout(_AfterStep):
                 session.run.data,
                 segment_labels=config.segment_labels,
                 batch_size=config.batch_size,
+                cache=session.data.cache,
             )
         with self.scorer as scorer:
-            return self._score_with(scorer)
+            return self._score_with(scorer, placement=session.placement)
 
-    def _score_with(self, scorer):
+    def _score_with(self, scorer, *, placement=Placement()):
         session = self.session
         return evaluate_model(
             scorer,
@@ -192,6 +194,7 @@ class EvaluateHoldout(_AfterStep):
             session.run.data,
             segment_labels=session.config.segment_labels,
             cache=session.data.cache,
+            placement=placement,
         )
 
     def _keep_snapshot(self):

@@ -18,6 +18,7 @@ from yt8m.options import is_of_type
 from yt8m.runtime.devices import Placement
 from yt8m.runtime.progress import Progress
 from yt8m.training.board import Board, LossWindow
+from yt8m.training.optimizers import exponential_decay
 from yt8m.training.training_data import TrainingData
 from yt8m.types import DivergedError, InputError
 
@@ -117,6 +118,14 @@ class Session:
         """The devices."""
         return self.data.placement
 
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step."""
+        if self.rate is not None:
+            return self.rate
+        # Not from the optimizer: under JAX its variables hold nothing while a fit is under way.
+        return float(keras.ops.convert_to_numpy(exponential_decay(self.config)(self._steps_before + self.state.step)))
+
     def can_go_on(self) -> bool:
         """Whether the run is not over."""
         return self.state.can_go_on(self.config)
@@ -131,6 +140,10 @@ class Session:
         """Brings the weights into the model, where JAX keeps them only when asked."""
         if keras.backend.backend() == "jax":
             self.learner.jax_state_sync()
+            for variable in self.learner.variables:
+                # Scoring gives the memory of weights away, and where the data ends at this step Keras asks for what it
+                # brought here once more.
+                variable.assign(keras.ops.copy(variable.value))
 
     def save(self) -> None:
         """Saves a checkpoint of the learner, its optimizer and the state."""

@@ -46,8 +46,8 @@ from yt8m.types import DataWarning, InputError
 class Resources:
     """Means of training, which do not change its result.
 
-    cache_dir: folder of packed rated segments to read instead of the records, see yt8m.data.cache, "" for none; a run
-    may be resumed with another one or without. histograms: whether TensorBoard gets histograms of the weights at each
+    cache_dir: folder of packed examples to read instead of the records, see yt8m.data.cache, "" for none; a run may be
+    resumed with another one or without. histograms: whether TensorBoard gets histograms of the weights at each
     evaluation, or epoch where nothing is held out. placement: the devices to train on, see yt8m.runtime.devices.place.
     accept_changed_inputs: whether what was begun may go on with files that have changed, which does change the result,
     with a warning, see yt8m.data.manifest.
@@ -124,7 +124,7 @@ def _train(run, train_dir, source, holdout, resources):
         source=source,
         pseudo=inputs["pseudo-labelled"],
         unlabelled=inputs["unlabelled"],
-        cache=_open_cache(resources.cache_dir, run, source, holdout),
+        cache=_open_cache(resources, run, source, holdout),
         seen=_seen_before(run, train_dir, holdout),
         placement=placement,
     )
@@ -292,13 +292,14 @@ def _make_learner(model, config):
     )
 
 
-def _open_cache(cache_dir, run, source, holdout):
-    if not cache_dir:
+def _open_cache(resources, run, source, holdout):
+    if not resources.cache_dir:
         return None
-    if not run.train.segment_labels:
-        raise InputError("a cache holds rated segments: cache_dir is for training with segment_labels")
     files = [*source.files, *(holdout.files if holdout else ())]
-    return open_cache(cache_dir, files, run.data, margin=margin_of(run.train.augment))
+    windows, margin = "rated" if run.train.segment_labels else "video", margin_of(run.train.augment)
+    return open_cache(
+        resources.cache_dir, files, run.data, windows=windows, margin=margin, placement=resources.placement
+    )
 
 
 def _restore_or_initialize(run, learner, model, train_dir):

@@ -23,7 +23,7 @@ class TrainingData:
     """The examples of a run.
 
     run: RunConfig. source: the labelled videos. pseudo: pseudo-labelled segments to learn beside them, or None;
-    unlabelled: videos whose segments consistency is learned on, or None. cache: SegmentCache of the source, or None.
+    unlabelled: videos whose segments consistency is learned on, or None. cache: RecordCache of the source, or None.
     placement: the devices that share each batch. seen: where the ids of the labelled videos are noted as they come.
     """
 
@@ -51,7 +51,9 @@ class TrainingData:
         shapes = self.multigrid.shapes(number)
         if len(shapes) > 1:
             sizes, lengths = zip(*shapes)
-            return self._examples(self.source, self.run.data, number, batch_size=sizes, num_frames=lengths)
+            return self._examples(
+                self.source, self.run.data, number, batch_size=sizes, num_frames=lengths, cache=self.cache
+            )
         ((batch_size, num_frames),) = shapes
         config = self.run.data.replace(num_frames=num_frames)
         labelled = batch_size - self._pseudo_per_batch(batch_size)

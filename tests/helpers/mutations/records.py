@@ -229,20 +229,20 @@ def mean_fields(rng: random.Random, folder: pathlib.Path) -> Case:
 # Tables.
 
 
-@KINDS.register("packed segments")
-def packed_segments(rng: random.Random, folder: pathlib.Path) -> Case:
-    """A packed file of rated segments with damaged bytes, which is packed anew."""
+@KINDS.register("packed examples")
+def packed_examples(rng: random.Random, folder: pathlib.Path) -> Case:
+    """A packed file of rated segments or whole videos with damaged bytes, which is packed anew."""
     path = str(folder / "a.tfrecord")
     tfrecord.write_records(path, [_video(rng, f"v{number}") for number in range(4)])
+    windows = rng.choice(("rated", "video"))
 
     def read():
-        cache = open_cache(str(folder / "cache"), [path], CONFIG)
-        numbers = tf.range(len(cache), dtype=tf.int64)
-        found = cache.read_segments(numbers, with_info=True)
-        return [values.numpy().tolist() for values in tf.nest.flatten(found)]
+        cache = open_cache(str(folder / "cache"), [path], CONFIG, windows=windows)
+        found = make_dataset([path], CONFIG, windows=windows, batch_size=3, with_info=True, cache=cache)
+        return [values.numpy().tolist() for element in found for values in tf.nest.flatten(element)]
 
     clean = read()
-    (packed,) = (folder / "cache").glob("*.segments")
+    (packed,) = (folder / "cache").iterdir()
     data, what = damaged(rng, packed.read_bytes())
     packed.write_bytes(data)
     return Case(read, clean, str(packed), (SAME,), what)

@@ -31,7 +31,7 @@ class FakeSession:
         self.progress = types.SimpleNamespace(
             update=lambda note: self.done.append(note()), message=self.done.append, rate=2.0
         )
-        self.learner = types.SimpleNamespace(optimizer=types.SimpleNamespace(learning_rate=0.5))
+        self.learning_rate = 0.5
         self.board = types.SimpleNamespace(add_scalars=lambda points, step: self.done.append((step, points)))
 
     def can_go_on(self):

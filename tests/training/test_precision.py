@@ -46,7 +46,7 @@ def test_auto_is_on_where_products_gain_clearly(machine, capsys, gain, choice):
     assert precision.settled(run_of(batch_size=64)).train.mixed_precision == choice
     assert timed == [(512, 128, 2048)]
     said = f"mixed precision: {choice}, bfloat16 products run {gain:.1f}x as fast as float32 here\n"
-    assert capsys.readouterr().out == said
+    assert capsys.readouterr().err == said
 
 
 @pytest.mark.parametrize("model, instructions, why", [
@@ -57,14 +57,14 @@ def test_auto_is_on_where_products_gain_clearly(machine, capsys, gain, choice):
 def test_auto_is_off_untimed_where_nothing_can_gain(machine, capsys, model, instructions, why):
     timed = machine(9, instructions=instructions)
     assert precision.settled(run_of(model)).train.mixed_precision == "off"
-    assert timed == [] and capsys.readouterr().out == f"mixed precision: off, {why}\n"
+    assert timed == [] and capsys.readouterr().err == f"mixed precision: off, {why}\n"
 
 
 def test_processes_that_must_agree_do_not_time(machine, capsys):
     timed = machine(0.1)
     chosen = [precision.settled(run_of(), placement=Placement(num_processes=2, process_id=i)) for i in (0, 1)]
     assert [run.train.mixed_precision for run in chosen] == ["on", "on"] and timed == []
-    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 @pytest.mark.parametrize("asked, kept, choice", [
@@ -73,7 +73,7 @@ def test_processes_that_must_agree_do_not_time(machine, capsys):
 def test_what_is_asked_for_or_kept_is_not_timed_again(machine, capsys, asked, kept, choice):
     timed = machine(2)
     assert precision.settled(run_of(mixed_precision=asked), kept=kept).train.mixed_precision == choice
-    assert timed == [] and capsys.readouterr().out == ""
+    assert timed == [] and capsys.readouterr().err == ""
 
 
 def test_a_product_is_timed_in_a_moment():
@@ -114,16 +114,17 @@ def test_the_flag_names_what_is_valid():
         parse(["train.py", "--train_dir=x", "--mixed_precision=half"], TrainOptions, document=None)
 
 
+@pytest.mark.slow
 def test_the_choice_stays_with_the_run(machine, demo_data, tmp_path):
     """Resumed where the choice would be another; a run that starts from it chooses anew."""
     machine(2)
     begin = ("train", "--model=frame_bert", f"--model_config={json.dumps(LARGE.hyperparameters)}", "--segment_labels",
              f"--train_data_pattern={demo_data}/validate/*.tfrecord", "--batch_size=16")  # fmt: skip
-    first = passed(*begin, f"--train_dir={tmp_path}/a", "--max_steps=2").stdout
+    first = passed(*begin, f"--train_dir={tmp_path}/a", "--max_steps=2").stderr
     assert "mixed precision: on, bfloat16 products run 2.0x as fast as float32 here" in first
     timed = machine(0.5)
     timed.clear()
-    assert "mixed precision" not in passed(*begin, f"--train_dir={tmp_path}/a", "--max_steps=4").stdout
+    assert "mixed precision" not in passed(*begin, f"--train_dir={tmp_path}/a", "--max_steps=4").stderr
     assert timed == [] and checkpoints.read_run_config(tmp_path / "a").train.mixed_precision == "on"
     model, _ = checkpoints.load_model(tmp_path / "a")
     assert model.dtype_policy.name == "mixed_bfloat16"
@@ -131,7 +132,7 @@ def test_the_choice_stays_with_the_run(machine, demo_data, tmp_path):
     said = refused(*begin, f"--train_dir={tmp_path}/a", "--max_steps=6", "--nomixed_precision")
     assert "mixed_precision is 'on' there and 'off' here" in said
     tuned = passed(*begin[:1], f"--init_from={tmp_path}/a", *begin[3:], f"--train_dir={tmp_path}/b", "--max_steps=1")
-    assert "mixed precision: off, bfloat16 products run 0.5x" in tuned.stdout
+    assert "mixed precision: off, bfloat16 products run 0.5x" in tuned.stderr
     assert checkpoints.load_model(tmp_path / "b")[0].dtype_policy.name == "float32"
 
 

@@ -1,5 +1,6 @@
 """Mixed precision where it pays: bfloat16 products beside float32 ones, timed at the start of a run."""
 
+import sys
 import time
 from collections.abc import Iterator
 
@@ -31,7 +32,8 @@ def settled(run: RunConfig, *, kept: str | None = None, placement: Placement = P
     if kept is None or kept == "auto":
         kept, reason = _choice(run, placement)
         if placement.is_chief:
-            print(f"mixed precision: {kept}, {reason}")
+            # Not a result: standard output has those alone.
+            print(f"mixed precision: {kept}, {reason}", file=sys.stderr)
     return run.replace(train=run.train.replace(mixed_precision=kept))
 
 

@@ -197,3 +197,13 @@ def test_a_second_writer_is_refused_and_nothing_of_it_stays(straight, data, tmp_
     with locked_folder(folder), pytest.raises(InputError, match=f"{folder} is in use by process {os.getpid()} on"):
         trained(folder, data)
     assert {path: path.read_bytes() for path in pathlib.Path(folder).iterdir() if path.is_file()} == before
+
+
+def test_inputs_have_the_records_that_pack_json_counts(tmp_path):
+    for name in ("counted.tfrecord", "other.tfrecord"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "pack.json").write_text(json.dumps({"shards": {"counted.tfrecord": {"records": 3, "bytes": 1}}}))
+    manifest = make_manifest({"train": [str(tmp_path / "counted.tfrecord"), str(tmp_path / "other.tfrecord")]})
+    assert [entry.get("records") for entry in manifest.files["train"]] == [3, None]
+    (tmp_path / "pack.json").unlink()
+    assert not manifest.files_difference(make_manifest({"train": [entry["file"] for entry in manifest.files["train"]]}))

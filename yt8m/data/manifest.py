@@ -18,7 +18,7 @@ from typing import Any
 
 from yt8m.config import PATTERNS, RunConfig, with_switches
 from yt8m.data.splits import Source, open_source
-from yt8m.data.tfrecord import file_size
+from yt8m.data.tfrecord import file_size, packed_numbers
 from yt8m.runtime.files import read_json, write_text
 from yt8m.types import DataWarning, InputError, StrPath
 
@@ -118,13 +118,14 @@ def write_manifest(folder: StrPath, manifest: Manifest) -> None:
 
 
 def described_file(file: str) -> dict[str, Any]:
-    """file: its path; bytes; modified: when, in UTC, and digest, both None where it is not local."""
+    """file: its path; bytes; modified: when, in UTC, and digest, both None where it is not local; records, if known."""
     if "://" in file:
         return {"file": file, "bytes": file_size(file), "modified": None, "digest": None}
+    known = {name: number for name, number in packed_numbers(file).items() if name == "records"}
     try:
         status = os.stat(file)
         modified = datetime.datetime.fromtimestamp(status.st_mtime, datetime.UTC).isoformat(timespec="seconds")
-        return {"file": file, "bytes": status.st_size, "modified": modified, "digest": sampled_digest(file)}
+        return {"file": file, "bytes": status.st_size, "modified": modified, "digest": sampled_digest(file)} | known
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror or error}") from error
 

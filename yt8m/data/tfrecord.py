@@ -182,7 +182,7 @@ def check_file(file: str) -> int:
         raise InputError(f"{file} is a directory: name its files, as in {file.rstrip('/')}/*.tfrecord")
     if status.length == 0:
         raise InputError(f"{file} is empty")
-    expected = _packed_sizes(os.path.dirname(file)).get(os.path.basename(file), status.length)
+    expected = packed_numbers(file).get("bytes", status.length)
     if expected != status.length:
         raise InputError(
             f"{file} has {status.length:,} bytes, and {PACK_LOG} beside it says {expected:,}: it was cut or changed"
@@ -190,23 +190,26 @@ def check_file(file: str) -> int:
     return status.length
 
 
-def _packed_sizes(folder):
-    """Dict of file name to bytes, of the files that yt8m-pack has written in a local folder."""
-    path = os.path.join(folder, PACK_LOG)
+def packed_numbers(file: str) -> dict[str, int]:
+    """What pack.json beside a local file says of it: "bytes" and "records"; empty where it says nothing."""
+    path = os.path.join(os.path.dirname(file), PACK_LOG)
     try:
         changed = os.stat(path).st_mtime_ns
     except OSError:
         return {}
-    return _read_packed_sizes(path, changed)
+    return _read_packed_numbers(path, changed).get(os.path.basename(file), {})
 
 
 @functools.lru_cache(256)
-def _read_packed_sizes(path, _):
+def _read_packed_numbers(path, _):
     shards = read_json(path, what="yt8m-pack's list of files").get("shards")
     if not isinstance(shards, dict):
         return {}
-    sizes = {name: shard.get("bytes") for name, shard in shards.items() if isinstance(shard, dict)}
-    return {name: size for name, size in sizes.items() if isinstance(size, int)}
+    return {
+        name: {key: shard[key] for key in ("bytes", "records") if isinstance(shard.get(key), int)}
+        for name, shard in shards.items()
+        if isinstance(shard, dict)
+    }
 
 
 def is_gzip(path: StrPath) -> bool:

@@ -13,9 +13,9 @@ from yt8m.runtime.devices import Placement, has_bfloat16
 from yt8m.types import SEGMENT_SECONDS
 
 LEAST_GAIN = 1.2
-"""Ratio of the times of a product from which on a training step gains too, see docs/training.md."""
+"""Ratio of the times of a product that a training step is taken to gain from, see docs/training.md."""
 LEAST_KERNEL = 1 << 18
-"""Values of a hidden layer's kernel below which casts cost as much as products gain."""
+"""Values of a hidden layer's kernel below which there is little time to gain, and every machine does the same."""
 _ROWS = 512
 _MOST_OPERATIONS = 1 << 32
 _TURNS = 5

@@ -281,7 +281,7 @@ def digest(path):
         from yt8m.data.cache_file import read_cache_file
 
         packed = read_cache_file(path)
-        arrays = collections.ChainMap({"frames": packed.frames}, packed.index)
+        arrays = collections.ChainMap({"rows": packed.rows}, packed.index)
         return hashlib.sha256(b"".join(arrays[name].tobytes() for name in sorted(arrays))).hexdigest()
     if path.name == "inputs.json":
         entries = [entry["digest"] for of in json.loads(path.read_text())["files"].values() for entry in of]

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 Tensor: TypeAlias = Any
@@ -117,6 +118,22 @@ MAX_RECORD_VIEWS = 90
 def view_name(feature: str, view: int) -> str:
     """The name in records of a view of a feature: its own for view 0, as rgb, then rgb_view1, rgb_view2 ..."""
     return f"{feature}_view{view}" if view else feature
+
+
+def names_of_views(counts: Mapping[str, int]) -> dict[str, str]:
+    """Dict of each name in records to the feature that it is a view of. counts: dict of feature to number of views."""
+    return {view_name(name, view): name for name, count in counts.items() for view in range(count)}
+
+
+def by_view(values: Mapping[str, Any], counts: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Of values by their names in records, a dict by feature for each view.
+
+    counts: as in names_of_views. A feature with fewer views than others is in all of them as its own first one.
+    """
+    return [
+        {name: values[view_name(name, view if view < count else 0)] for name, count in counts.items()}
+        for view in range(max(counts.values()))
+    ]
 
 
 def sanitized_id(video_id: str) -> str:

@@ -23,7 +23,7 @@ from yt8m.commands.word_options import WordOptions
 from yt8m.data.making.settings import STANDARDIZE, PackSettings
 from yt8m.features.settings import ExtractionSettings
 from yt8m.options import option
-from yt8m.types import DataWarning, InputError, view_name
+from yt8m.types import DataWarning, InputError, names_of_views
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -194,9 +194,7 @@ def _pack(options, extractor, folder, ids, annotations, fit):
     videos = RawVideos({name: {video_id: folder.file(video_id) for video_id in ids} for name in folder.names})
     use = projections_of(options.train_dir) if options.train_dir else {}
     records = os.path.join(options.output_dir, "records")
-    views = {
-        view_name(name, view): name for name, count in extractor.views_of_features.items() for view in range(1, count)
-    }
+    views = {name: of for name, of in names_of_views(extractor.views_of_features).items() if name != of}
     settings = PackSettings(**options.of(PackSettings), fit=fit, use=use, views=views)
     packer = Packer(
         videos,

@@ -13,7 +13,7 @@ from yt8m.features.extraction import Extractor
 from yt8m.features.feature_folder import FeatureFolder
 from yt8m.ranking.timelines import Timeline, write_chapters, write_intervals
 from yt8m.text import counted
-from yt8m.types import MAX_SEGMENTS_PER_CLASS, DataWarning, InputError, view_name
+from yt8m.types import MAX_SEGMENTS_PER_CLASS, DataWarning, InputError, by_view
 
 _PRINTED = 5
 """Timelines that are printed."""
@@ -125,7 +125,7 @@ def write_outputs(
         ranking = _ranking(options, classes)
         shown = []
         for number, (video_id, source) in enumerate(sources.items()):
-            views = _views(folder.load(video_id), views_of_features)
+            views = by_view(folder.load(video_id), views_of_features)
             if embed is not None:
                 embed(video_id, views)
             if classes is None:
@@ -149,14 +149,6 @@ def write_outputs(
         print(f"wrote {options.embeddings}")
     if options.report:
         _write_report(options, classes, shown, len(sources))
-
-
-def _views(features, counts):
-    """List of dicts of feature name to array, of each view; a feature that has fewer than others is in all of them."""
-    return [
-        {name: features[view_name(name, view if view < count else 0)] for name, count in counts.items()}
-        for view in range(max(counts.values()))
-    ]
 
 
 def _mean_timeline(timelines):

@@ -15,7 +15,14 @@ from yt8m.config import DataConfig
 from yt8m.data import record_checks, tfrecord
 from yt8m.data.sampling import sample_frames, surrounding_frames
 from yt8m.data.views import all_windows, margin_view, window_frames
-from yt8m.types import SEGMENT_SECONDS, LongVideosWarning, Tensor, UnevenLengthsWarning, view_name
+from yt8m.types import (
+    SEGMENT_SECONDS,
+    LongVideosWarning,
+    Tensor,
+    UnevenLengthsWarning,
+    by_view,
+    names_of_views,
+)
 
 WIDTHS = [2**power for power in range(5, 21)]
 """Columns that targets may have: few, because the model is compiled anew for each."""
@@ -171,33 +178,21 @@ def parse_all(
     Views that the records hold, config.record_views, are views of segments too, each under all of ``views``: S is their
     product. Of a feature that has fewer than others its own one stands in all of them.
     """
-    stored = {
-        view_name(name, view): size
-        for name, size in config.features.items()
-        for view in range(config.views_of_features[name])
-    }
+    views_of_features = config.views_of_features
+    stored = {name: config.features[feature] for name, feature in names_of_views(views_of_features).items()}
     whole = config.replace(feature_names=tuple(stored), feature_sizes=tuple(stored.values()), record_views=())
     ids, _, frames, num_frames, _ = _parse_frames(serialized, whole)
     rows, starts = all_windows(num_frames)
     lengths = tf.gather(num_frames, rows)
     indices, counts = window_frames(starts, lengths, views=views, border=config.border)
-    number = max(config.views_of_features.values())
     taken = [
-        _take_frames(_frames_of_view(frames, view, config), rows[:, None], indices, counts, config)
-        for view in range(number)
+        _take_frames(of_view, rows[:, None], indices, counts, config) for of_view in by_view(frames, views_of_features)
     ]
     features = {name: tf.concat([each[name] for each in taken], axis=1) for name in config.features}
-    features["num_frames"] = tf.tile(counts, [1, number])
+    features["num_frames"] = tf.tile(counts, [1, len(taken)])
     features |= _video_frames(frames, num_frames, config, rows=rows, starts=starts)
     ends = tf.minimum(starts + SEGMENT_SECONDS, lengths)
     return features, {"id": tf.gather(ids, rows), "start_time": starts, "end_time": ends}
-
-
-def _frames_of_view(frames, view, config):
-    """Frames of the features under a view that records hold."""
-    return {
-        name: frames[view_name(name, view if view < count else 0)] for name, count in config.views_of_features.items()
-    }
 
 
 def _segment_frames(frames, rows, starts, num_frames, config, *, margin):

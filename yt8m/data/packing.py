@@ -60,7 +60,9 @@ class Packing:
 
     def path(self, file: str) -> str:
         """Where the packed ``file`` is."""
-        header = self._header(file)
+        return self._path_of(self._header(file))
+
+    def _path_of(self, header):
         known = json.dumps([header[name] for name in ("version", "source", "settings")])
         digest = hashlib.blake2b(known.encode(), digest_size=8).hexdigest()
         name = f"{os.path.basename(header['source'])}-{digest}.{_SUFFIXES[self.windows]}"
@@ -74,7 +76,8 @@ class Packing:
         def pack(file):
             with record_checks.explain_errors([file], self.config, windows=self.windows):
                 blocks = map(_block, map(parse, self._serialized(file, stopped)))
-                write_cache_file(self.path(file), blocks, self._header(file), sizes=self.config.feature_sizes)
+                header = self._header(file)
+                write_cache_file(self._path_of(header), blocks, header, sizes=self.config.feature_sizes)
 
         threads = os.cpu_count() or 1
         with Progress(f"packing {WHAT[self.windows]}", total=len(files), unit="files", shown=shown) as progress:
@@ -96,7 +99,8 @@ class Packing:
         }
 
     def _read(self, file):
-        path, header = self.path(file), self._header(file)
+        header = self._header(file)
+        path = self._path_of(header)
         try:
             packed = read_cache_file(path)
             if {name: packed.header[name] for name in header} != header:

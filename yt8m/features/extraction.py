@@ -14,7 +14,7 @@ from yt8m.features.decoding import read_pictures, read_sound
 from yt8m.features.enhancement import make_enhancement
 from yt8m.features.settings import ExtractionSettings
 from yt8m.features.windows import PictureWindows
-from yt8m.types import DataWarning, InputError, StrPath, view_name
+from yt8m.types import DataWarning, InputError, StrPath, names_of_views, view_name
 
 _BATCH = 64
 """Pictures that a backbone is given together; of clips, as many as have so many frames."""
@@ -120,11 +120,7 @@ class Extractor:
         for name, backbone in self.named.items():
             if name not in seeing:
                 features[name] = _sound(source, backbone, seconds, is_all=not seeing)
-        return {
-            view_name(name, view): features[view_name(name, view)]
-            for name, count in self.views_of_features.items()
-            for view in range(count)
-        }
+        return {name: features[name] for name in names_of_views(self.views_of_features)}
 
     def _pictures(self, source, backbones, on_second):
         enhance = make_enhancement(self.settings)

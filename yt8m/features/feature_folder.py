@@ -10,7 +10,7 @@ import numpy as np
 from yt8m.features.decoding.sources import is_local
 from yt8m.runtime.arrays import npz_names, read_npz
 from yt8m.runtime.files import atomic_path, make_folder, read_json, write_text
-from yt8m.types import InputError, StrPath, view_name
+from yt8m.types import InputError, StrPath, names_of_views
 
 _PLAN = "backbones.json"
 _SOURCE = "source"
@@ -25,9 +25,7 @@ class FeatureFolder:
 
     def __init__(self, path: StrPath, described: Mapping[str, Any]):
         self.path = os.fspath(path)
-        self.names = [
-            view_name(name, view) for name, each in described.items() for view in range(each.get("record_views", 1))
-        ]
+        self.names = list(names_of_views({name: each.get("record_views", 1) for name, each in described.items()}))
         plan = os.path.join(self.path, _PLAN)
         text = json.dumps(described, indent=1, sort_keys=True)
         if os.path.exists(plan):

@@ -16,6 +16,7 @@ FLOORS = [
     {"inference", "report"},
     {"models", "ensemble", "similarity"},
     {"data", "features", "ranking"},
+    {"super_resolution"},
     {"layers", "runtime"},
     {"config", "options", "registry", "train_parts", "vocabulary"},
     {"tables", "text"},
@@ -69,7 +70,7 @@ def top_level_names(folder):
     return {name.split(".")[0] for path in paths for name in imports(path)}
 
 
-@pytest.mark.parametrize("folder", ["layers", "models", "training/optimizers.py"])
+@pytest.mark.parametrize("folder", ["layers", "models", "super_resolution", "training/optimizers.py"])
 def test_what_computes_runs_on_every_backend(folder):
     assert not {"tensorflow", "jax", "torch"} & top_level_names(folder)
 

@@ -6,9 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from yt8m.super_resolution.config import SCALES
 from yt8m.types import InputError, Tensor
-
-SCALES = (2, 4)
 
 _CHARBONNIER_EPSILON = 1e-8
 
@@ -80,9 +79,9 @@ class SuperResolver(keras.Model):
 def convolution(filters: int, size: int, *, name: str, dtype: Any, gain: float = 2.0) -> keras.layers.Conv2D:
     """Convolution of stride 1 that keeps height and width.
 
-    gain: of the variance of the initial weights over their inputs; 2 before a ReLU (He et al. 2015).
+    gain: of the variance of the initial weights over their inputs; 2 before a ReLU (He et al. 2015), 0 for zeros.
     """
-    initializer = keras.initializers.VarianceScaling(gain)
+    initializer = keras.initializers.VarianceScaling(gain) if gain else "zeros"
     return keras.layers.Conv2D(filters, size, padding="same", kernel_initializer=initializer, dtype=dtype, name=name)
 
 

@@ -29,10 +29,12 @@ class SpyNet(Layer):
         super().__init__(name=name, dtype=dtype)
         self.levels, self.width = levels, width
         channels = (width, 2 * width, width, max(1, width // 2), 2)
+        # Before training nothing flows.
+        gains = (2.0, 2.0, 2.0, 2.0, 0.0)
         self.networks = [
             [
-                convolution(count, 7, name=f"level{level}_conv{number}", dtype=self.dtype_policy)
-                for number, count in enumerate(channels)
+                convolution(count, 7, name=f"level{level}_conv{number}", dtype=self.dtype_policy, gain=gain)
+                for number, (count, gain) in enumerate(zip(channels, gains))
             ]
             for level in range(levels)
         ]

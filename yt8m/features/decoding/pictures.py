@@ -127,6 +127,17 @@ class _PictureMaker:
         return np.ascontiguousarray(picture[top : top + crop_height, left : left + crop_width])
 
 
+class Fitting:
+    """Pictures that are decoded already, uint8 (H, W, 3), scaled and cropped as ``wanted`` says, as those of a video."""
+
+    def __init__(self, wanted: PictureInput):
+        self._make = _PictureMaker(wanted, None)
+
+    def __call__(self, picture: np.ndarray) -> np.ndarray:
+        """The picture as a backbone wants it."""
+        return self._make(import_av().VideoFrame.from_ndarray(picture, format="rgb24"))
+
+
 def quarter_turns(frame: Any) -> int:
     """Quarter turns counterclockwise, 0 to 3, after which a frame is as it is shown."""
     return round(frame.rotation / 90) % 4

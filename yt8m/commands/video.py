@@ -145,7 +145,9 @@ def _specs(options):
         raise InputError(f"{options.train_dir} knows no backbones: it was not trained on records of yt8m-video")
     first = next(iter(origins.values()))
     specs = [origin["spec"] for _, origin in sorted(origins.items(), key=lambda item: _place(item[0]))]
-    return specs, ExtractionSettings.from_dict(first["settings"] | {"max_seconds": None} | settings)
+    resolver = next((origin["resolver"] for origin in origins.values() if "resolver" in origin), "")
+    known = first["settings"] | {"max_seconds": None, "super_resolve": resolver}
+    return specs, ExtractionSettings.from_dict(known | settings)
 
 
 def _place(name):

@@ -15,7 +15,13 @@ from yt8m.runtime.files import atomic_path, file_digest, read_json, write_text
 from yt8m.types import MAX_RECORD_VIEWS, InputError, StrPath
 
 NAME = "features.json"
-_COMPARED = ("digest", "size", "settings", "projection_digest")
+_WORDS = {
+    "digest": "weights",
+    "resolver_digest": "super-resolution",
+    "projection_digest": "projection",
+    "spec": "backbone",
+}
+_COMPARED = ("digest", "size", "settings", "resolver_digest", "projection_digest")
 Origins = dict[str, dict[str, Any]]
 
 
@@ -40,7 +46,8 @@ def read_origins(folder: StrPath) -> Origins | None:
     for name, origin in found.items():
         texts = isinstance(origin, dict) and [origin.get(key) for key in ("spec", "digest")]
         projection = origin.get("projection", "") if isinstance(origin, dict) else None
-        if not texts or not all(isinstance(text, str) for text in texts) or not isinstance(projection, str):
+        resolver = origin.get("resolver", "") if isinstance(origin, dict) else None
+        if not texts or not all(isinstance(text, str) for text in [*texts, projection, resolver]):
             raise InputError(f"{path} is not yt8m-video's account of features: {name} is not")
         views = origin.get("record_views", 1)
         if not isinstance(views, int) or not 1 <= views <= MAX_RECORD_VIEWS:
@@ -130,7 +137,7 @@ def _check_same(these, those, here, there, hint):
             "" if mine["digest"] or mine["spec"] == other["spec"] else "spec",
         )
         if what:
-            words = {"digest": "weights", "projection_digest": "projection", "spec": "backbone"}.get(what, what)
+            words = _WORDS.get(what, what)
             raise InputError(
                 f"{name} of {here} is of {mine['spec']}, and {there} {name} of {other['spec']} with other {words}{hint}"
             )

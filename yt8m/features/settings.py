@@ -52,6 +52,12 @@ class ExtractionSettings(Config):
         choices=ENHANCEMENTS,
     )
 
+    super_resolve: str = option(
+        "",
+        "Folder of yt8m-super-resolve, whose network enlarges videos with a shorter side of less than 96 pixels to 128 "
+        "before a backbone sees them; others are left as they are.",
+    )
+
     def _check(self):
         if self.crops == 2:
             raise InputError("crops is 2; it must be 1 or 3")

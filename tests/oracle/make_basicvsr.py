@@ -1,10 +1,11 @@
 """Writes basicvsr.npz: outputs of BasicSR's BasicVSR in PyTorch for a given clip and seeded weights.
 
-Run by `make oracle-basicvsr`. ``clip`` is (1, 3, 3, H, W) float32 in [0, 1]; ``enlarged`` the (1, 3, 3, 4 H, 4 W) output
+Run by `make oracle-basicvsr`, with the folder of BasicSR's source. ``clip`` is (1, 3, 3, H, W) float32 in [0, 1]; ``enlarged`` the (1, 3, 3, 4 H, 4 W) output
 of a network of 64 channels and 2 blocks; ``flow`` SPyNet's of the first picture to the second, (1, 2, H, W). The weights
 are what ``seeded`` gives for each name and shape, so that they need not be stored.
 """
 
+import importlib
 import pathlib
 import sys
 import types
@@ -22,17 +23,22 @@ def seeded(name, shape):
     return (random.standard_normal(shape) / np.sqrt(inputs)).astype(np.float32)
 
 
+def _original(folder):
+    """BasicSR's BasicVSR, out of its unpacked source, without the packages that the rest of it needs."""
+    for name in ("basicsr", "basicsr.archs", "basicsr.utils", "basicsr.ops"):
+        module = types.ModuleType(name)
+        module.__path__ = [f"{folder}/{name.replace('.', '/')}"]
+        sys.modules[name] = module
+    sys.modules["basicsr.utils"].get_root_logger = None
+    sys.modules["basicsr.ops.dcn"] = types.SimpleNamespace(ModulatedDeformConvPack=object, modulated_deform_conv=None)
+    sys.modules["torchvision"] = types.ModuleType("torchvision")
+    return importlib.import_module("basicsr.archs.basicvsr_arch").BasicVSR
+
+
 def main():
     import torch
-    import torchvision.transforms.functional as functional
 
-    # BasicSR imports a module that torchvision has since renamed.
-    sys.modules["torchvision.transforms.functional_tensor"] = types.SimpleNamespace(
-        rgb_to_grayscale=functional.rgb_to_grayscale
-    )
-    from basicsr.archs.basicvsr_arch import BasicVSR
-
-    network = BasicVSR(num_feat=64, num_block=BLOCKS).eval()
+    network = _original(sys.argv[1])(num_feat=64, num_block=BLOCKS).eval()
     state = network.state_dict()
     constants = ("spynet.mean", "spynet.std")
     made = {

@@ -147,21 +147,24 @@ def test_a_single_picture_is_a_clip():
 
 @pytest.mark.parametrize("name", RESOLVERS)
 def test_training_lowers_the_loss(name):
-    model = _small(name, scale=2)
+    model = RESOLVERS[name](scale=2, **_SMALL[name] | ({"blocks": 1, "flow_levels": 1} if name == "basicvsr" else {}))
+    model.build()
     random = np.random.default_rng(0)
     large = random.random((4, 3, 8, 8, 3)).repeat(2, axis=2).repeat(2, axis=3).astype(np.float32)
     small = large[:, :, ::2, ::2]
-    model.compile(optimizer=keras.optimizers.Adam(3e-3))
+    model.compile(optimizer=keras.optimizers.Adam(1e-2))
     first = model.evaluate(small, large, verbose=0)
-    model.fit(small, large, epochs=30, batch_size=4, verbose=0)
-    assert model.evaluate(small, large, verbose=0) < 0.8 * first
+    model.fit(small, large, epochs=20, batch_size=4, verbose=0)
+    assert model.evaluate(small, large, verbose=0) < 0.9 * first
 
 
 def test_weights_of_another_model_are_refused_and_change_nothing():
     model = _small("basicvsr", scale=4)
     before = [np.asarray(variable) for variable in model.variables]
     arrays = _published(model)
-    with pytest.raises(InputError, match="b.pth is of another model than basicvsr of width 6, 2 blocks .* has no conv_hr"):
+    with pytest.raises(
+        InputError, match="b.pth is of another model than basicvsr of width 6, 2 blocks .* has no conv_hr"
+    ):
         take_published(model, {name: value for name, value in arrays.items() if "conv_hr" not in name}, "b.pth")
     with pytest.raises(InputError, match="has, and the model has not, backward_trunk.main.2.2.conv1.bias"):
         extra = {"backward_trunk.main.2.2.conv1.bias": np.zeros(6), "forward_trunk.main.2.2.conv1.bias": np.zeros(6)}

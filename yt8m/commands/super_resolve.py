@@ -78,7 +78,9 @@ def _train(options, source, holdout):
     from yt8m.training.super_resolution import train_resolver
 
     def initialize(model):
-        take_published(model, read_torch_file(_bytes_of(options.init_weights), options.init_weights), options.init_weights)
+        take_published(
+            model, read_torch_file(_bytes_of(options.init_weights), options.init_weights), options.init_weights
+        )
 
     train_resolver(
         SuperResolutionConfig(**options.of(SuperResolutionConfig)),

@@ -21,9 +21,9 @@ from yt8m.models import MODELS
 from yt8m.models.losses import rated_binary_crossentropy
 from yt8m.models.presets import PRESETS
 from yt8m.models.targets import dense_targets
-from yt8m.runtime.weightless import bytes_of_weights, without_memory
 from yt8m.options import is_of_type
 from yt8m.runtime.devices import replicas_in_sync
+from yt8m.runtime.weightless import bytes_of_weights, without_memory
 from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, SEGMENT_SECONDS, InputError, Tensor
 
 HEADS = ("moe", "logistic")

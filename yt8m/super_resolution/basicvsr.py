@@ -51,7 +51,8 @@ class BasicVSR(SuperResolver):
         self.forward_trunk = ResidualTrunk(width, blocks=blocks, dtype=policy, name="forward")
         self.fusion = convolution(width, 1, dtype=policy, name="fusion")
         self.enlarging = [
-            convolution(4 * width, 3, dtype=policy, name=f"enlarging{number}") for number in range(1 if scale == 2 else 2)
+            convolution(4 * width, 3, dtype=policy, name=f"enlarging{number}")
+            for number in range(1 if scale == 2 else 2)
         ]
         self.smoothing = convolution(width, 3, dtype=policy, name="smoothing")
         self.last = convolution(3, 3, dtype=policy, name="last", gain=_SMALL_GAIN)

@@ -28,7 +28,11 @@ class SuperResolutionConfig(Config):
         15, "Pictures on end of a training example.", unit="pictures", low=1, high=1000, flag="num_frames"
     )
     patch: int = option(
-        128, "Side of the squares that the network learns to give, cut out of the clips.", unit="pixels", low=8, high=1024
+        128,
+        "Side of the squares that the network learns to give, cut out of the clips.",
+        unit="pixels",
+        low=8,
+        high=1024,
     )
     batch_size: int = option(8, "Clips in a step.", unit="clips", low=1, high=1024)
     max_steps: int = option(300_000, "Steps of training.", unit="steps", low=1, high=10**8)

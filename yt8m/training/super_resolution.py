@@ -127,7 +127,10 @@ class _Training:
 
     def run(self):
         state, total = self.state, self.config.max_steps
-        with handling_signals(self._stop), Progress("training", total=total, unit="steps", initial=state["step"]) as shown:
+        with (
+            handling_signals(self._stop),
+            Progress("training", total=total, unit="steps", initial=state["step"]) as shown,
+        ):
             while state["step"] < total:
                 before = state["step"]
                 for batch in self._epoch():

@@ -127,25 +127,15 @@ class _Training:
 
     def run(self):
         state, total = self.state, self.config.max_steps
-        with (
-            handling_signals(self._stop),
-            Progress("training", total=total, unit="steps", initial=state["step"]) as shown,
-        ):
+        if state["step"] == total:
+            print(f"{self.run_dir} is trained to its end, step {total}")
+            return
+        progress = Progress("training", total=total, unit="steps", initial=state["step"])
+        with handling_signals(self._stop), progress:
             while state["step"] < total:
                 before = state["step"]
                 for batch in self._epoch():
-                    loss = float(self.model.train_on_batch(*batch))
-                    if not np.isfinite(loss):
-                        raise DivergedError(f"the loss is {loss} at step {state['step']}: lower base_learning_rate")
-                    state["step"] += 1
-                    state["epoch_step"] += 1
-                    shown.update(note=lambda: f"loss {loss:.4g}")
-                    if state["step"] % _EVALUATE_STEPS == 0 and self.holdout is not None and state["step"] < total:
-                        self._evaluate()
-                    if self.stopped or state["step"] % _SAVE_STEPS == 0:
-                        self._save()
-                    if self.stopped:
-                        raise KeyboardInterrupt
+                    progress.update(note=f"loss {self._step(batch):.4g}")
                     if state["step"] == total:
                         break
                 if state["step"] == before and not state["epoch_step"]:
@@ -153,6 +143,22 @@ class _Training:
                 state["epoch"], state["epoch_step"] = state["epoch"] + 1, 0
             self._evaluate()
             self._save()
+
+    def _step(self, batch):
+        """Loss of a step, after which the run may be evaluated, saved and stopped."""
+        state = self.state
+        loss = float(self.model.train_on_batch(*batch))
+        if not np.isfinite(loss):
+            raise DivergedError(f"the loss is {loss} at step {state['step']}: lower base_learning_rate")
+        state["step"] += 1
+        state["epoch_step"] += 1
+        if state["step"] % _EVALUATE_STEPS == 0 and self.holdout is not None and state["step"] < self.config.max_steps:
+            self._evaluate()
+        if self.stopped or state["step"] % _SAVE_STEPS == 0:
+            self._save()
+        if self.stopped:
+            raise KeyboardInterrupt
+        return loss
 
     def _epoch(self):
         """(small, large) of the rest of the current epoch, uint8 and float in [0, 1]."""

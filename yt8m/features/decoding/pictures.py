@@ -128,7 +128,7 @@ class _PictureMaker:
 
 
 class Fitting:
-    """Pictures that are decoded already, uint8 (H, W, 3), scaled and cropped as ``wanted`` says, as those of a video."""
+    """Pictures that are decoded already, uint8 (H, W, 3), scaled and cropped as those of a video are."""
 
     def __init__(self, wanted: PictureInput):
         self._make = _PictureMaker(wanted, None)

@@ -73,7 +73,7 @@ def test_segments_are_scored_and_ranked(folder):
     assert f"MAP@100000 is {found['map_at_k']:.4f}" in said
     with Submission(f"{folder}/one.parquet") as one:
         listed = one[0].texts()
-        assert len(listed) == 40 and {text.rpartition(b":")[2] for text in listed} == {b"0", b"5"}
+        assert len(listed) == 40 and {text.rpartition(":")[2] for text in listed} == {"0", "5"}
     passed(
         "inference",
         run,
@@ -127,6 +127,7 @@ def test_a_timeline_of_one_clip(folder):
     assert {item["end"] for item in json.loads((folder / "one.json").read_text())["intervals"]} == {10}
 
 
+@pytest.mark.slow
 def test_training_goes_on_where_it_stopped_and_is_the_same(folder):
     flags = (
         "--model=tiny_clip", f"--train_data_pattern={folder}/data/train/*.tfrecord", "--holdout_fraction=0.2",

@@ -178,7 +178,7 @@ def _blanked(values, where):
 
 def _as_wide(mask, values):
     """A mask of examples or frames with the further axes of ``values``."""
-    for _ in range(values.shape.rank - mask.shape.rank):
+    for _ in range(len(values.shape) - len(mask.shape)):
         mask = mask[..., None]
     return mask
 

@@ -71,8 +71,8 @@ def write_actions(
 ) -> dict[str, Any]:
     """Writes clip records below ``output_dir`` and returns their manifest, which is also written, to manifest.json.
 
-    size: one of ACTION_SIZES. version: "bright"; "low_resolution", each clip of its own side, of LOW_SIDES; or "dark", by
-    gamma and gain, with the noise of a sensor and compressed more. actions: of five seconds each in a clip, whose
+    size: one of ACTION_SIZES. version: "bright"; "low_resolution", each clip of its own side, of LOW_SIDES; or "dark",
+    by gamma and gain, with the noise of a sensor and compressed more. actions: of five seconds each in a clip, whose
     labels are their classes; every segment is rated for every class. train/, holdout/ and test/: files of records;
     vocabulary.csv. The same seed gives the same files, and draws the same of every version. Raises InputError where a
     file cannot be written, and where Pillow is not installed.

@@ -21,8 +21,8 @@ from yt8m.data.views import all_windows
 from yt8m.types import PICTURES, SEGMENT_SECONDS, Tensor
 
 _SHUFFLE_BYTES = 128 << 20
-_PICTURE_BYTES = 5000
-"""About the bytes of a JPEG of 128 by 171 pixels."""
+_PICTURE_BYTES = 8000
+"""About the bytes of a JPEG of 128 by 227 pixels."""
 
 _FEWEST_SHUFFLED = 128
 _ROW = 2**40

@@ -32,8 +32,8 @@ from yt8m.types import MAX_FRAMES, SEGMENT_SECONDS
 
 _BATCHES_PER_PART = 32
 _PARTS_AT_A_TIME = 2
-_CLIP_BYTES = 200_000
-"""About those of a segment of clip records: 40 JPEGs of 128 by 171 pixels."""
+_CLIP_BYTES = 320_000
+"""About those of a segment of clip records: 40 JPEGs of 128 by 227 pixels."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

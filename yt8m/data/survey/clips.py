@@ -20,7 +20,7 @@ def clip_parser() -> Callable[[Tensor], dict[str, Any]]:
     """Parser of clips, as yt8m.data.survey.survey.frame_parser is of frames, with "lengths" (B, 1) in seconds.
 
     And "pictures", "bytes" (B,), of all pictures of a clip; "sizes" (B, 2), the height and width of the first; "uneven"
-    (B,) bool, whether others have another; "rates" (B,) pictures a second, 0 for a single picture. A picture that
+    (B,) bool, whether others have another; "rates" (B,) pictures a second, 0 where there is one. A picture that
     cannot be decoded raises tf.errors.OpError, as all that is bad does.
     """
 
@@ -78,7 +78,7 @@ class PictureTally:
         self.pictures += int(parsed["pictures"][good].sum())
         self.bytes += int(parsed["bytes"][good].sum())
         self.sizes.update(map(tuple, parsed["sizes"][good].tolist()))
-        self.rates.update(f"{rate:.3g}" for rate in parsed["rates"][good].tolist())
+        self.rates.update(f"{rate:.3g}" if rate else "one picture" for rate in parsed["rates"][good].tolist())
 
     def facts(self) -> dict[str, Any]:
         """The counts, as JSON has them; sizes and rates by their number of clips, most first."""

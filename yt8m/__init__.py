@@ -58,6 +58,7 @@ _HOMES = {
     "AugmentConfig": "yt8m.config",
     "BACKBONES": "yt8m.features.backbones",
     "Backbone": "yt8m.features.backbones",
+    "ClipConfig": "yt8m.config",
     "ConsistencyConfig": "yt8m.config",
     "DataConfig": "yt8m.config",
     "DataWarning": "yt8m.types",
@@ -88,6 +89,7 @@ _HOMES = {
     "load_backbone": "yt8m.features.backbones",
     "make_dataset": "yt8m.data.pipeline",
     "train": "yt8m.training.train",
+    "write_actions": "yt8m.data.making.actions",
     "write_demo": "yt8m.data.making.synthetic",
     "write_submission": "yt8m.ranking.submission",
 }
@@ -109,6 +111,7 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from yt8m.config import (
         AugmentConfig,
+        ClipConfig,
         ConsistencyConfig,
         DataConfig,
         MaskedFramesConfig,
@@ -116,6 +119,7 @@ if TYPE_CHECKING:
         RunConfig,
         TrainConfig,
     )
+    from yt8m.data.making.actions import write_actions
     from yt8m.data.making.synthetic import write_demo
     from yt8m.data.pipeline import make_dataset
     from yt8m.data.splits import Source

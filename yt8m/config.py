@@ -7,13 +7,13 @@ import dataclasses
 from typing import Any
 
 from yt8m.options import Config, option
-from yt8m.train_parts import AugmentConfig, ConsistencyConfig, MaskedFramesConfig
+from yt8m.train_parts import AugmentConfig, ClipConfig, ConsistencyConfig, MaskedFramesConfig, check_clips
 from yt8m.types import MAX_FRAMES, InputError
 
 FORMAT = 2
 """Meaning of the settings that runs and saved models carry; those of before 0.3.0 carry no format, which is 1."""
 
-LEVELS = ("frame", "video")
+LEVELS = ("frame", "video", "clip")
 SAMPLINGS = ("sequence", "random", "random_ordered", "uniform")
 UNRATED_POLICIES = ("masked", "negative", "video_negative")
 OPTIMIZERS = ("adam", "rectified_adam", "lamb", "sgd")
@@ -56,7 +56,7 @@ class DataConfig(Config):
     )
     level: str = option(
         "frame",
-        "Kind of records: frame, SequenceExamples of uint8 frames; video, Examples of float means.",
+        "Kind of records: SequenceExamples of frames (frame) or pictures (clip), or Examples of means (video).",
         choices=LEVELS,
         flag=None,
         defaults_to="as in the first record",
@@ -70,10 +70,10 @@ class DataConfig(Config):
     )
     num_frames: int = option(
         MAX_FRAMES,
-        "Frames of a video that one training example holds.",
+        "Frames of a video that one training example holds; of clips any example.",
         unit="frames",
         low=1,
-        defaults_to="300, or the preset's",
+        defaults_to="300, of clips 16, or the preset's",
     )
     max_frames: int = option(
         0,
@@ -86,9 +86,10 @@ class DataConfig(Config):
         "sequence",
         "Sampling of those frames: a contiguous sequence at a random start; random ones, drawn with replacement (the "
         "paper); random_ordered ones, without replacement and in time order; or evenly spaced uniform ones. Outside "
-        "training random is uniform and sequence is the middle of the video.",
+        "training random is uniform and sequence is the middle of the video. Of clips: sequence, at --clip_stride, or "
+        "uniform, in training a random one of each part.",
         choices=SAMPLINGS,
-        defaults_to="sequence, or the preset's",
+        defaults_to="sequence, of clips uniform, or the preset's",
     )
     unrated: str = option(
         "masked",
@@ -129,6 +130,7 @@ class DataConfig(Config):
     skip_corrupt: bool = option(
         False, "Skip and count corrupt records instead of stopping at the first.", resumable=True
     )
+    clip: ClipConfig = ClipConfig()
 
     def _check(self):
         if not self.feature_names or len(self.feature_names) != len(self.feature_sizes):
@@ -146,6 +148,7 @@ class DataConfig(Config):
             raise InputError("video_frames are frames, and video-level records have none: set it to 0")
         if self.video_frames and any(f"video_{name}" in self.feature_names for name in self.feature_names):
             raise InputError("with video_frames no feature may be named as another one with video_ before it")
+        check_clips(self)
 
     @property
     def features(self) -> dict[str, int]:

@@ -1,12 +1,99 @@
-"""Parts of a TrainConfig: augmentation, masked frames and consistency; see yt8m.config."""
+"""Parts of the configs of a run: clips, augmentation, masked frames and consistency; see yt8m.config."""
 
 import dataclasses
+from typing import Any
 
 from yt8m.options import Config, option
-from yt8m.types import MAX_FRAMES
+from yt8m.types import MAX_FRAMES, PICTURES, InputError
 
 MASKED_FRAMES = ("nce", "mse")
 ANNEALINGS = ("none", "linear", "log", "exp")
+CLIP_SAMPLINGS = ("uniform", "sequence")
+CHANNELS = 3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClipConfig(Config):
+    """What of clip records a model is shown, beside the number of frames and their sampling; see yt8m.data.clips."""
+
+    size: int = option(
+        112,
+        "Side of the squares of a clip's pictures that a model is given.",
+        unit="pixels",
+        low=8,
+        high=2048,
+        flag="clip_size",
+    )
+    stride: int = option(
+        1,
+        "Distance of the frames of a clip, with --sampling=sequence.",
+        unit="pictures",
+        low=1,
+        high=10_000,
+        flag="clip_stride",
+    )
+    views: int = option(
+        1,
+        "Clips within each segment, or video, evenly spaced, whose scores are averaged; of clip records.",
+        unit="views",
+        low=1,
+        high=30,
+    )
+    crops: int = option(
+        1,
+        "Crops of each picture whose scores are averaged: 1, its middle, or 3, along its longer side; of clip records.",
+        low=1,
+        high=3,
+    )
+
+    gamma: str = option(
+        "off",
+        "Gamma correction of clips as they are read: off; auto, by which the median of a darker one becomes a quarter "
+        "of white; or a number from 0.1 to 1, lower for brighter.",
+        flag="clip_gamma",
+    )
+
+    def _check(self):
+        if self.crops == 2:
+            raise InputError("crops is 2; it must be 1 or 3")
+        check_gamma(self.gamma)
+
+    @property
+    def num_inputs(self) -> int:
+        """Views of an example outside training."""
+        return self.views * self.crops
+
+
+def check_gamma(text: str) -> None:
+    """Raises InputError where a text is no gamma correction: off, auto or a number from 0.1 to 1."""
+    if text in ("off", "auto"):
+        return
+    try:
+        fine = 0.1 <= float(text) <= 1
+    except ValueError:
+        fine = False
+    if not fine:
+        raise InputError(f"gamma is {text!r}; it must be off, auto or a number from 0.1 to 1")
+
+
+def check_clips(config: Any) -> None:
+    """Raises InputError where a DataConfig asks of clips what is of features, or of features what is of clips."""
+    if config.level != "clip":
+        if config.clip.num_inputs > 1:
+            raise InputError(
+                f"views and crops are of clips, and these records are {config.level}-level: leave them out"
+            )
+        return
+    if config.features != {PICTURES: CHANNELS}:
+        raise InputError(
+            f"clips have one feature, {PICTURES}, of {CHANNELS} channels, and not {config.features}: leave out "
+            "feature_names and feature_sizes"
+        )
+    if config.sampling not in CLIP_SAMPLINGS:
+        raise InputError(f"sampling is {config.sampling!r}; valid for clips: {', '.join(CLIP_SAMPLINGS)}")
+    for name in ("max_frames", "l2_normalize", "video_frames"):
+        if getattr(config, name):
+            raise InputError(f"{name} is of features of frames, and these records are clips: leave it out")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,6 +123,25 @@ class AugmentConfig(Config):
         low=0,
         high=100,
     )
+    crop_area: float = option(
+        1.0,
+        "Least share of its pictures' area that a random crop of a clip shows, of an aspect of 3:4 to 4:3, as in 0.35; "
+        "1 for the middle.",
+        above=0,
+        high=1,
+        flag="random_crop",
+    )
+    flip: bool = option(
+        False,
+        "Mirror image of half of all clips; not where left and right, or what is written, tell classes apart.",
+        flag="random_flip",
+    )
+    colour_jitter: float = option(
+        0.0,
+        "Largest random change x of a clip's brightness, contrast and saturation, factors from 1 - x to 1 + x each.",
+        low=0,
+        below=1,
+    )
 
     @property
     def of_segments(self) -> bool:
@@ -46,6 +152,16 @@ class AugmentConfig(Config):
     def of_frames(self) -> bool:
         """Whether single frames are changed."""
         return bool(self.frame_masking or self.frame_dropping)
+
+    @property
+    def of_batches(self) -> bool:
+        """Whether batches are changed, as all is but the pictures of clips."""
+        return self.of_segments or self.of_frames or bool(self.modality_dropout or self.mixup)
+
+    @property
+    def of_pictures(self) -> bool:
+        """Whether the pictures of clips are changed."""
+        return self.crop_area < 1 or self.flip or bool(self.colour_jitter)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

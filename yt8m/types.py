@@ -16,6 +16,12 @@ SEGMENT_SECONDS = 5
 MAX_FRAMES = 300
 """Frames of a video that YouTube-8M's own programs look at, and that a training example holds by default."""
 
+PICTURES = "pictures"
+"""The feature of clips: their pictures, RGB."""
+
+CLIP_FRAMES = 16
+"""Pictures of a clip that an example holds by default."""
+
 MAX_SEGMENTS_PER_CLASS = 100_000
 """K of MAP@K, and the most segments a submission may list for a class."""
 

@@ -118,7 +118,7 @@ def test_what_is_left_out_is_said(arrays):
     [
         ("--pca=clip:many", "--pca=clip:many is not understood: give NAME:VALUE, as in rgb:1024"),
         ("--pca=clap:2", "there is no feature clap; there are clip, sound"),
-        ("--features=x:y", "give either --features, once for each, or --input_data_pattern"),
+        ("--features=x:y", "give either --features, once for each, or --input_data_pattern, or --videos"),
         ("--rate_the_rest", "--rate_the_rest needs --intervals_csv"),
         ("--frames_per_second=clip:1e-9", "as in rgb:25, with a rate of 0.01 to 100000"),
         ("--frames_per_second=clip:nan", "as in rgb:25, with a rate of 0.01 to 100000"),

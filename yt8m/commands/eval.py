@@ -18,11 +18,13 @@ import json
 
 from yt8m.commands import command_line
 from yt8m.commands.groups import (
+    CLIP_BATCH,
     LABELS_HELP,
     SIDES,
     VIDEO_LABELS_HELP,
     VOCABULARY_HELP,
     BackendOptions,
+    ClipViewOptions,
     RunCheckOptions,
     SplitOptions,
 )
@@ -35,7 +37,7 @@ from yt8m.vocabulary import read_class_names
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvalOptions(RunCheckOptions, SplitOptions, BackendOptions):
+class EvalOptions(ClipViewOptions, RunCheckOptions, SplitOptions, BackendOptions):
     """Options of evaluation."""
 
     configs = {DataConfig: ("max_frames", "skip_corrupt")}
@@ -50,7 +52,9 @@ class EvalOptions(RunCheckOptions, SplitOptions, BackendOptions):
     segment_labels: bool | None = option(
         None, "Scoring of rated segments, or with --nosegment_labels of whole videos.", defaults_to="as in training"
     )
-    batch_size: int = option(128, "Examples in a step.", unit="examples", low=1, high=1 << 20)
+    batch_size: int | None = option(
+        None, "Examples in a step.", unit="examples", low=1, high=1 << 20, defaults_to=f"128, of clips {CLIP_BATCH}"
+    )
     top_k: int = option(20, "Classes of a video that count, as in GAP@20.", unit="classes", low=1)
     submission: str = option(
         "",
@@ -177,9 +181,10 @@ def _score_model(options):
     source = _holdout_of(options, run)
     check_origins(options.train_dir, source.files)
     model, _ = load_model(options.train_dir)
-    config = run.data.replace(**{"skip_corrupt": False} | options.of(DataConfig))
+    config = options.reading(run.replace(data=run.data.replace(skip_corrupt=False)))
+    batch_size = options.batch_size or (CLIP_BATCH if config.level == "clip" else 128)
     results = evaluate_model(
-        Scorer(model, batch_size=options.batch_size),
+        Scorer(model, batch_size=batch_size),
         source,
         config,
         segment_labels=run.train.segment_labels if options.segment_labels is None else options.segment_labels,
@@ -191,7 +196,7 @@ def _score_model(options):
     )
     if overlap is not None:
         overlap.warn()
-    return results, functools.partial(predict_timelines, model, source, config, batch_size=options.batch_size)
+    return results, functools.partial(predict_timelines, model, source, config, batch_size=batch_size)
 
 
 def _holdout_of(options, run):

@@ -6,17 +6,19 @@ from typing import Any
 
 from yt8m.commands.command_line import Options
 from yt8m.commands.record_facts import default_features, found_num_classes, found_sizes
-from yt8m.config import VIDEO_FRAMES, DataConfig, ModelConfig, RunConfig, TrainConfig
+from yt8m.config import VIDEO_FRAMES, ClipConfig, DataConfig, ModelConfig, RunConfig, TrainConfig
 from yt8m.models import MODELS
 from yt8m.models.presets import PRESETS, Preset
 from yt8m.options import option
 from yt8m.runtime.files import parse_json, read_json
-from yt8m.types import MAX_FRAMES, InputError
+from yt8m.types import CLIP_FRAMES, MAX_FRAMES, InputError
 
 SIDES = ("all", "train", "holdout")
 VOCABULARY_HELP = "CSV with the columns Index and Name: the names of the classes."
 LABELS_HELP = "Ratings: CSV of vid:start,class,score, or TFRecord files."
 VIDEO_LABELS_HELP = "Of whole videos: CSV of video_id,class[,class...], or TFRecord files."
+CLIP_BATCH = 8
+"""Examples of clips that are scored together by default: each has as many bytes as a hundred of features."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -159,9 +161,12 @@ class FeatureOptions(Options):
                 said = floats_hint(found) if found.floats else "it has no feature that could be read"
                 raise InputError(f"{files[0]}, record 0: {said}")
             chosen = {"level": found.level, "feature_names": default_features(found.features)}
+            if found.level == "clip":
+                chosen |= {"num_frames": CLIP_FRAMES, "sampling": "uniform"}
             if preset is not None:
                 chosen |= {"num_frames": preset.num_frames, "sampling": preset.sampling}
         chosen |= given
+        chosen["clip"] = chosen.get("clip", {}) | self.of(ClipConfig)
         if base is None and "feature_sizes" not in given:
             chosen["feature_sizes"] = found_sizes(chosen["feature_names"], found.features, files[0])
         if "num_classes" not in chosen:
@@ -315,6 +320,17 @@ def _chosen_shifts(run, train_dir):
     choice = choose_shifts(load_model(train_dir)[0], holdout, run.data)
     print(choice)
     return choice.shifts
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClipViewOptions(Options):
+    """Views of clips whose scores are averaged."""
+
+    configs = {ClipConfig: ("views", "crops")}
+
+    def reading(self, run: RunConfig) -> DataConfig:
+        """The DataConfig of ``run`` with what the flags say of reading."""
+        return run.data.replace(**self.of(DataConfig), clip=run.data.clip.replace(**self.of(ClipConfig)))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

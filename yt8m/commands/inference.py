@@ -27,9 +27,11 @@ from typing import Any
 
 from yt8m.commands import command_line
 from yt8m.commands.groups import (
+    CLIP_BATCH,
     LABELS_HELP,
     BackendOptions,
     ClassOptions,
+    ClipViewOptions,
     RayOptions,
     RunCheckOptions,
     SplitOptions,
@@ -48,7 +50,9 @@ _OTHER_FORM = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class InferenceOptions(ViewOptions, ClassOptions, RunCheckOptions, SplitOptions, RayOptions, BackendOptions):
+class InferenceOptions(
+    ViewOptions, ClipViewOptions, ClassOptions, RunCheckOptions, SplitOptions, RayOptions, BackendOptions
+):
     """Options of inference."""
 
     configs = {DataConfig: ("border", "max_frames", "skip_corrupt"), SegmentFilter: ()}
@@ -64,12 +68,13 @@ class InferenceOptions(ViewOptions, ClassOptions, RunCheckOptions, SplitOptions,
     segment_labels: bool | None = option(
         None, "Ranking of segments, or with --nosegment_labels tags of whole videos.", defaults_to="as in training"
     )
-    batch_size: int = option(
-        512,
+    batch_size: int | None = option(
+        None,
         "Segments or videos in a step; shifted views of one segment count once.",
         unit="examples",
         low=1,
         high=1 << 20,
+        defaults_to=f"512, of clips {CLIP_BATCH}",
     )
     top_k: int | None = option(
         None,
@@ -120,7 +125,7 @@ def main(options: InferenceOptions) -> None:
     run = read_run_config(options.train_dir)
     options.check_run(run)
     check_origins(options.train_dir, source.files)
-    config = with_record_views(run.data.replace(**options.of(DataConfig)), source.files)
+    config = with_record_views(options.reading(run), source.files)
     segments = run.train.segment_labels if options.segment_labels is None else options.segment_labels
     if not segments and options.output_file and output.endswith(".parquet"):
         raise InputError("--format=parquet is for segments: predictions of whole videos are CSV")
@@ -132,6 +137,7 @@ def main(options: InferenceOptions) -> None:
         config=config,
         segments=segments,
         views=options.views(run, train_dir=options.train_dir) if segments else (),
+        batch_size=_batch_size(options, config),
         execution=Execution(folder=folder, ray=options.ray),
         overlap=overlap_with(options.train_dir),
     )
@@ -162,8 +168,13 @@ class _Job:
     config: DataConfig
     segments: bool
     views: tuple[int | str, ...]
+    batch_size: int
     execution: Any
     overlap: Any
+
+
+def _batch_size(options, config):
+    return options.batch_size or (CLIP_BATCH if config.level == "clip" else 512)
 
 
 def _rank_segments(options, job):
@@ -182,7 +193,7 @@ def _rank_segments(options, job):
         job.config,
         class_ids=class_ids,
         views=job.views,
-        batch_size=options.batch_size,
+        batch_size=job.batch_size,
         top_n=options.segment_max_pred,
         top_k=options.top_k,
         filters=filters,
@@ -222,7 +233,7 @@ def _tag_videos(options, job):
         job.source,
         job.config,
         top_k=options.top_k or 20,
-        batch_size=options.batch_size,
+        batch_size=job.batch_size,
         execution=job.execution,
         overlap=job.overlap,
     )
@@ -239,7 +250,7 @@ def _embed(options, job):
         job.config,
         segments=job.segments,
         views=job.views,
-        batch_size=options.batch_size,
+        batch_size=job.batch_size,
         execution=job.execution,
     )
     with EmbeddingWriter(options.embeddings, segments=job.segments) as writer:
@@ -312,10 +323,11 @@ def _predict_video(options, run, calibration):
 
     source = options.source(options.input_data_pattern)
     check_origins(options.train_dir, source.files)
-    config = with_record_views(run.data.replace(**options.of(DataConfig)), source.files)
+    config = with_record_views(options.reading(run), source.files)
     video_id, source = find_video(source, options.video_id or None, skip_corrupt=config.skip_corrupt)
     class_ids = options.class_ids(config.num_classes)
-    settings = {"views": options.views(run, train_dir=options.train_dir), "batch_size": min(options.batch_size, 64)}
+    views = options.views(run, train_dir=options.train_dir)
+    settings = {"views": views, "batch_size": min(_batch_size(options, config), 64)}
     model, _ = load_model(options.train_dir)
     (timeline,) = predict_timelines(model, source, config, video_ids=[video_id], class_ids=class_ids, **settings)
     if calibration:

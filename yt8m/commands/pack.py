@@ -1,11 +1,13 @@
-r"""Packing of your own features as TFRecords, with labels or rated intervals from CSV files.
+r"""Packing of your own features, or of videos, as TFRecords, with labels or rated intervals from CSV files.
 
   yt8m-pack --features='clip:clip/*.npy' --features='audio:audio/*.npy' --pca=clip:256 \
       --labels_csv=labels.csv --vocabulary=vocabulary.csv --output_dir=records --prefix=train
   yt8m-pack --input_data_pattern='videos/*.npz' --intervals_csv=intervals.csv --output_dir=records
+  yt8m-pack --videos='videos/*.mp4' --intervals_csv=intervals.csv --output_dir=clips
 
 A file's name without suffix is the video's id. Arrays are (frames, size), of floats, or of uint8 where quantised
-already. docs/own_features.md goes the whole way from there to a submission.
+already. docs/own_features.md goes the whole way from there to a submission. Of --videos the pictures are stored, for
+models of clips: docs/clips.md.
 """
 
 import dataclasses
@@ -15,8 +17,11 @@ from typing import TYPE_CHECKING
 
 from yt8m.commands import command_line
 from yt8m.commands.annotation_options import AnnotationOptions
+from yt8m.commands.clip_outputs import store_clips
+from yt8m.commands.groups import RayOptions
 from yt8m.data.making.settings import STANDARDIZE, PackSettings
-from yt8m.options import option
+from yt8m.features.settings import ClipSettings
+from yt8m.options import fields_of, option
 from yt8m.text import counted, printable
 from yt8m.types import DataWarning, InputError
 
@@ -25,13 +30,17 @@ if TYPE_CHECKING:
 
 _RATES = (0.01, 100_000)
 _EACH = "for each of several features"
+_OF_FEATURES = (
+    *("features", "input_data_pattern", "feature_names", "pca", "standardize", "use_projection"),
+    *("frames_per_second", "skip_incomplete"),
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PackOptions(AnnotationOptions):
+class PackOptions(AnnotationOptions, RayOptions):
     """Options of packing."""
 
-    configs = {PackSettings: ()}
+    configs = {PackSettings: (), ClipSettings: ()}
 
     features: tuple[str, ...] = option(
         (), "NAME:GLOB of the .npy, .npz, parquet or .pb files of one feature; once for each feature.", repeated=True
@@ -50,10 +59,35 @@ class PackOptions(AnnotationOptions):
     )
     frames_per_second: tuple[str, ...] = option((), f"NAME:RATE, {_EACH}: frame rate, where it is not 1.")
     skip_incomplete: bool = option(False, "Skip videos that lack a feature, instead of stopping.")
+    videos: tuple[str, ...] = option(
+        (),
+        "Videos whose pictures are stored as clip records, in place of features: files, globs, folders, addresses, or "
+        "CSVs with the columns video_id and path; may be given several times.",
+        repeated=True,
+    )
+    workers: int = option(1, "Processes that decode --videos, one each at a time.", unit="processes", low=1, high=1024)
+    skip_unreadable: bool = option(False, "Go on without those of --videos that cannot be read, instead of stopping.")
+
+    def _check(self):
+        super()._check()
+        given = [field.flag for field in fields_of(ClipSettings).values() if field.name in self.of(ClipSettings)]
+        given += [name for name in ("workers", "ray", "skip_unreadable") if getattr(self, name) not in (1, "", False)]
+        if given and not self.videos:
+            raise InputError(f"--{given[0]} is for --videos: give it too, or leave it out")
+        of_settings = fields_of(PackSettings)
+        given = [name for name in _OF_FEATURES if getattr(self, name)]
+        given += [of_settings[name].flag for name in ("method", "sanitize_ids") if self.of(PackSettings).get(name)]
+        if given and self.videos:
+            raise InputError(f"--{given[0]} is for features, and --videos have pictures: leave one of them out")
 
 
 def main(options: PackOptions) -> None:
     """Packs, and says what was lost on the way."""
+    if options.videos:
+        from yt8m.features.inputs import find_videos
+
+        store_clips(options, find_videos(options.videos), options.output_dir)
+        return
     from yt8m.data.making.packer import Packer
 
     videos, settings = _videos(options), _settings(options)
@@ -77,7 +111,7 @@ def _videos(options):
     from yt8m.data.making.raw_videos import RawVideos
 
     if bool(options.features) == bool(options.input_data_pattern):
-        raise InputError("give either --features, once for each, or --input_data_pattern")
+        raise InputError("give either --features, once for each, or --input_data_pattern, or --videos")
     if options.features:
         videos = RawVideos.of_features(dict(_pair("features", text) for text in options.features))
     else:

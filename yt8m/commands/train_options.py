@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from yt8m.commands.groups import FeatureOptions, ModelOptions, PlacementOptions
 from yt8m.config import (
     AugmentConfig,
+    ClipConfig,
     ConsistencyConfig,
     DataConfig,
     MaskedFramesConfig,
@@ -40,6 +41,7 @@ class TrainOptions(FeatureOptions, ModelOptions, PlacementOptions):
             "adapt_bn",
         ),
         DataConfig: ("num_frames", "max_frames", "sampling", "video_frames", "video_radius", "unrated"),
+        ClipConfig: ("size", "stride", "gamma"),
         TrainConfig: (),
         AugmentConfig: (),
         MaskedFramesConfig: (),

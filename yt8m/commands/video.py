@@ -3,10 +3,12 @@ r"""Timelines and features of videos: which classes are present, and when.
   yt8m-video 'clips/*.mp4' --output_dir=out                                       ImageNet's classes, untrained
   yt8m-video clips --output_dir=out --intervals_csv=intervals.csv --vocabulary=vocabulary.csv     records to train on
   yt8m-video new.mp4 --output_dir=out2 --train_dir=runs/mine                      the classes of a run trained on these
+  yt8m-video clips --output_dir=out --clips --intervals_csv=intervals.csv          clip records in place of features
 
 Arguments: video and sound files, globs, folders, or addresses. Of each video a timeline is printed, and written as JSON
 and as WebVTT chapters to OUTPUT_DIR/timelines; its features go to OUTPUT_DIR/features, and, as TFRecords for train.py
-and inference.py, to OUTPUT_DIR/records. --report=FILE.html plays each video beside its timeline.
+and inference.py, to OUTPUT_DIR/records. --report=FILE.html plays each video beside its timeline. With --clips the
+pictures are stored instead, in OUTPUT_DIR/clips, for models of clips: docs/clips.md.
 
 The same command again goes on with the videos that are left.
 """
@@ -16,14 +18,28 @@ import os
 import warnings
 
 from yt8m.commands import command_line
+from yt8m.commands.clip_outputs import store_clips
 from yt8m.commands.groups import RayOptions
 from yt8m.commands.pack import report_packed
 from yt8m.commands.video_outputs import find_classes, write_outputs
 from yt8m.commands.word_options import WordOptions
 from yt8m.data.making.settings import STANDARDIZE, PackSettings
-from yt8m.features.settings import ExtractionSettings
-from yt8m.options import option
+from yt8m.features.inputs import find_videos
+from yt8m.features.settings import ClipSettings, ExtractionSettings
+from yt8m.options import fields_of, option
 from yt8m.types import DataWarning, InputError, names_of_views
+
+_OF_FEATURES = (
+    "backbone",
+    "train_dir",
+    "class_names",
+    "pca",
+    "output_file",
+    "embeddings",
+    "report",
+    "ocr_every",
+    "asr",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,6 +49,7 @@ class VideoOptions(WordOptions, RayOptions):
     configs = {
         ExtractionSettings: (),
         PackSettings: ("prefix", "num_shards", "shard_megabytes", "min_overlap", "rest"),
+        ClipSettings: ("rate", "side", "quality"),
     }
 
     output_dir: str = option("", "Folder of features, records and timelines.", required=True)
@@ -50,6 +67,9 @@ class VideoOptions(WordOptions, RayOptions):
     )
     pca: tuple[str, ...] = option(
         (), "NAME:SIZE, for each of several features: PCA with whitening, in place of standardisation."
+    )
+    clips: bool = option(
+        False, "Clip records of the videos' pictures, in OUTPUT_DIR/clips, in place of features and timelines."
     )
     workers: int = option(1, "Processes that extract, a video each at a time.", unit="processes", low=1, high=1024)
     skip_unreadable: bool = option(False, "Go on without the videos that cannot be read, instead of stopping.")
@@ -81,13 +101,23 @@ class VideoOptions(WordOptions, RayOptions):
             raise InputError("--output_file is for classes without training: inference.py ranks a run's on the records")
         if self.embed and not self.report:
             raise InputError("--embed is for --report: give both")
+        if self.of(ClipSettings) and not self.clips:
+            raise InputError("--clip_rate, --clip_side and --jpeg_quality are of --clips: give it too")
+        given = [name for name in _OF_FEATURES if getattr(self, name)]
+        given += [name for name in self.of(ExtractionSettings) if name not in fields_of(ClipSettings)]
+        if given and self.clips:
+            raise InputError(
+                f"--{given[0]} is of features, and --clips stores pictures in their place: give one of them"
+            )
 
 
 def main(options: VideoOptions, arguments: list[str]) -> None:
     """Extracts, packs, and shows what is in the videos."""
+    if options.clips:
+        store_clips(options, find_videos(arguments), os.path.join(options.output_dir, "clips"), replace=True)
+        return
     from yt8m.features.extraction import Extractor
     from yt8m.features.feature_folder import FeatureFolder
-    from yt8m.features.inputs import find_videos
     from yt8m.features.jobs import extract_videos
     from yt8m.report.videos import check_playable
     from yt8m.runtime.files import check_writable

@@ -1,6 +1,7 @@
 """Training examples changed at random, a batch at a time, by draws that depend on a seed alone.
 
-Segments come with a margin of frames on either side, from which views of them are taken. Bytes are changed as they are:
+Segments come with a margin of frames on either side, from which views of them are taken; of clips the pictures are
+changed as they are decoded, see yt8m.data.pictures. Bytes are changed as they are:
 a byte of 127 dequantises to about 0, and a mixture of bytes to the mixture of what they stand for.
 """
 
@@ -31,6 +32,17 @@ def allowed_views(config: AugmentConfig) -> list[int | str]:
 
 def check_augment(config: AugmentConfig, data_config: DataConfig, *, windows: str) -> None:
     """Raises InputError where the AugmentConfig does not go with what a DataConfig and ``windows`` read."""
+    clips = data_config.level == "clip"
+    if config.of_pictures and not clips:
+        raise InputError(
+            "random_crop, random_flip and colour_jitter change pictures, and these records are "
+            f"{data_config.level}-level: leave them out"
+        )
+    if config.of_segments and clips:
+        raise InputError(
+            "augment_shift, augment_dilute and augment_enlarge are views of features of frames, and these records are "
+            "clips: leave them out"
+        )
     if config.of_segments and windows == "video":
         raise InputError("augment_shift, augment_dilute and augment_enlarge are views of segments: set segment_labels")
     if config.of_frames and data_config.level == "video":
@@ -161,9 +173,14 @@ def _drop_modality(features, probability, *, seeds):
 
 
 def _blanked(values, where):
-    for _ in range(values.shape.rank - where.shape.rank):
-        where = where[..., None]
-    return tf.where(where, tf.cast(_BLANK if values.dtype == tf.uint8 else 0, values.dtype), values)
+    return tf.where(_as_wide(where, values), tf.cast(_BLANK if values.dtype == tf.uint8 else 0, values.dtype), values)
+
+
+def _as_wide(mask, values):
+    """A mask of examples or frames with the further axes of ``values``."""
+    for _ in range(len(values.shape) - len(mask.shape)):
+        mask = mask[..., None]
+    return mask
 
 
 def _without_rest(features):
@@ -173,7 +190,7 @@ def _without_rest(features):
         if values.dtype != tf.uint8:
             continue
         counts = features["num_frames" if name in _modalities(features) else "num_video_frames"]
-        there = tf.sequence_mask(counts, tf.shape(values)[1])[..., None]
+        there = _as_wide(tf.sequence_mask(counts, tf.shape(values)[1]), values)
         features[name] = tf.where(there, values, tf.zeros_like(values))
     return features
 

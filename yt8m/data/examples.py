@@ -26,7 +26,8 @@ from yt8m.types import (
 
 WIDTHS = [2**power for power in range(5, 21)]
 """Columns that targets may have: few, because the model is compiled anew for each."""
-_VIDEO_LISTS = {"lists": ("labels",), "float_lists": ("label_scores",)}
+VIDEO_LISTS = {"lists": ("labels",), "float_lists": ("label_scores",)}
+"""Fields of the labels of whole videos."""
 
 _ROW = 2**32
 """Times row, plus start or class, is one number for a pair of a batch."""
@@ -42,10 +43,10 @@ def parse_videos(
     position: number of the batch, from which, with ``seed``, frames are drawn; seed None draws nothing.
     """
     if config.level == "video":
-        ids, context, features = tfrecord.parse_videos(serialized, features=config.features, **_VIDEO_LISTS)
+        ids, context, features = tfrecord.parse_videos(serialized, features=config.features, **VIDEO_LISTS)
         features = {name: finite(values, name) for name, values in features.items()}
     else:
-        ids, context, frames, num_frames, _ = _parse_frames(serialized, config, **_VIDEO_LISTS)
+        ids, context, frames, num_frames, _ = _parse_frames(serialized, config, **VIDEO_LISTS)
         indices, counts = draw_frames(position, num_frames, config=config, seed=seed)
         drawn = config.sampling == "random" and seed is not None
         # Where all frames of all videos are wanted, once each, two copies of them can be saved.
@@ -56,7 +57,7 @@ def parse_videos(
         )
         features["num_frames"] = counts
         features |= _video_frames(frames, num_frames, config)
-    columns, scores = (ragged.to_tensor() for ragged in _video_labels(context, config))
+    columns, scores = (ragged.to_tensor() for ragged in video_labels(context, config))
     padding = [[0, 0], [0, _width(tf.shape(columns)[1]) - tf.shape(columns)[1]]]
     columns, scores = tf.pad(columns, padding), tf.pad(scores, padding)
     targets = {"classes": columns, "scores": scores, "unrated": tf.ones([tf.size(ids), 1])}
@@ -71,12 +72,12 @@ def parse_whole(serialized: Tensor, *, config: DataConfig) -> dict[str, Any]:
     Dict of "features", dict of feature to (F, size) uint8; "num_frames" (N,) int32; "id" (N,) string; "classes" and
     "scores" as in parse_rated, of the labels of the videos.
     """
-    ids, context, frames, num_frames, _ = _parse_frames(serialized, config, **_VIDEO_LISTS)
+    ids, context, frames, num_frames, _ = _parse_frames(serialized, config, **VIDEO_LISTS)
     features = {}
     for name, size in config.features.items():
         real = tf.sequence_mask(num_frames, tf.shape(frames[name])[1])
         features[name] = tf.io.decode_raw(tf.boolean_mask(frames[name], real), tf.uint8, fixed_length=size)
-    columns, scores = _video_labels(context, config)
+    columns, scores = video_labels(context, config)
     return {"features": features, "num_frames": num_frames, "id": ids, "classes": columns, "scores": scores}
 
 
@@ -86,8 +87,8 @@ def draw_frames(position: Tensor, num_frames: Tensor, *, config: DataConfig, see
     return sample_frames(num_frames, sampling=config.sampling, length=config.num_frames, seed=seeds)
 
 
-def _video_labels(context, config):
-    """Ragged columns (N, None), each once a row and ascending, and their scores."""
+def video_labels(context: dict[str, Tensor], config: DataConfig) -> tuple[Tensor, Tensor]:
+    """Ragged columns (N, None) of whole videos' labels, each once a row and ascending, and their scores."""
     columns = class_columns(context["labels"], "labels", config)
     return _distinct(columns, columns.with_values(_label_scores(context)))
 
@@ -112,32 +113,45 @@ def parse_rated(serialized: Tensor, *, config: DataConfig, margin: int = 0) -> t
     ascending, and their float32 scores, the highest of each. videos: "id" (N,) string and, if config.unrated asks for
     it, "classes", a RaggedTensor (N, None) like that of the segments.
     """
-    with_labels = config.unrated == "video_negative"
-    lists = record_checks.SEGMENT_LISTS + (("labels",) if with_labels else ())
-    ids, context, frames, num_frames, lengths = _parse_frames(
-        serialized, config, lists=lists, float_lists=("segment_scores",)
-    )
+    ids, context, frames, num_frames, lengths = _parse_frames(serialized, config, **rating_lists(config))
+    segments, videos = rated_windows(context, lengths, config, read=num_frames)
+    rows, starts = segments["row"], segments["start_time"]
+    features = _segment_frames(frames, rows, starts, num_frames, config, margin=margin)
+    return segments | {"features": features}, videos | {"id": ids}
+
+
+def rating_lists(config: DataConfig) -> dict[str, tuple[str, ...]]:
+    """Fields of ratings, and of the labels of whole videos where config.unrated asks for them."""
+    labels = ("labels",) if config.unrated == "video_negative" else ()
+    return {"lists": record_checks.SEGMENT_LISTS + labels, "float_lists": ("segment_scores",)}
+
+
+def rated_windows(
+    context: dict[str, Tensor], lengths: Tensor, config: DataConfig, *, read: Tensor
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What parse_rated gives, without features and ids, of the ``context`` of N records, the fields of rating_lists.
+
+    lengths: (N,) int32, seconds of each video, within which segments must start. read: seconds that are read of them.
+    """
     starts, scores = check_ratings(context)
     columns = class_columns(context["segment_labels"], "segment_labels", config)
     rows = columns.value_rowids()
     inside = (starts >= 0) & (starts < tf.gather(tf.cast(lengths, tf.int64), rows))
     starts = tfrecord.checked(starts, tf.reduce_all(inside), "a segment starts outside its video")
-    read = starts < tf.gather(tf.cast(num_frames, tf.int64), rows)
-    windows, window_of = tf.unique(tf.boolean_mask(rows * _ROW + starts, read), out_idx=tf.int64)
+    kept = starts < tf.gather(tf.cast(read, tf.int64), rows)
+    windows, window_of = tf.unique(tf.boolean_mask(rows * _ROW + starts, kept), out_idx=tf.int64)
     order = tf.argsort(window_of, stable=True)
 
     def by_window(values):
-        values, of = tf.gather(tf.boolean_mask(values, read), order), tf.gather(window_of, order)
+        values, of = tf.gather(tf.boolean_mask(values, kept), order), tf.gather(window_of, order)
         return tf.RaggedTensor.from_value_rowids(values, of, nrows=tf.size(windows, tf.int64), validate=False)
 
     rows, starts = tf.cast(windows // _ROW, tf.int32), tf.cast(windows % _ROW, tf.int32)
-    features = _segment_frames(frames, rows, starts, num_frames, config, margin=margin)
     columns, scores = _distinct(by_window(columns.values), by_window(tf.clip_by_value(scores, 0.0, 1.0)))
-    segments = {"features": features, "start_time": starts, "row": rows, "classes": columns, "scores": scores}
-    videos = {"id": ids}
-    if with_labels:
-        videos["classes"] = _distinct(class_columns(context["labels"], "labels", config))
-    return segments, videos
+    segments = {"start_time": starts, "row": rows, "classes": columns, "scores": scores}
+    if config.unrated != "video_negative":
+        return segments, {}
+    return segments, {"classes": _distinct(class_columns(context["labels"], "labels", config))}
 
 
 def encode_examples(segments: dict[str, Any], videos: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from yt8m.config import DataConfig
 from yt8m.data import record_checks, tfrecord
+from yt8m.data.clip_records import parse_clip_context
 from yt8m.data.examples import check_ratings, class_columns
 from yt8m.data.pipeline import parallel_map, read_blocks
 from yt8m.data.scan import probe
@@ -37,9 +38,8 @@ def read_rated_labels(
 
 
 def load_rated_labels(source: Source) -> RatedLabels:
-    """The RatedLabels of all ratings of ``source``, a Source of frame-level records."""
-    features = probe(source.files).features
-    config = DataConfig(feature_names=tuple(features), feature_sizes=tuple(features.values()))
+    """The RatedLabels of all ratings of ``source``, a Source of frame-level or clip records."""
+    config = _found_config(source)
     return RatedLabels(*read_rated_labels(list(source.files), config, keep=source.keep))
 
 
@@ -69,13 +69,17 @@ def read_video_labels(files: Sequence[str], config: DataConfig) -> tuple[list[st
 
 
 def load_video_labels(source: Source) -> dict[str, tuple[int, ...]]:
-    """Dict of video id to its classes, of all videos of ``source``, a Source of frame-level or video-level records."""
-    found = probe(source.files)
-    features = found.features
-    config = DataConfig(feature_names=tuple(features), feature_sizes=tuple(features.values()), level=found.level)
-    videos, labels = read_video_labels(list(source.files), config)
+    """Dict of video id to its classes, of all videos of ``source``, a Source of records of any level."""
+    videos, labels = read_video_labels(list(source.files), _found_config(source))
     keep = source.keep or (lambda video_id: True)
     return {video_id: tuple(classes.tolist()) for video_id, classes in zip(videos, labels) if keep(video_id)}
+
+
+def _found_config(source):
+    """The DataConfig of records as the first of them says."""
+    found = probe(source.files)
+    names, sizes = tuple(found.features), tuple(found.features.values())
+    return DataConfig(feature_names=names, feature_sizes=sizes, level=found.level)
 
 
 def count_records(files: Sequence[str], config: DataConfig, *, keep: Callable[[str], bool] | None = None) -> int:
@@ -93,7 +97,8 @@ def _contexts(files, config, *, windows, keep=None):
     rated = windows == "rated"
 
     def parse(serialized):
-        ids, context = tfrecord.parse_context(
+        parse_context = parse_clip_context if config.level == "clip" else tfrecord.parse_context
+        ids, context = parse_context(
             serialized,
             lists=record_checks.SEGMENT_LISTS if rated else ("labels",),
             float_lists=("segment_scores",) if rated else (),

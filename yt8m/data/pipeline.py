@@ -11,6 +11,7 @@ from yt8m.config import AugmentConfig, DataConfig
 from yt8m.data import examples, record_checks, tfrecord
 from yt8m.data.augment import augment_batch, check_augment, margin_of, mix_batch, original_and_augmented, with_place
 from yt8m.data.balance import repeat_segments
+from yt8m.data.clips import clip_batches, read_examples
 from yt8m.data.record_dataset import interleave_blocks, record_dataset
 from yt8m.data.sharing import take_share
 from yt8m.data.splits import Source
@@ -25,6 +26,7 @@ _POOLS = 3
 """Pools of segments in memory: one is used, the next one waits, another one fills."""
 
 _UNRATED_WEIGHTS = {"masked": 0.0, "negative": 1.0, "video_negative": 0.5}
+_INFO = ("id", "start_time", "end_time")
 
 
 # Its functions are graphs as they stand: to rewrite their Python would take most of the time until the first batch.
@@ -65,6 +67,9 @@ def make_dataset(
     - "unlabelled": every segment, for training without its labels. Elements (features, info), with two versions of each
       segment, itself and as ``augment`` changes it, but for mixup: (B, 2, T, size) uint8 and "num_frames" (B, 2) int32.
 
+    At clip level a frame is a picture, uint8 (H, W, 3), every example has T = config.num_frames, and views are those of
+    config.clip, see yt8m.data.clips.
+
     Frames behind num_frames are zeros. With config.video_frames V, features are also "video_" and name, (B, V, size)
     uint8, and "num_video_frames" (B,) int32: frames of the whole video. targets: sparse, see yt8m.models.targets.
     info: "id" (B,) string, "start_time" and, for "all", "end_time" (B,) int32, seconds (0 for whole videos); the third
@@ -102,14 +107,20 @@ def make_dataset(
     else:
         cycle_length = open_files(len(files), config, interleaved=training)
         blocks = cache.numbers(files, keep=keep, cycle_length=cycle_length)
-    if windows == "all":
+    if windows == "all" and config.level == "frame":
         parse_all = functools.partial(examples.parse_all, config=config, views=views)
         return parallel_map(blocks, parse_all).rebatch(batch_size, drop_remainder=drop_remainder).prefetch(2)
-    changed = margin or windows == "unlabelled" or augment != AugmentConfig()
+    changed = margin or windows == "unlabelled" or augment.of_batches
     options = {"cache": cache, "with_info": with_info or note_ids is not None}
     # What changes a batch draws for all of it.
     options["share"] = (0, 1) if cache is None or changed else share
-    if windows == "video":
+    if config.level == "clip":
+        seeds = (shuffle_seed, frame_seed) if training else None
+        read = {"windows": windows, "factors": factors, "seeds": seeds, "augment": augment, "num_frames": num_frames}
+        clips = clip_batches(blocks, config, batch_size=batch_size, drop_remainder=drop_remainder, **read)
+        finish = {"windows": windows, "margin": 0, "with_info": options["with_info"]}
+        batches = parallel_map(clips, functools.partial(_as_element, config=config, **finish))
+    elif windows == "video":
         videos = _batch_videos(blocks, config, batch_size, drop_remainder=drop_remainder, seed=shuffle_seed)
         configs = [config.replace(num_frames=length) for length in num_frames] or [config]
         batches = _read_videos(videos, configs, seed=frame_seed, **options)
@@ -221,14 +232,15 @@ def _shuffled_at_once(size):
 
 
 def _as_element(batch, config, *, windows, margin, with_info):
-    """(features, targets) or (features, targets, info) of a batch of segments; (features, info) of unlabelled ones."""
-    features, info = batch["features"], {name: batch[name] for name in ("id", "start_time") if name in batch}
+    """(features, targets) or (features, targets, info) of a batch of examples; (features, info) without labels."""
+    features, info = batch["features"], {name: batch[name] for name in _INFO if name in batch}
     if margin or windows == "unlabelled":
         features = with_place(features, batch["start_time"], margin=margin, border=config.border)
-    if windows == "unlabelled":
+    if windows in ("unlabelled", "all"):
         return features, info
     targets = {name: batch[name] for name in ("classes", "scores", "video_classes") if name in batch}
-    targets["unrated"] = tf.fill([tf.shape(batch["classes"])[0], 1], _UNRATED_WEIGHTS[config.unrated])
+    weight = 1.0 if windows == "video" else _UNRATED_WEIGHTS[config.unrated]
+    targets["unrated"] = tf.fill([tf.shape(batch["classes"])[0], 1], weight)
     return (features, targets, info) if with_info else (features, targets)
 
 
@@ -249,6 +261,12 @@ def _check_arguments(config, windows, training, views, augment, batch_size):
         raise ValueError(f"windows is {windows!r}; valid: {', '.join(WINDOWS)}")
     if windows != "video" and config.level == "video":
         raise InputError("video-level records have no segments: segments need frame-level records")
+    if config.level == "clip" and windows == "unlabelled":
+        raise InputError("consistency on unlabelled segments is of features of frames, and these records are clips")
+    if config.level == "clip" and tuple(views) != (0,):
+        raise InputError(
+            "shifted and other views of segments are of features of frames: clips have --views and --crops"
+        )
     if windows == "all" and training or windows != "all" and tuple(views) != (0,):
         raise ValueError("views are for windows='all', and windows='all' is not for training")
     if not training and (windows == "unlabelled" or augment != AugmentConfig()):
@@ -273,23 +291,28 @@ def read_blocks(
     interleaved: bool = False,
     keep: Callable[[str], bool] | None = None,
 ) -> tf.data.Dataset:
-    """tf.data.Dataset of the serialized records of ``files``, in blocks of at most 32, none empty.
+    """tf.data.Dataset of the serialized records of ``files``, in blocks of at most 32, none empty; of clips one by one.
 
     config: DataConfig; windows, keep: as in make_dataset, windows=None where it is only ids that are read.
     interleaved: blocks of several files in turn, instead of file after file.
     """
     if config.skip_corrupt:
-        blocks = record_checks.good_dataset(files, config, windows=windows).batch(tfrecord.BLOCK)
+        blocks = record_checks.good_dataset(files, config, windows=windows).batch(block_of(config))
     else:
         blocks = interleave_blocks(
             tf.data.Dataset.from_tensor_slices(files),
-            lambda file: record_dataset(file).batch(tfrecord.BLOCK),
+            lambda file: record_dataset(file).batch(block_of(config)),
             cycle_length=open_files(len(files), config, interleaved=interleaved),
         )
     if keep is None:
         return blocks
     kept = parallel_map(blocks, functools.partial(_keep_records, keep=keep))
     return kept.filter(lambda block: tf.size(block) > 0)
+
+
+def block_of(config: DataConfig) -> int:
+    """Records that are read together: a clip is as large as a block of features."""
+    return 1 if config.level == "clip" else tfrecord.BLOCK
 
 
 def open_files(num_files: int, config: DataConfig, *, interleaved: bool) -> int:
@@ -320,9 +343,18 @@ def estimate_examples(source: Source, config: DataConfig, *, windows: str) -> in
     if not others:
         return None
     with record_checks.explain_errors([first], config, windows=windows):
-        examples = sum(
-            len(batch["num_frames"] if config.level == "frame" else next(iter(batch.values())))
-            for batch, *_ in make_dataset([first], config, windows=windows, batch_size=256, keep=source.keep)
-        )
+        examples = sum(_count_batches([first], config, windows, source.keep))
     sizes = [tfrecord.file_size(file) for file in source.files]
     return round(examples * sum(sizes) / sizes[0])
+
+
+def _count_batches(files, config, windows, keep):
+    """Yields the numbers of examples of the batches of a pass."""
+    if config.level == "clip":
+        # Without decoding any picture.
+        blocks = read_blocks(files, config, windows=windows, keep=keep)
+        for batch in read_examples(blocks, config, windows=windows, seed=None):
+            yield len(batch["id"])
+        return
+    for batch, *_ in make_dataset(files, config, windows=windows, batch_size=256, keep=keep):
+        yield len(batch["num_frames"] if config.level == "frame" else next(iter(batch.values())))

@@ -13,6 +13,8 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from yt8m.config import DataConfig
+from yt8m.data.clip_checks import check_clip
+from yt8m.data.clip_records import MEDIASEQUENCE
 from yt8m.data.scan import Scanned, scan
 from yt8m.data.tfrecord import ID_KEYS
 from yt8m.runtime.progress import Progress
@@ -120,15 +122,26 @@ def check_record(serialized: bytes, config: DataConfig | None, *, windows: str |
     if problem or not config:
         return problem
     if windows in (None, "video") or config.unrated == "video_negative" and windows == "rated":
-        problem = _check_classes(context, "labels", config) or _check_label_scores(context)
+        labels, scores = _label_fields(context, level)
+        problem = _check_classes(context, labels, config) or _check_label_scores(context, labels, scores)
     if problem:
         return problem
     if level == "video":
         return _check_means(context, config)
-    problem, num_frames = _check_frames(example.feature_lists.feature_list, context, config)
+    if level == "clip":
+        problem, num_frames = check_clip(example)
+    else:
+        problem, num_frames = _check_frames(example.feature_lists.feature_list, context, config)
     if problem is None and windows in (None, "rated"):
         problem = _check_segments(context, num_frames, config)
     return problem
+
+
+def _label_fields(context, level):
+    """Names of the fields of the labels and their scores: of a clip without labels of ours, MediaSequence's."""
+    if level == "clip" and not _values(context, "labels", "int64_list"):
+        return MEDIASEQUENCE["labels"], MEDIASEQUENCE["label_scores"]
+    return "labels", "label_scores"
 
 
 def _check_id(context):
@@ -163,13 +176,13 @@ def _check_classes(context, name, config):
     return None
 
 
-def _check_label_scores(context):
-    if _kind(context, "label_scores") not in (None, "float_list"):
-        return f"label_scores is {_a(_kind(context, 'label_scores'))}, not a float_list"
-    labels, scores = len(_values(context, "labels", "int64_list")), len(_values(context, "label_scores", "float_list"))
-    if scores and scores != labels:
-        return f"labels and label_scores have {labels} and {scores} values"
-    return _check_finite(context, "label_scores")
+def _check_label_scores(context, names, scores):
+    if _kind(context, scores) not in (None, "float_list"):
+        return f"{scores} is {_a(_kind(context, scores))}, not a float_list"
+    labels, found = len(_values(context, names, "int64_list")), len(_values(context, scores, "float_list"))
+    if found and found != labels:
+        return f"{names} and {scores} have {labels} and {found} values"
+    return _check_finite(context, scores)
 
 
 def _check_means(context, config):
@@ -216,7 +229,8 @@ def _check_segments(context, num_frames, config):
         return f"{', '.join(lengths)} have {', '.join(map(str, lengths.values()))} values, and must have equally many"
     for start in _values(context, "segment_start_times", "int64_list"):
         if not 0 <= start < num_frames:
-            return f"segment_start_times holds {start}, outside the {num_frames} frames of the video"
+            unit = "seconds of the clip" if config.level == "clip" else "frames of the video"
+            return f"segment_start_times holds {start}, outside the {num_frames} {unit}"
     return _check_classes(context, "segment_labels", config) or _check_finite(context, "segment_scores")
 
 

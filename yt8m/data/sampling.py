@@ -56,6 +56,32 @@ def surrounding_frames(
     return first[:, None] + indices, counts
 
 
+def sample_pictures(
+    counts: Tensor, places: Tensor, *, sampling: str, length: int, stride: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Up to ``length`` pictures T of clips, in order of time.
+
+    counts: (W,) int32, pictures of each clip, at least 1. sampling: "uniform", one picture of each of T equal parts
+    (Wang et al. 2016, TSN), where in its part says a place; or "sequence", T pictures ``stride`` apart, where between
+    the first and the last that are possible says the place. places: (W, S, T) for the one, (W, S, 1) for the other,
+    float in [0, 1), 0.5 for the middle; S views of each clip.
+
+    Returns (indices (W, S, T) int32, shown (W,) int32, at most T): what stands behind the first ``shown`` indices is
+    padding, a valid index nevertheless. A clip of fewer than T pictures shows each of them once.
+    """
+    places, slots = tf.cast(places, tf.float64), tf.range(length)
+    if sampling == "uniform":
+        shown = tf.minimum(counts, length)
+        parts = tf.cast(counts, tf.float64) / tf.cast(shown, tf.float64)
+        indices = tf.cast((tf.cast(slots, tf.float64) + places) * parts[:, None, None], tf.int32)
+    else:
+        shown = tf.minimum((counts + stride - 1) // stride, length)
+        room = counts - (shown - 1) * stride - 1
+        first = tf.cast(places * tf.cast(room + 1, tf.float64)[:, None, None], tf.int32)
+        indices = tf.minimum(first, room[:, None, None]) + slots * stride
+    return tf.minimum(indices, counts[:, None, None] - 1), shown
+
+
 def _distinct_frames(num_frames, length, seed):
     longest = tf.maximum(tf.reduce_max(num_frames), length)
     draw = tf.random.stateless_uniform([tf.size(num_frames), longest], seed)

@@ -3,7 +3,8 @@
 Frame level: a SequenceExample a video. Context: ``id`` (``video_id`` in old files) bytes, ``labels`` int64 list, and in
 segment files ``segment_labels``, ``segment_start_times``, ``segment_end_times`` int64 lists and ``segment_scores``
 float list, all of one length. Feature lists: one bytes value of as many bytes as the feature has dimensions a frame,
-1 frame a second. Video level: an Example with id, ``labels`` and one float list a feature.
+1 frame a second. Video level: an Example with id, ``labels`` and one float list a feature. Clip level: see
+yt8m.data.clip_records.
 Source: research.google.com/youtube8m/download.html.
 """
 
@@ -21,9 +22,11 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from yt8m.runtime.files import atomic_path, read_json
+from yt8m.train_parts import CHANNELS
 from yt8m.types import (
     MAX_ID_BYTES,
     NOT_IN_IDS,
+    PICTURES,
     QUANTIZED_OFFSET,
     QUANTIZED_SCALE,
     SEGMENT_SECONDS,
@@ -32,7 +35,12 @@ from yt8m.types import (
     Tensor,
 )
 
-ID_KEYS = ("id", "video_id")
+ID_KEYS = ("id", "video_id", "example/id", "clip/media_id")
+"""Fields of the id, of which the first that is there counts: ours, that of old files, and MediaSequence's two."""
+
+PICTURE_LIST = "image/encoded"
+"""Feature list that makes a record a clip, see yt8m.data.clip_records."""
+
 _ID_PATTERN = "[^{}]+".format("".join(rf"\x{{{first:x}}}-\x{{{last:x}}}" for first, last in NOT_IN_IDS))
 BLOCK = 32
 """Records that are read and parsed together."""
@@ -77,13 +85,8 @@ class FrameRecord:
         example = tf.train.SequenceExample()
         context = example.context.feature
         context[id_key].bytes_list.value.append(self.video_id.encode())
-        _set_labels(context, self)
-        if self.segments is not None:
-            starts, classes, scores = zip(*self.segments) if self.segments else ((), (), ())
-            context["segment_labels"].int64_list.value.extend(classes)
-            context["segment_start_times"].int64_list.value.extend(starts)
-            context["segment_end_times"].int64_list.value.extend(start + SEGMENT_SECONDS for start in starts)
-            context["segment_scores"].float_list.value.extend(scores)
+        set_labels(context, self)
+        set_ratings(context, self.segments)
         for name, frames in self.features.items():
             feature = example.feature_lists.feature_list[name].feature
             for frame in np.asarray(frames, np.uint8):
@@ -105,21 +108,36 @@ class VideoRecord:
         example = tf.train.Example()
         feature = example.features.feature
         feature[id_key].bytes_list.value.append(self.video_id.encode())
-        _set_labels(feature, self)
+        set_labels(feature, self)
         for name, values in self.features.items():
             feature[name].float_list.value.extend(np.asarray(values, np.float32).tolist())
         return example.SerializeToString(deterministic=True)
 
 
-def _set_labels(context, record):
+def set_labels(context: Any, record: Any) -> None:
+    """Writes the labels of a record, and their scores, into the map of its context."""
     if record.labels is not None:
         context["labels"].int64_list.value.extend(record.labels)
     if record.label_scores is not None:
         context["label_scores"].float_list.value.extend(record.label_scores)
 
 
+def set_ratings(context: Any, segments: tuple | None) -> None:
+    """Writes (start_time, class_id, score) triples into the map of a record's context; None writes no field."""
+    if segments is None:
+        return
+    starts, classes, scores = zip(*segments) if segments else ((), (), ())
+    context["segment_labels"].int64_list.value.extend(classes)
+    context["segment_start_times"].int64_list.value.extend(starts)
+    context["segment_end_times"].int64_list.value.extend(start + SEGMENT_SECONDS for start in starts)
+    context["segment_scores"].float_list.value.extend(scores)
+
+
 def write_records(path: StrPath, records: Iterable[Any], *, id_key: str = "id") -> int:
-    """Writes FrameRecords or VideoRecords to ``path`` atomically, gzipped where it ends in .gz; returns how many."""
+    """Writes FrameRecords, VideoRecords or ClipRecords to ``path`` atomically, gzipped where it ends in .gz.
+
+    Returns how many.
+    """
     count = 0
     with atomic_path(path) as temporary:
         with tf.io.TFRecordWriter(temporary, options="GZIP" if is_gzip(path) else "") as writer:
@@ -248,8 +266,8 @@ def describe(records: Sequence[bytes]) -> Probe | None:
     # Example.features and SequenceExample.context have the same field number, so one parses as the other.
     contexts = [example.context.feature for example in examples]
     lists = [example.feature_lists.feature_list for example in examples]
-    level = "frame" if any(lists) else "video"
-    features = {}
+    level = "clip" if any(PICTURE_LIST in item for item in lists) else "frame" if any(lists) else "video"
+    features = {PICTURES: CHANNELS} if level == "clip" else {}
     for name, value in itertools.chain.from_iterable(item.items() for item in (lists if any(lists) else contexts)):
         if level == "frame" and value.feature and value.feature[0].bytes_list.value:
             features.setdefault(name, len(value.feature[0].bytes_list.value[0]))
@@ -265,7 +283,7 @@ def describe(records: Sequence[bytes]) -> Probe | None:
         floats=tuple(sorted(floats)),
         features=dict(sorted(features.items())),
         id_key=next((key for key in ID_KEYS if key in contexts[0]), None),
-        has_labels=any("labels" in context for context in contexts),
+        has_labels=any("labels" in context or "clip/label/index" in context for context in contexts),
         has_segment_labels=any("segment_labels" in context for context in contexts),
     )
 
@@ -281,10 +299,10 @@ def parse_frames(
     """
     context, frames, lengths = tf.io.parse_sequence_example(
         serialized,
-        context_features=_context_schema(lists, float_lists),
+        context_features=context_schema(lists, float_lists),
         sequence_features={name: tf.io.FixedLenSequenceFeature([], tf.string) for name in features} or None,
     )
-    return _take_ids(context), context, frames, lengths
+    return take_ids(context), context, frames, lengths
 
 
 def parse_videos(
@@ -296,8 +314,8 @@ def parse_videos(
     Raises tf.errors.InvalidArgumentError on a bad record.
     """
     schema = {name: tf.io.FixedLenFeature([size], tf.float32) for name, size in features.items()}
-    context = tf.io.parse_example(serialized, _context_schema(lists, float_lists) | schema)
-    return _take_ids(context), context, {name: context.pop(name) for name in features}
+    context = tf.io.parse_example(serialized, context_schema(lists, float_lists) | schema)
+    return take_ids(context), context, {name: context.pop(name) for name in features}
 
 
 def parse_context(
@@ -308,7 +326,8 @@ def parse_context(
     return ids, context
 
 
-def _context_schema(lists, float_lists):
+def context_schema(lists: Iterable[str], float_lists: Iterable[str]) -> dict[str, Any]:
+    """What to parse of the context of records: the id, and fields of int64 and float32."""
     return (
         {key: tf.io.FixedLenFeature([], tf.string, "") for key in ID_KEYS}
         | {key: tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64) for key in lists}
@@ -316,9 +335,11 @@ def _context_schema(lists, float_lists):
     )
 
 
-def _take_ids(context):
-    first, second = (context.pop(key) for key in ID_KEYS)
-    ids = tf.where(first == "", second, first)
+def take_ids(context: dict[str, Tensor]) -> Tensor:
+    """Takes the ids (B,) string out of what was parsed of a context; asserts in the graph that they are such."""
+    ids, *others = (context.pop(key) for key in ID_KEYS)
+    for other in others:
+        ids = tf.where(ids == "", other, ids)
     # The rule of yt8m.types.id_problem: what is no UTF-8 matches nothing.
     fine = tf.strings.regex_full_match(ids, _ID_PATTERN) & (tf.strings.length(ids) <= MAX_ID_BYTES)
     return checked(ids, tf.reduce_all(fine), "a record has no id, or one that no submission can hold")

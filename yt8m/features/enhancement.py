@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from yt8m.features.settings import ExtractionSettings
+from yt8m.features.settings import PictureSettings
 from yt8m.types import InputError
 
 _USUAL = 0.25
@@ -16,7 +16,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _CLIP_LIMIT = 0.01
 
 
-def make_enhancement(settings: ExtractionSettings) -> Callable[[np.ndarray], np.ndarray] | None:
+def make_enhancement(settings: PictureSettings) -> Callable[[np.ndarray], np.ndarray] | None:
     """Function of a picture, uint8 (H, W, 3), to the same enhanced; None where the settings ask for nothing.
 
     Gamma comes first. Raises InputError where a package is missing.

@@ -13,6 +13,7 @@ from yt8m.features.backbones.base import Backbone, PictureInput, SoundInput
 from yt8m.features.backbones.registry import load_backbone
 from yt8m.features.decoding import read_pictures, read_sound
 from yt8m.features.enhancement import make_enhancement
+from yt8m.features.notes import taking_notes
 from yt8m.features.settings import ExtractionSettings
 from yt8m.features.windows import PictureWindows
 from yt8m.types import DataWarning, InputError, StrPath, names_of_views, view_name
@@ -121,14 +122,10 @@ class Extractor:
         features of sound are those of silence, and it is said. Raises InputError where the file cannot be read, or has
         no pictures, and pictures are wanted.
         """
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", DataWarning)
+        notes: list[str] = []
+        with taking_notes(notes):
             features = self._extract(source, on_second)
-        notes = [str(item.message) for item in caught if issubclass(item.category, DataWarning)]
-        for item in caught:
-            if not issubclass(item.category, DataWarning):
-                warnings.warn_explicit(item.message, item.category, item.filename, item.lineno)
-        return VideoFeatures(features=features, notes=tuple(dict.fromkeys(notes)))
+        return VideoFeatures(features=features, notes=tuple(notes))
 
     def _extract(self, source, on_second):
         seeing = {name: item for name, item in self.named.items() if isinstance(item.input, PictureInput)}

@@ -8,20 +8,20 @@ from urllib.parse import unquote, urlsplit
 
 from yt8m.features.decoding.sources import is_local
 from yt8m.runtime.files import is_media_name
-from yt8m.types import InputError, sanitized_id
+from yt8m.tables import read_columns
+from yt8m.types import InputError, id_problem, sanitized_id
 
 
 def find_videos(arguments: Sequence[str]) -> dict[str, str]:
     """Dict of id to source, a path or address, in the order of the ids.
 
-    arguments: files, globs, folders, which stand for the media files in them, and addresses. An id is a file's name
-    without suffix, with what no id can hold replaced by an underscore. Raises InputError where something is not there,
-    or two files would have one id.
+    arguments: files, globs, folders, which stand for the media files in them, addresses, and CSVs with the columns
+    video_id and path, paths from the CSV's folder on. Elsewhere an id is a file's name without suffix, with what no id
+    can hold replaced by an underscore. Raises InputError where something is not there, or two files would have one id.
     """
     found: dict[str, str] = {}
     for argument in arguments:
-        for source in _expanded(argument):
-            video_id = sanitized_id(_stem(source))
+        for video_id, source in _expanded(argument):
             if found.setdefault(video_id, source) != source:
                 raise InputError(f"{found[video_id]} and {source} would both have the id {video_id}: rename one")
     if not found:
@@ -30,6 +30,25 @@ def find_videos(arguments: Sequence[str]) -> dict[str, str]:
 
 
 def _expanded(argument):
+    """Yields (id, source) of what an argument names."""
+    if argument.endswith(".csv"):
+        yield from _listed(argument)
+    else:
+        yield from ((sanitized_id(_stem(source)), source) for source in _sources(argument))
+
+
+def _listed(path):
+    for row in read_columns(path, ("video_id", "path"), what="list of videos"):
+        video_id, source = row.fields
+        if problem := id_problem(video_id):
+            raise InputError(f"{row.where}: the id {video_id!r} {problem}")
+        source = os.path.join(os.path.dirname(path), source) if is_local(source) else source
+        if is_local(source) and not os.path.isfile(source):
+            raise InputError(f"{row.where}: {source} is not there")
+        yield video_id, source
+
+
+def _sources(argument):
     if not is_local(argument) or os.path.isfile(argument):
         return [argument]
     if os.path.isdir(argument):

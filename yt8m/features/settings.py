@@ -1,8 +1,9 @@
-"""Settings of extraction: what of a video backbones are shown."""
+"""Settings of what is taken from a video: what backbones are shown, and what clip records hold."""
 
 import dataclasses
 
 from yt8m.options import Config, option
+from yt8m.train_parts import check_gamma
 from yt8m.types import SEGMENT_SECONDS, InputError
 
 SAMPLINGS = ("dense", "uniform")
@@ -10,12 +11,32 @@ ENHANCEMENTS = ("off", "equalize", "clahe")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ExtractionSettings(Config):
-    """Everything but video and backbones that determines the features of a video."""
+class PictureSettings(Config):
+    """What pictures of a video are looked at, and how dark ones are enhanced."""
 
     max_seconds: int | None = option(
         None, "Seconds of each video that are looked at.", unit="seconds", low=1, high=10**6, defaults_to="all"
     )
+    gamma: str = option(
+        "off",
+        "Gamma correction: off; auto, by which the median of a darker picture becomes a quarter of white; or a number "
+        "from 0.1 to 1, lower for brighter.",
+    )
+    enhance: str = option(
+        "off",
+        "Contrast of pictures: off; equalize, each picture's histogram made flat; or clahe, the same by regions and "
+        "with a limit.",
+        choices=ENHANCEMENTS,
+    )
+
+    def _check(self):
+        check_gamma(self.gamma)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExtractionSettings(PictureSettings):
+    """Everything but video and backbones that determines the features of a video."""
+
     sampling: str = option(
         "dense",
         "Frames of a clip, for backbones of clips: dense, at the backbone's own rate around each second; or uniform, "
@@ -40,17 +61,6 @@ class ExtractionSettings(Config):
         "Views and crops kept apart, as features rgb, rgb_view1 ..., in place of their mean: training reads the first, "
         "and inference averages the scores of all.",
     )
-    gamma: str = option(
-        "off",
-        "Gamma correction: off; auto, by which the median of a darker picture becomes a quarter of white; or a number "
-        "from 0.1 to 1, lower for brighter.",
-    )
-    enhance: str = option(
-        "off",
-        "Contrast of pictures: off; equalize, each picture's histogram made flat; or clahe, the same by regions and "
-        "with a limit.",
-        choices=ENHANCEMENTS,
-    )
 
     super_resolve: str = option(
         "",
@@ -59,19 +69,42 @@ class ExtractionSettings(Config):
     )
 
     def _check(self):
+        super()._check()
         if self.crops == 2:
             raise InputError("crops is 2; it must be 1 or 3")
         if self.keep_views and self.num_inputs == 1:
             raise InputError("keep_views keeps views or crops apart, and there is one: give --views or --crops=3 too")
-        if self.gamma not in ("off", "auto"):
-            try:
-                fine = 0.1 <= float(self.gamma) <= 1
-            except ValueError:
-                fine = False
-            if not fine:
-                raise InputError(f"gamma is {self.gamma!r}; it must be off, auto or a number from 0.1 to 1")
 
     @property
     def num_inputs(self) -> int:
         """Pictures or clips that are looked at for each second."""
         return self.views * self.crops
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClipSettings(PictureSettings):
+    """Everything but the video that determines the pictures of a clip record, see yt8m.data.clip_records."""
+
+    rate: float = option(
+        8.0,
+        "Pictures a second of clip records.",
+        unit="pictures a second",
+        above=0,
+        high=240,
+        flag="clip_rate",
+    )
+    side: int = option(
+        128,
+        "Shorter side of the pictures of clip records; smaller videos keep theirs.",
+        unit="pixels",
+        low=8,
+        high=4096,
+        flag="clip_side",
+    )
+    quality: int = option(
+        90,
+        "Quality of the JPEGs of clip records, as libjpeg counts it.",
+        low=1,
+        high=100,
+        flag="jpeg_quality",
+    )

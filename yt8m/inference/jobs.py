@@ -32,6 +32,8 @@ from yt8m.types import MAX_FRAMES, SEGMENT_SECONDS
 
 _BATCHES_PER_PART = 32
 _PARTS_AT_A_TIME = 2
+_CLIP_BYTES = 320_000
+"""About those of a segment of clip records: 40 JPEGs of 128 by 227 pixels."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -205,10 +207,13 @@ def _cut(source, job):
     """
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         stamps = list(pool.map(_stamp, source.files))
-    frames = 4
+    size = 4 * sum(job.config.feature_sizes)
     if job.config.level == "frame":
         frames = SEGMENT_SECONDS if job.windows == "all" else job.config.max_frames or MAX_FRAMES
-    least = _BATCHES_PER_PART * job.batch_size * frames * sum(job.config.feature_sizes)
+        size = frames * sum(job.config.feature_sizes)
+    elif job.config.level == "clip":
+        size = _CLIP_BYTES
+    least = _BATCHES_PER_PART * job.batch_size * size
     places = cut_into_parts([stamp[1] for stamp in stamps], least=least)
     parts = [[source.files[place] for place in part] for part in places]
     sizes = [sum(stamps[place][1] for place in part) for part in places]

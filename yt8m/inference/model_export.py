@@ -53,7 +53,8 @@ def export(
     if keras.backend.backend() != "tensorflow":
         raise InputError("export runs with the TensorFlow backend, whichever the model was trained with")
     if config.level != "frame":
-        raise InputError("the model takes means of whole videos: only models of frames are exported")
+        what = "pictures" if config.level == "clip" else "means of whole videos"
+        raise InputError(f"the model takes {what}: only models of features of frames are exported")
     check_views(model, views)
     narrow = _in_float32(model).for_classes(class_ids)
     names = [(class_names or {}).get(class_id, "") for class_id in class_ids]

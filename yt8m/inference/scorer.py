@@ -28,7 +28,8 @@ class Scorer:
         self._predict = _compiled(narrow, jit_compile) if jit_compile else _graph_of_any_size(narrow)
 
     def __call__(self, features: dict[str, np.ndarray]) -> np.ndarray:
-        """Scores (n, C) float32 of a dict of arrays (n, T, size) or (n, S, T, size), n <= batch_size.
+        """Scores (n, C) float32 of a dict of arrays (n, T, size) or (n, S, T, size), n <= batch_size; of clips
+        pictures have (H, W, 3) in place of size.
 
         The S views of a segment are scored one by one, each beside the same frames (n, V, size) of the whole video
         where there are such, and their probabilities averaged. Raises DivergedError where a score is not finite.
@@ -87,7 +88,7 @@ class _MeanOverViews(keras.Model):
         views = counts.shape[1]
 
         def flat(values):
-            if len(values.shape) in (2, 4):
+            if len(values.shape) in (2, 4, 6):
                 return ops.reshape(values, (-1, *values.shape[2:]))
             # Frames of the whole video are there once for all views.
             return ops.repeat(values, views, axis=0)

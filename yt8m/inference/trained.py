@@ -151,7 +151,8 @@ class TrainedRun:
     def _checked(self, features):
         sizes = self.run.data.features
         if self.run.data.level != "frame":
-            raise InputError("this run was trained on means of whole videos, which have no timeline")
+            what = "pictures, which predict_record takes" if self.run.data.level == "clip" else "means of whole videos"
+            raise InputError(f"this run was trained on {what}: it has no timeline of features")
         if set(features) != set(sizes):
             raise InputError(f"the run has the features {', '.join(sizes)}, and these are {', '.join(features)}")
         checked = {}

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from yt8m.config import DataConfig
+from yt8m.data.clip_records import ClipRecord
 from yt8m.data.pipeline import read_blocks
 from yt8m.data.record_checks import explain_errors
 from yt8m.data.splits import Source
@@ -130,10 +131,10 @@ def write_pseudo_labels(
 ) -> str:
     """Writes the examples of ``choice`` as records to ``folder``; returns the pattern of the files.
 
-    source: the unlabelled Source they are from; config: DataConfig. segments: a record is the frames of one segment and
-    two to either side, with its soft labels as ratings and the id of its video; False: a record is the whole video, at
-    the source's level, with its soft labels as label_scores. pseudo.json is written last: counts and ``details``, a
-    dict of JSON values.
+    source: the unlabelled Source they are from; config: DataConfig. segments: a record is the pictures of one segment,
+    or its frames and two to either side, with its soft labels as ratings and the id of its video; False: a record is
+    the whole video, at the source's level, with its soft labels as label_scores. pseudo.json is written last: counts
+    and ``details``, a dict of JSON values.
     """
     make_folder(folder)
     for stale in glob.glob(os.path.join(glob.escape(os.fspath(folder)), "pseudo-*.tfrecord")):
@@ -141,9 +142,10 @@ def write_pseudo_labels(
     records = _make_records(choice, source, config, _cut if segments else _whole)
     count = 0
     for number in itertools.count():
-        some = list(itertools.islice(records, _RECORDS_PER_FILE))
-        if not some:
+        first = next(records, None)
+        if first is None:
             break
+        some = itertools.chain([first], itertools.islice(records, _RECORDS_PER_FILE - 1))
         count += write_records(os.path.join(folder, f"pseudo-{number:05d}.tfrecord"), some)
     wanted = sum(times for times, _ in choice.segments.values())
     if count < wanted:
@@ -178,6 +180,9 @@ def _make_records(choice, source, config, make):
 
 
 def _parse(serialized, config):
+    if config.level == "clip":
+        clip = ClipRecord.parse(serialized)
+        return clip.video_id, clip
     if config.level == "video":
         context = tf.train.Example.FromString(serialized).features.feature
         means = {name: np.array(context[name].float_list.value, np.float32) for name in config.feature_names}
@@ -195,6 +200,8 @@ def _whole(video_id, features, start, labels):
     if start:
         raise InputError(f"the teacher lists the segment {video_id}:{start}, and its students learn from whole videos")
     soft = {"labels": tuple(labels), "label_scores": tuple(labels.values())}
+    if isinstance(features, ClipRecord):
+        return dataclasses.replace(features, **soft)
     if all(isinstance(values, np.ndarray) for values in features.values()):
         return VideoRecord(video_id=video_id, features=features, **soft)
     frames = {name: _decoded(listed) for name, listed in features.items()}
@@ -206,6 +213,9 @@ def _decoded(frames):
 
 
 def _cut(video_id, features, start, labels):
+    if isinstance(features, ClipRecord):
+        ratings = tuple((0, class_id, score) for class_id, score in sorted(labels.items()))
+        return dataclasses.replace(features.part(start, start + SEGMENT_SECONDS), segments=ratings)
     length = min(len(frames) for frames in features.values())
     if start >= length:
         raise InputError(f"the teacher lists {video_id}:{start}, and that video has {length} frames")

@@ -3,10 +3,11 @@
 import dataclasses
 import difflib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
 
 from yt8m.data.making.annotation_files import AnnotationFile
-from yt8m.data.making.left_out import BEHIND, PAST, SHORT
+from yt8m.data.making.left_out import BEHIND, LABEL, PAST, SHORT, LeftOut
 from yt8m.data.making.timed_labels import UNKNOWN
 from yt8m.ranking.metrics import POSITIVE
 from yt8m.tables import parse_class_id
@@ -117,6 +118,54 @@ def _known(annotations, classes):
     if unknown and len(unknown) == len(ids):
         raise unknown[0]
     annotations.tally.warn(annotations.path)
+
+
+class Labelling:
+    """Labels and ratings of the videos that are packed.
+
+    labels: dict of video id to class ids; intervals: dict of video id to list of Interval; None where there are none.
+    Without labels, a video has those classes that are rated positive in it. min_overlap, rest: as of PackSettings.
+    """
+
+    def __init__(
+        self,
+        labels: dict[str, tuple[int, ...]] | None,
+        intervals: dict[str, list[Interval]] | None,
+        *,
+        min_overlap: float,
+        rest: bool,
+    ):
+        self._labels, self._intervals, self._min_overlap = labels, intervals, min_overlap
+        classes = sorted({item.class_id for items in (intervals or {}).values() for item in items})
+        self._rest = classes if rest else []
+
+    def __call__(self, video_id: str, seconds: int, left_out: LeftOut) -> tuple[tuple, tuple | None]:
+        """(labels, segments) of a video of ``seconds``, as records have them; adds to ``left_out`` what is in none."""
+        labels = (self._labels or {}).get(video_id, ())
+        if self._intervals is None:
+            return labels, None
+        intervals, min_overlap = self._intervals.get(video_id, ()), self._min_overlap
+        segments = rate_segments(intervals, seconds, min_overlap=min_overlap, rest_classes=self._rest)
+        for kind, item in unused_intervals(intervals, seconds, min_overlap=min_overlap):
+            left_out.add(kind, item.line, f"{item.start:g}-{item.end:g} s of {video_id}, which has {seconds} s")
+        if self._labels is None:
+            labels = tuple(sorted({class_id for _, class_id, score in segments if score >= POSITIVE}))
+            for item in intervals:
+                if item.score >= POSITIVE and item.class_id not in labels:
+                    left_out.add(LABEL, item.line, f"class {item.class_id} of {video_id}")
+        return labels, segments
+
+    def num_intervals(self, ids: Collection[str]) -> int:
+        """Intervals of some videos."""
+        return sum(len((self._intervals or {}).get(video_id, ())) for video_id in ids)
+
+    def described(self) -> tuple[Any, Any]:
+        """What there is of labels and intervals, as JSON values."""
+        described = {
+            key: [(item.start, item.end, item.class_id, item.score) for item in items]
+            for key, items in (self._intervals or {}).items()
+        }
+        return self._labels, self._intervals and described
 
 
 def rate_segments(

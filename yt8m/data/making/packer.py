@@ -2,24 +2,23 @@
 
 import collections
 import dataclasses
-import glob
 import hashlib
 import json
 import math
 import os
 import warnings
 from collections import Counter
+from typing import Any
 
 import numpy as np
 
-from yt8m.data.making.annotations import Interval, rate_segments, unused_intervals
-from yt8m.data.making.left_out import LABEL, UNEVEN, LeftOut
+from yt8m.data.making.annotations import Interval, Labelling
+from yt8m.data.making.left_out import UNEVEN, LeftOut
 from yt8m.data.making.projection import Moments, Projection
 from yt8m.data.making.raw_videos import RawVideos, resample
 from yt8m.data.making.settings import STANDARDIZE, PackSettings
-from yt8m.data.tfrecord import PACK_LOG, FrameRecord, dequantize, quantize, write_records
-from yt8m.ranking.metrics import POSITIVE
-from yt8m.runtime.files import read_json, write_text
+from yt8m.data.making.shard_folder import ShardFolder, make_shards
+from yt8m.data.tfrecord import FrameRecord, dequantize, quantize
 from yt8m.runtime.locks import locked_folder
 from yt8m.runtime.progress import Progress
 from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, DataWarning, InputError, StrPath, id_problem, sanitized_id
@@ -52,8 +51,7 @@ class Packer:
         replace: bool = False,
     ):
         self.videos, self.output_dir, self.settings = videos, output_dir, settings
-        self._labels, self._intervals, self._replace = labels, intervals, replace
-        self._rest = sorted({item.class_id for items in (intervals or {}).values() for item in items})
+        self._labelling = Labelling(labels, intervals, min_overlap=settings.min_overlap, rest=settings.rest)
         if not videos.ids:
             raise InputError("no video has all of the features: the names of their files, without suffix, must agree")
         for what in (settings.rates, settings.fit, settings.use, settings.views):
@@ -62,13 +60,20 @@ class Packer:
                     raise InputError(f"there is no feature {name}; there are {', '.join(videos.names)}")
         self.projections = {name: Projection.load(path) for name, path in settings.use.items()}
         self.renamed = self._renamed()
-        self.log = {"inputs": self._digest(), "shards": {}, "num_classes": num_classes, "renamed": self.renamed}
+        facts = {"num_classes": num_classes, "renamed": self.renamed}
+        self._folder = ShardFolder(
+            output_dir, prefix=settings.prefix, inputs=self._digest(), facts=facts, replace=replace
+        )
+
+    @property
+    def log(self) -> dict[str, Any]:
+        """What pack.json says."""
+        return self._folder.log
 
     def run(self) -> None:
         """Packs what is not packed yet. Raises InputError where another process is packing into the folder."""
         with locked_folder(self.output_dir):
-            self._resume()
-            self._write_log()
+            self._folder.resume()
             self._fit()
             self._write_shards()
 
@@ -76,19 +81,10 @@ class Packer:
         shards = self._shards()
         with Progress("packing", total=len(self.videos.ids), unit="videos") as progress:
             for name, ids in shards.items():
-                if self._is_whole(name):
+                if self._folder.is_whole(name):
                     progress.skip(len(ids))
                     continue
                 self._write_shard(name, ids, progress)
-
-    def _is_whole(self, name):
-        path = os.path.join(self.output_dir, name)
-        shard = self.log["shards"].get(name)
-        return (
-            shard is not None
-            and os.path.exists(path)
-            and shard.get("bytes", os.path.getsize(path)) == os.path.getsize(path)
-        )
 
     def totals(self) -> dict[str, Counter]:
         """Dict of feature to a Counter of frames, those cut to the length of other features, values, and
@@ -103,7 +99,7 @@ class Packer:
     @property
     def num_intervals(self) -> int:
         """Intervals of the videos that are packed."""
-        return sum(len((self._intervals or {}).get(video_id, ())) for video_id in self.videos.ids)
+        return self._labelling.num_intervals(self.videos.ids)
 
     def left_out(self) -> LeftOut:
         """What is in no record, over all shards."""
@@ -130,46 +126,16 @@ class Packer:
 
     def _digest(self):
         """Of all that decides about the records."""
-        stats = [(*entry, *_size_and_time(entry[-1])) for entry in self.videos.files()]
-        used = [_size_and_time(path) for path in self.settings.use.values()]
-        intervals = self._intervals and {
-            key: [(item.start, item.end, item.class_id, item.score) for item in self._intervals[key]]
-            for key in self._intervals
-        }
+        stats = [(*entry, *size_and_time(entry[-1])) for entry in self.videos.files()]
+        used = [size_and_time(path) for path in self.settings.use.values()]
         settings = dataclasses.asdict(self.settings)
         # Folders that were packed before there were these options stay what they are.
         if not self.renamed:
             del settings["sanitize_ids"]
         if not settings["views"]:
             del settings["views"]
-        known = [settings, stats, used, self._labels, intervals]
+        known = [settings, stats, used, *self._labelling.described()]
         return hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=16).hexdigest()
-
-    def _resume(self):
-        path = os.path.join(self.output_dir, PACK_LOG)
-        if not os.path.exists(path):
-            if any(
-                name.startswith(self.settings.prefix) and ".tfrecord" in name for name in os.listdir(self.output_dir)
-            ):
-                raise InputError(
-                    f"{self.output_dir} holds records named {self.settings.prefix}* already: name another folder"
-                )
-            return
-        found = read_json(path, what="a log of yt8m-pack", fields={"inputs": str, "shards": dict})
-        if found["inputs"] != self.log["inputs"]:
-            fitted = glob.glob(glob.escape(os.fspath(self.output_dir)) + "/*.projection.npz")
-            if not (found["shards"] or fitted):
-                return
-            if not self._replace:
-                raise InputError(
-                    f"{self.output_dir} was packed from other files or with other flags: name another folder"
-                )
-            # Each by its own name: the log may say anything.
-            for file in [*(os.path.join(self.output_dir, os.path.basename(name)) for name in found["shards"]), *fitted]:
-                if os.path.exists(file):
-                    os.unlink(file)
-            return
-        self.log = found
 
     def _fit(self):
         """Fits the projections that are asked for, in one pass over all videos."""
@@ -204,12 +170,7 @@ class Packer:
             sampled = ids[:_SAMPLED]
             size = sum(array.size for video_id in sampled for array in self._features(video_id).values())
             number = math.ceil(size / len(sampled) * len(ids) / (self.settings.shard_megabytes * 10**6))
-        number = min(number, len(ids))
-        bounds = [len(ids) * position // number for position in range(number + 1)]
-        return {
-            f"{self.settings.prefix}{position:04d}.tfrecord": ids[bounds[position] : bounds[position + 1]]
-            for position in range(number)
-        }
+        return make_shards(ids, number, prefix=self.settings.prefix)
 
     def _write_shard(self, name, ids, progress):
         counted = {feature: dict.fromkeys(_STATISTICS, 0) for feature in self.videos.names}
@@ -223,19 +184,9 @@ class Packer:
                 yield record
                 progress.update()
 
-        path = os.path.join(self.output_dir, name)
-        write_records(path, records())
-        self.log["shards"][name] = {
-            "records": len(ids),
-            "bytes": os.path.getsize(path),
-            "ratings": ratings,
-            "features": counted,
-            "left_out": left_out.entries,
-        }
-        self._write_log()
-
-    def _write_log(self):
-        write_text(os.path.join(self.output_dir, PACK_LOG), json.dumps(self.log, indent=1) + "\n")
+        self._folder.write(
+            name, records(), lambda: {"ratings": ratings, "features": counted, "left_out": left_out.entries}
+        )
 
     def _record(self, video_id, counted, left_out):
         features = self._features(video_id)
@@ -248,18 +199,7 @@ class Packer:
         for name, length in lengths.items():
             counted[name]["cut"] += length - shortest
         stored = {name: _store(frames[:shortest], counted[name]) for name, frames in features.items()}
-        labels, segments = (self._labels or {}).get(video_id, ()), None
-        if self._intervals is not None:
-            intervals, min_overlap = self._intervals.get(video_id, ()), self.settings.min_overlap
-            rest = self._rest if self.settings.rest else ()
-            segments = rate_segments(intervals, shortest, min_overlap=min_overlap, rest_classes=rest)
-            for kind, item in unused_intervals(intervals, shortest, min_overlap=min_overlap):
-                left_out.add(kind, item.line, f"{item.start:g}-{item.end:g} s of {video_id}, which has {shortest} s")
-            if self._labels is None:
-                labels = tuple(sorted({class_id for _, class_id, score in segments if score >= POSITIVE}))
-                for item in intervals:
-                    if item.score >= POSITIVE and item.class_id not in labels:
-                        left_out.add(LABEL, item.line, f"class {item.class_id} of {video_id}")
+        labels, segments = self._labelling(video_id, shortest, left_out)
         name = self.renamed.get(video_id, video_id)
         return FrameRecord(video_id=name, features=stored, labels=labels, segments=segments)
 
@@ -308,6 +248,7 @@ def _store(frames, counted):
     return stored
 
 
-def _size_and_time(path):
+def size_and_time(path: StrPath) -> tuple[int, int]:
+    """Bytes and time of change, ns, of a local file, by which a changed one is known."""
     status = os.stat(path)
     return status.st_size, status.st_mtime_ns

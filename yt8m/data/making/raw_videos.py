@@ -4,7 +4,7 @@ import glob
 import hashlib
 import os
 import warnings
-from collections.abc import Set
+from collections.abc import Iterable, Set
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class RawVideos:
         self._paths = paths
         self.names = tuple(paths)
         self._sizes = {}
-        known = sorted(set().union(*paths.values()), key=lambda video_id: (_hash(video_id), video_id))
+        known = mixed(set().union(*paths.values()))
         self.incomplete = {
             video_id: missing
             for video_id in known
@@ -168,6 +168,11 @@ def _mean_of_crops(frames, where):
         warnings.warn(text, CropsWarning, stacklevel=2)
     means = frames.mean(axis=1, dtype=np.float64)
     return np.rint(means).astype(np.uint8) if frames.dtype == np.uint8 else means
+
+
+def mixed(ids: Iterable[str]) -> list[str]:
+    """Ids in the order of a hash of them, which mixes what names or folders sort, and is the same for the same ids."""
+    return sorted(ids, key=lambda video_id: (_hash(video_id), video_id))
 
 
 def _hash(video_id):

@@ -1,4 +1,4 @@
-"""Settings of packing."""
+"""Settings of packing, and of generated clips."""
 
 import dataclasses
 
@@ -7,6 +7,9 @@ from yt8m.types import SEGMENT_SECONDS
 
 STANDARDIZE = "standardize"
 RESAMPLINGS = ("mean", "nearest")
+ACTION_VERSIONS = ("bright", "low_resolution", "dark")
+ACTION_SIZES = ("tiny", "small", "large")
+"""Of the generated clips of yt8m.data.making.actions."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

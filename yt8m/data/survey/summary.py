@@ -1,6 +1,7 @@
 """A Survey as facts for a program and as a page for a reader."""
 
 import dataclasses
+import itertools
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,9 @@ def summarize(
     }
     if config.level == "frame":
         facts["frames"] = _frames(tally.lengths)
+    elif config.level == "clip":
+        facts["seconds"] = _frames(tally.lengths)
+        facts["pictures"] = tally.pictures.facts()
     for severity, plural in SEVERITIES.items():
         found = [dataclasses.asdict(finding) for finding in tally.findings.of(severity)]
         facts[plural] = [{key: value for key, value in item.items() if key != "severity"} for item in found]
@@ -102,8 +106,11 @@ def page(facts: dict[str, Any]) -> str:
         f"records    {facts['records']:,}, of which {facts['bad_records']:,} bad and not counted below",
         f"schema     {facts['level']} level; {sizes or 'no features'}; ids as {keys or 'nothing'}",
     ]
-    if facts["level"] == "frame":
-        lines += _frame_lines(facts["frames"])
+    if facts["level"] == "clip":
+        lines += _picture_lines(facts["pictures"])
+    if facts["level"] != "video":
+        unit = "frames" if facts["level"] == "frame" else "seconds"
+        lines += _length_lines(facts[unit], unit)
         lines.append(
             f"ratings    {facts['ratings']:,}, {facts['positive_ratings']:,} of them positive, of "
             f"{facts['rated_segments']:,} segments in {facts['rated_videos']:,} videos"
@@ -118,7 +125,22 @@ def _verdict(facts):
     return f"usable: no errors, {warnings:,} warnings"
 
 
-def _frame_lines(frames):
+def _picture_lines(pictures):
+    if not pictures["total"]:
+        return []
+    listed = [
+        ", ".join(f"{value} in {count:,}" for value, count in itertools.islice(pictures[name].items(), _LISTED))
+        + (", ..." if len(pictures[name]) > _LISTED else "")
+        for name in ("sizes", "a_second")
+    ]
+    return [
+        f"pictures   {pictures['total']:,}, of {pictures['bytes'] / pictures['total'] / 1000:.1f} kB in the mean",
+        f"           width x height: {listed[0]} clips",
+        f"           pictures a second: {listed[1]} clips",
+    ]
+
+
+def _length_lines(frames, unit):
     if not frames["histogram"]:
         return []
     span = frames["most"] - frames["least"] + 1
@@ -127,7 +149,7 @@ def _frame_lines(frames):
     for value, count in frames["histogram"].items():
         counts[(value - frames["least"]) // width] += count
     lines = [
-        f"frames     {frames['total']:,}; a video has {frames['least']} to {frames['most']}, "
+        f"{unit:<10} {frames['total']:,}; a video has {frames['least']} to {frames['most']}, "
         f"half of them at most {frames['median']}"
     ]
     for number, count in enumerate(counts):

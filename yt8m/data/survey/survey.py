@@ -9,6 +9,7 @@ import tensorflow as tf
 from yt8m.config import DataConfig
 from yt8m.data import tfrecord
 from yt8m.data.record_checks import SEGMENT_LISTS, check_record
+from yt8m.data.survey.clips import MEDIASEQUENCE_SEGMENTS, clip_parser
 from yt8m.data.survey.findings import ERROR
 from yt8m.data.survey.id_index import IdIndex
 from yt8m.data.survey.record_blocks import parse_good, record_blocks
@@ -34,7 +35,7 @@ class Survey:
         self.config = config
         self.tally = Tally(config)
         self.id_keys = {}
-        self._parse = frame_parser(config) if config.level == "frame" else video_parser(config)
+        self._parse = _parser(config)
         self._note_leftovers()
         sizes = self._sizes()
         self.bytes = sum(sizes.values())
@@ -80,6 +81,9 @@ class Survey:
             return
         if found.id_key:
             self.id_keys[found.id_key] = self.id_keys.get(found.id_key, 0) + 1
+        if MEDIASEQUENCE_SEGMENTS in serialized:
+            what = "files with timed segments of MediaSequence, which are not read: segment_labels are"
+            self.tally.findings.note(what, file)
         extra = sorted(set(found.features) - set(self.config.features))
         if extra and found.level == self.config.level:
             self.tally.findings.note(f"files with features that were not examined: {', '.join(extra)}", file)
@@ -136,6 +140,12 @@ def _each_block(sizes, blocks_of, examine, description):
             # What comes out of a compressed file is more than what went in.
             done = min(done + block.size, total)
             progress.update(done // _MEGABYTE - progress.count)
+
+
+def _parser(config):
+    if config.level == "clip":
+        return clip_parser()
+    return frame_parser(config) if config.level == "frame" else video_parser(config)
 
 
 def frame_parser(config: DataConfig) -> Callable[[Tensor], dict[str, np.ndarray]]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from yt8m.config import DataConfig
 from yt8m.data.record_checks import SEGMENT_LISTS
+from yt8m.data.survey.clips import PictureTally
 from yt8m.data.survey.findings import NOTE, WARNING, Findings
 from yt8m.data.survey.id_index import IdIndex
 from yt8m.ranking.metrics import POSITIVE
@@ -18,9 +19,10 @@ _ROW = 2**32
 class Tally:
     """Counts over good records, and findings about all.
 
-    Attributes: records, bad_records; lengths, Counter of the frames of a video; videos, rated and positive,
-    (num_classes,) int64 arrays of the videos, ratings and positive ratings of each class; unlabeled, videos without
-    labels; rated_videos, rated_segments (distinct), ratings; ids, an IdIndex; findings, Findings.
+    Attributes: records, bad_records; lengths, Counter of the frames of a video, of a clip its seconds; videos, rated
+    and positive, (num_classes,) int64 arrays of the videos, ratings and positive ratings of each class; unlabeled,
+    videos without labels; rated_videos, rated_segments (distinct), ratings; pictures, a PictureTally; ids, an IdIndex;
+    findings, Findings.
     """
 
     def __init__(self, config: DataConfig):
@@ -29,6 +31,7 @@ class Tally:
         self.unlabeled = self.rated_videos = self.rated_segments = self.ratings = 0
         self.lengths = collections.Counter()
         self.videos, self.rated, self.positive = (np.zeros(config.num_classes, np.int64) for _ in range(3))
+        self.pictures = PictureTally()
         self.ids = IdIndex()
         self.findings = Findings()
 
@@ -55,9 +58,13 @@ class Tally:
             return f"{file}, record {index + int(row)}, video {parsed['id'][int(row)].decode(errors='replace')}"
 
         self._count_labels(parsed, good)
-        if self.config.level == "frame":
+        if self.config.level != "video":
             self._count_frames(parsed, good, place)
             self._count_ratings(parsed, good, place)
+        if self.config.level == "clip":
+            self.pictures.add(parsed, good)
+            for other in np.flatnonzero(good & parsed["uneven"]).tolist():
+                self.findings.note("clips whose pictures differ in size", place(other))
 
     def _count_labels(self, parsed, good):
         values, lengths = parsed["labels"]

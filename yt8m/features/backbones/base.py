@@ -18,7 +18,8 @@ class PictureInput:
     size: (height, width) in pixels after scaling and crop; None for pictures as large as they are in the video.
     shorter_side: pixels to which the shorter side of a picture is scaled before the crop in its middle; None where the
     whole picture is stretched to ``size``. frames: T of a clip; 1 for single pictures. rate: frames a second within a
-    clip. interpolation: of the scaling, "bilinear" or "bicubic".
+    clip. interpolation: of the scaling, "bilinear" or "bicubic". enlarged: whether pictures whose shorter side is less
+    than that are scaled up.
     """
 
     size: tuple[int, int] | None
@@ -26,6 +27,7 @@ class PictureInput:
     frames: int = 1
     rate: float = 1.0
     interpolation: str = "bilinear"
+    enlarged: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -162,4 +162,5 @@ def _scaled_size(shown, wanted):
         return wanted.size
     least = wanted.size or (1, 1)
     factor = max(Fraction(wanted.shorter_side, min(shown)), *(Fraction(a, b) for a, b in zip(least, shown)))
+    factor = factor if wanted.enlarged else min(factor, Fraction(1))
     return tuple(max(a, floor(b * factor)) for a, b in zip(least, shown))

@@ -9,7 +9,7 @@ import pytest
 from tests.helpers.small_models import NUM_CLASSES, VIDEO_FRAMES, data_config, small_model, small_settings
 from yt8m.config import DataConfig, ModelConfig
 from yt8m.models import MODELS
-from yt8m.models.base import build_model, hyperparameters_of
+from yt8m.models.base import VideoModel, build_model, hyperparameters_of
 from yt8m.models.losses import penalize
 from yt8m.models.presets import PRESETS
 from yt8m.types import InputError
@@ -160,6 +160,12 @@ def test_mixed_precision_stays_close(model):
     output = half(segments())
     assert keras.backend.standardize_dtype(output.dtype) == "float32"
     np.testing.assert_allclose(output, model(segments()), atol=0.05)
+    narrow = half.for_classes(range(half.num_classes))
+    if isinstance(narrow, VideoModel):
+        assert {variable.dtype for variable in narrow.trainable_variables} == {"bfloat16"}
+    scores = narrow(segments())
+    assert keras.backend.standardize_dtype(scores.dtype) == "float32"
+    np.testing.assert_allclose(scores, model(segments()), atol=0.05)
 
 
 @pytest.mark.parametrize("name", ["logistic", "moe"])

@@ -73,11 +73,12 @@ def main(options: SuperResolveOptions) -> None:
 
 
 def _train(options, source, holdout):
-    from yt8m.runtime.torch_file import read_torch_file
-    from yt8m.super_resolution.published_weights import take_published
     from yt8m.training.super_resolution import train_resolver
 
     def initialize(model):
+        from yt8m.runtime.torch_file import read_torch_file
+        from yt8m.super_resolution.published_weights import take_published
+
         take_published(
             model, read_torch_file(_bytes_of(options.init_weights), options.init_weights), options.init_weights
         )

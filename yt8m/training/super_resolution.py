@@ -32,6 +32,9 @@ from yt8m.types import PICTURES, DivergedError, InputError
 
 _SAVE_STEPS = 200
 _EVALUATE_STEPS = 500
+_PASSES = 20
+"""Passes over the clips that are one epoch, because an epoch of few clips takes longer to begin than to do."""
+
 _MOST_EVALUATED = 32
 """Held-out clips that are scored while training goes on."""
 
@@ -44,9 +47,15 @@ class FlowAdam(keras.optimizers.Adam):
         super().__init__(learning_rate, **settings)
         self.flow_rate, self.flow_start = flow_rate, flow_start
 
+    def build(self, variables: Any) -> None:
+        """Makes the moments; called by Keras."""
+        super().build(variables)
+        self._flows = ["/flow/" in f"/{variable.path}" for variable in variables]
+
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """One update of ``variable``; called by Keras."""
-        if "/flow/" in f"/{variable.path}":
+        # The lookup that Keras's guide to optimizers of one's own shows; it has no public name.
+        if self._flows[self._get_variable_index(variable)]:
             moves = keras.ops.cast(self.iterations >= self.flow_start, learning_rate.dtype)
             learning_rate = learning_rate * self.flow_rate * moves
         super().update_step(gradient, variable, learning_rate)
@@ -186,14 +195,14 @@ class _Training:
 
 
 def examples(source: Source, config: SuperResolutionConfig, *, epoch: int) -> tf.data.Dataset:
-    """One pass over clips: (small (B, T, p/s, p/s, 3) uint8, large (B, T, p, p, 3) float32 in [0, 1]).
+    """Some passes over clips: (small (B, T, p/s, p/s, 3) uint8, large (B, T, p, p, 3) float32 in [0, 1]).
 
     The large ones are random crops, half of them mirrored, in an order that the seed and ``epoch`` alone decide; the
     small ones are they, made smaller by bicubic interpolation with a filter against aliases. The last picture of a clip
     that is too short is repeated.
     """
     batches = make_dataset(
-        source.files,
+        source.files * _PASSES,
         _data(config, config.patch),
         windows="video",
         batch_size=config.batch_size,

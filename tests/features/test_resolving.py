@@ -10,10 +10,11 @@ from tests.helpers import commands
 from tests.helpers.videos import write_video
 from yt8m.data.feature_origins import read_origins
 from yt8m.features.backbones import PictureInput
+from yt8m.features.clips import read_clip
 from yt8m.features.decoding import Fitting, Grid, read_pictures
 from yt8m.features.extraction import Extractor
 from yt8m.features.resolving import Resolving
-from yt8m.features.settings import ExtractionSettings
+from yt8m.features.settings import ClipSettings, ExtractionSettings
 from yt8m.super_resolution.espcn import Espcn
 from yt8m.types import InputError
 
@@ -96,3 +97,9 @@ def test_the_command_extracts_with_it_and_a_folder_of_others_is_refused(network,
 def test_a_folder_without_a_network_is_refused(tmp_path):
     with pytest.raises(InputError, match="is not the folder of yt8m-super-resolve: it has no best.keras"):
         Extractor(["efficientnet-lite0"], ExtractionSettings(super_resolve=str(tmp_path))).described()
+
+
+def test_clip_records_are_made_of_enlarged_pictures(network, tmp_path):
+    settings = ClipSettings(rate=2.0, super_resolve=network)
+    assert read_clip(video_of(tmp_path / "small.mkv", 48, 64), settings).size == (128, 170)
+    assert read_clip(video_of(tmp_path / "large.mkv", 100, 130), settings).size == (100, 130)

@@ -44,10 +44,10 @@ def read_origins(folder: StrPath) -> Origins | None:
         return None
     found = read_json(path, what="yt8m-video's account of features")
     for name, origin in found.items():
-        texts = isinstance(origin, dict) and [origin.get(key) for key in ("spec", "digest")]
-        projection = origin.get("projection", "") if isinstance(origin, dict) else None
-        resolver = origin.get("resolver", "") if isinstance(origin, dict) else None
-        if not texts or not all(isinstance(text, str) for text in [*texts, projection, resolver]):
+        values = origin if isinstance(origin, dict) else {}
+        projection: Any = values.get("projection", "")
+        texts = [values.get("spec"), values.get("digest"), projection, values.get("resolver", "")]
+        if not all(isinstance(text, str) for text in texts):
             raise InputError(f"{path} is not yt8m-video's account of features: {name} is not")
         views = origin.get("record_views", 1)
         if not isinstance(views, int) or not 1 <= views <= MAX_RECORD_VIEWS:

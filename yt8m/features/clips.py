@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from yt8m.features.backbones.base import PictureInput
-from yt8m.features.decoding import Grid, read_pictures
+from yt8m.features.decoding import Grid
 from yt8m.features.enhancement import make_enhancement
 from yt8m.features.notes import taking_notes
+from yt8m.features.readers import reader_of
 from yt8m.features.settings import ClipSettings
 from yt8m.types import InputError, StrPath
 
@@ -51,9 +52,10 @@ def read_clip(source: StrPath, settings: ClipSettings = ClipSettings()) -> ClipP
     """
     grid = Grid(rate=settings.rate, input=PictureInput(size=None, shorter_side=settings.side, enlarged=False))
     enhance = make_enhancement(settings) or (lambda picture: picture)
+    read = reader_of(settings)
     pictures, times, sizes, notes = [], [], [], []
     with taking_notes(notes):
-        for _, index, picture in read_pictures(source, [grid], max_seconds=settings.max_seconds):
+        for _, index, picture in read(source, [grid], max_seconds=settings.max_seconds):
             pictures.append(encode_jpeg(enhance(picture), quality=settings.quality))
             times.append(round(index * 10**6 / settings.rate))
             sizes.append(picture.shape[:2])

@@ -11,9 +11,10 @@ import numpy as np
 
 from yt8m.features.backbones.base import Backbone, PictureInput, SoundInput
 from yt8m.features.backbones.registry import load_backbone
-from yt8m.features.decoding import read_pictures, read_sound
+from yt8m.features.decoding import read_sound
 from yt8m.features.enhancement import make_enhancement
 from yt8m.features.notes import taking_notes
+from yt8m.features.readers import reader_of, resolving
 from yt8m.features.settings import ExtractionSettings
 from yt8m.features.windows import PictureWindows
 from yt8m.types import DataWarning, InputError, StrPath, names_of_views, view_name
@@ -95,19 +96,10 @@ class Extractor:
         return described
 
     def _described_resolving(self, backbone):
-        if self._resolving is None or not isinstance(backbone.input, PictureInput):
+        run = self.settings.super_resolve
+        if not run or not isinstance(backbone.input, PictureInput):
             return {}
-        return {"resolver": self.settings.super_resolve, "resolver_digest": self._resolving.digest}
-
-    @functools.cached_property
-    def _resolving(self) -> Any:
-        """Resolving, None where nothing is enlarged."""
-        if not self.settings.super_resolve:
-            return None
-        # With Keras, which other backbones may do without.
-        from yt8m.features.resolving import Resolving
-
-        return Resolving(self.settings.super_resolve)
+        return {"resolver": run, "resolver_digest": resolving(run).digest}
 
     @property
     def views_of_features(self) -> dict[str, int]:
@@ -143,7 +135,7 @@ class Extractor:
         # The backbones compute in a thread beside the decoder.
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             batches = [_Batches(item, pool, apart=self.settings.keep_views) for item in backbones.values()]
-            read = self._resolving.read_pictures if self._resolving else read_pictures
+            read = reader_of(self.settings)
             for number, _, picture in read(source, grids, max_seconds=self.settings.max_seconds):
                 for inputs in windows[number].add(picture):
                     batches[number].add(inputs)

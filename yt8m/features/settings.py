@@ -29,6 +29,12 @@ class PictureSettings(Config):
         choices=ENHANCEMENTS,
     )
 
+    super_resolve: str = option(
+        "",
+        "Folder of yt8m-super-resolve, whose network enlarges videos with a shorter side of less than 96 pixels to 128 "
+        "before anything else; others are left as they are.",
+    )
+
     def _check(self):
         check_gamma(self.gamma)
 
@@ -60,12 +66,6 @@ class ExtractionSettings(PictureSettings):
         False,
         "Views and crops kept apart, as features rgb, rgb_view1 ..., in place of their mean: training reads the first, "
         "and inference averages the scores of all.",
-    )
-
-    super_resolve: str = option(
-        "",
-        "Folder of yt8m-super-resolve, whose network enlarges videos with a shorter side of less than 96 pixels to 128 "
-        "before a backbone sees them; others are left as they are.",
     )
 
     def _check(self):

@@ -11,7 +11,7 @@ from yt8m.super_resolution.base import convolution
 from yt8m.super_resolution.warping import double_flow, warp
 from yt8m.types import Tensor
 
-_MEAN, _DEVIATION = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
+_MEAN, _DEVIATION = np.array([0.485, 0.456, 0.406], "float32"), np.array([0.229, 0.224, 0.225], "float32")
 """Of ImageNet's pixels, by which SPyNet's are normalised."""
 
 

@@ -293,7 +293,7 @@ def _features_of(spec):
     return features
 
 
-def _ways(model) -> Iterator[tuple[str, Callable[[Any], Any]]]:
+def _ways(model):
     """Names and functions of uint8 clips to larger ones."""
     for method in ("bilinear", "bicubic"):
         yield method, functools.partial(_resized, factor=model.scale, method=method)

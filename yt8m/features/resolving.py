@@ -26,8 +26,8 @@ class Resolving:
     """Pictures of a video at the times of grids, those of a small one enlarged.
 
     run_dir: folder of yt8m-super-resolve. A video whose shorter side has less than 96 pixels is scaled to 128 by the
-    network's factor, and enlarged to 128, 16 pictures of a grid at a time; every other one is left to the backbones. It
-    is the rule of the winners of the tiny-video challenge of 2021. ``digest``: SHA-256 in hex of the network.
+    network's factor, and enlarged to 128, 16 pictures of a grid at a time; every other one is left to the backbones:
+    the rule of the winning recipe for tiny video. ``digest``: SHA-256 in hex of the network.
     """
 
     def __init__(self, run_dir: StrPath):

@@ -117,3 +117,17 @@ def test_own_features_end_in_a_submission(folder):
     assert "packed 415 videos with 1,294 ratings into 4 files" in printed
     assert float(re.search(r'"map_at_k": ([\d.]+)', printed)[1]) > 0.9
     assert (folder / "runs" / "own" / "submission.csv").read_text().startswith("Class,Segments\n0,")
+
+
+@pytest.mark.slow
+def test_clips_of_videos_and_of_actions_go_all_the_way(folder):
+    shared_path("data/videos")
+    printed = run_document("docs/clips.md", folder, timeout=900)
+    assert "stored 3 clips in 1 file in runs/clips/records: 240 pictures" in printed and "usable: no errors" in printed
+    assert 0 < float(re.search(r'"map_at_k": ([\d.]+)', printed)[1]) <= 1
+    header, *lines = (folder / "runs" / "actions" / "submission.csv").read_text().splitlines()
+    assert header == "Class,Segments" and [len(line.split(",")[1].split()) for line in lines] == [20] * 20
+    script = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "clips.md").read_text(), re.DOTALL)[1]
+    done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.splitlines() == ["(4, 8, 48, 48, 3)"] * 10

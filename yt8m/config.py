@@ -7,7 +7,7 @@ import dataclasses
 from typing import Any
 
 from yt8m.options import Config, option
-from yt8m.train_parts import AugmentConfig, ClipConfig, ConsistencyConfig, MaskedFramesConfig, check_clips
+from yt8m.train_parts import AugmentConfig, ClipConfig, ConsistencyConfig, MaskedFramesConfig, check_data
 from yt8m.types import MAX_FRAMES, InputError
 
 FORMAT = 2
@@ -133,22 +133,7 @@ class DataConfig(Config):
     clip: ClipConfig = ClipConfig()
 
     def _check(self):
-        if not self.feature_names or len(self.feature_names) != len(self.feature_sizes):
-            raise InputError(
-                f"feature_names ({','.join(self.feature_names)}) and feature_sizes "
-                f"({','.join(map(str, self.feature_sizes))}) must have the same, positive, number of entries"
-            )
-        if self.record_views and len(self.record_views) != len(self.feature_names):
-            raise InputError("record_views must have an entry for each feature, or none")
-        if len(set(self.feature_names)) != len(self.feature_names):
-            raise InputError(f"feature_names repeats a name: {','.join(self.feature_names)}")
-        if self.video_radius is not None and not self.video_frames:
-            raise InputError("video_radius says where video_frames are taken from: set video_frames too")
-        if self.video_frames and self.level == "video":
-            raise InputError("video_frames are frames, and video-level records have none: set it to 0")
-        if self.video_frames and any(f"video_{name}" in self.feature_names for name in self.feature_names):
-            raise InputError("with video_frames no feature may be named as another one with video_ before it")
-        check_clips(self)
+        check_data(self)
 
     @property
     def features(self) -> dict[str, int]:

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from yt8m.options import Config, option
+from yt8m.options import Config, fields_of, option
 from yt8m.types import MAX_FRAMES, PICTURES, InputError
 
 MASKED_FRAMES = ("nce", "mse")
@@ -76,13 +76,31 @@ def check_gamma(text: str) -> None:
         raise InputError(f"gamma is {text!r}; it must be off, auto or a number from 0.1 to 1")
 
 
-def check_clips(config: Any) -> None:
-    """Raises InputError where a DataConfig asks of clips what is of features, or of features what is of clips."""
+def check_data(config: Any) -> None:
+    """Raises InputError where the fields of a DataConfig contradict each other."""
+    if not config.feature_names or len(config.feature_names) != len(config.feature_sizes):
+        raise InputError(
+            f"feature_names ({','.join(config.feature_names)}) and feature_sizes "
+            f"({','.join(map(str, config.feature_sizes))}) must have the same, positive, number of entries"
+        )
+    if config.record_views and len(config.record_views) != len(config.feature_names):
+        raise InputError("record_views must have an entry for each feature, or none")
+    if len(set(config.feature_names)) != len(config.feature_names):
+        raise InputError(f"feature_names repeats a name: {','.join(config.feature_names)}")
+    if config.video_radius is not None and not config.video_frames:
+        raise InputError("video_radius says where video_frames are taken from: set video_frames too")
+    if config.video_frames and config.level == "video":
+        raise InputError("video_frames are frames, and video-level records have none: set it to 0")
+    if config.video_frames and any(f"video_{name}" in config.feature_names for name in config.feature_names):
+        raise InputError("with video_frames no feature may be named as another one with video_ before it")
+    _check_clips(config)
+
+
+def _check_clips(config):
     if config.level != "clip":
-        if config.clip.num_inputs > 1:
-            raise InputError(
-                f"views and crops are of clips, and these records are {config.level}-level: leave them out"
-            )
+        for field in fields_of(ClipConfig).values():
+            if getattr(config.clip, field.name) != field.default:
+                raise InputError(f"{field.flag} is of clips, and these records are {config.level}-level: leave it out")
         return
     if config.features != {PICTURES: CHANNELS}:
         raise InputError(

@@ -233,7 +233,11 @@ def test_what_is_of_features_is_refused(files, options, sentence):
         ({"feature_sizes": (1,)}, "clips have one feature, pictures, of 3 channels"),
         (
             {"level": "frame", "clip": ClipConfig(views=2)},
-            "views and crops are of clips, and these records are frame-level",
+            "views is of clips, and these records are frame-level",
+        ),
+        (
+            {"level": "frame", "clip": ClipConfig(gamma="auto")},
+            "clip_gamma is of clips, and these records are frame-level",
         ),
     ],
 )

@@ -13,6 +13,9 @@ from yt8m.types import Tensor
 _ASPECTS = 3 / 4, 4 / 3
 """Bounds of the width to height of a random crop. Source: Szegedy et al. 2015, GoogLeNet."""
 
+_SHRUNK = 1.5
+"""Pixels of a part to one of the square from which on aliases are filtered out."""
+
 _LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue. Source: ITU-R BT.601."""
 
@@ -49,8 +52,8 @@ def decode_pictures(
 
     The largest square, in the middle or, of three crops, along the longer side: middle, left or top, right or bottom.
     With ``draws`` and a least_area below 1 a random crop of at least that share of the picture's area instead, as far
-    as its aspect lets it. Scaled bilinearly with a filter against aliases. Grey pictures become RGB. Raises
-    tf.errors.InvalidArgumentError where one is broken.
+    as its aspect lets it. Scaled bilinearly, with a filter against aliases where that is to less than two thirds. Grey
+    pictures become RGB. Raises tf.errors.InvalidArgumentError where one is broken.
     """
     make = functools.partial(_cropped, size=size, crops=crops, least_area=least_area, draws=draws)
     return tf.map_fn(make, encoded, fn_output_signature=tf.TensorSpec([crops, size, size, CHANNELS], tf.uint8))
@@ -70,8 +73,16 @@ def _cropped(encoded, *, size, crops, least_area, draws):
     else:
         boxes = [_square(shape, place) for place in ((0.5,) if crops == 1 else (0.5, 0.0, 1.0))]
     parts = [picture[top : top + height, left : left + width] for (top, left), (height, width) in boxes]
-    scaled = [tf.image.resize(part, [size, size], method="bilinear", antialias=True) for part in parts]
-    return _as_bytes(tf.stack(scaled))
+    return _as_bytes(tf.stack([_scaled(part, size) for part in parts]))
+
+
+def _scaled(part, size):
+    def scaled(antialias):
+        return tf.image.resize(part, [size, size], method="bilinear", antialias=antialias)
+
+    # The filter takes three times as long as all else.
+    small = tf.cast(tf.reduce_max(tf.shape(part)[:2]), tf.float32) > _SHRUNK * size
+    return tf.cond(small, lambda: scaled(True), lambda: scaled(False))
 
 
 def _square(shape, place):
@@ -107,7 +118,7 @@ def brightened(pictures: Tensor, gamma: str) -> Tensor:
 
 
 def _automatic_gamma(pictures):
-    luma = tf.cast(tf.round(_grey(tf.cast(pictures, tf.float32))), tf.int32)
+    luma = tf.cast(tf.round(tf.tensordot(tf.cast(pictures, tf.float32), tf.constant(_LUMA), 1)), tf.int32)
     below = tf.cumsum(tf.math.bincount(tf.reshape(luma, [-1]), minlength=256, maxlength=256))
     median = tf.reduce_sum(tf.cast(2 * below < tf.size(luma), tf.float32)) / 255
     lifted = np.log(_USUAL).astype(np.float32) / tf.math.log(tf.clip_by_value(median, 1 / 255, _USUAL))
@@ -117,19 +128,16 @@ def _automatic_gamma(pictures):
 def changed(pictures: Tensor, augment: AugmentConfig, draws: Draws) -> Tensor:
     """A clip's pictures, uint8 (..., H, W, 3), with the mirror image and colours that ``augment`` asks for."""
     if augment.flip:
-        pictures = tf.where(draws.flip < 0.5, pictures[..., ::-1, :], pictures)
+        pictures = tf.cond(draws.flip < 0.5, lambda: tf.reverse(pictures, [-2]), lambda: pictures)
     if not augment.colour_jitter:
         return pictures
     brightness, contrast, saturation = tf.unstack(1 + augment.colour_jitter * (2 * draws.jitter - 1))
-    values = tf.cast(pictures, tf.float32) * brightness
-    mean = tf.reduce_mean(_grey(values), axis=(-3, -2, -1), keepdims=True)
-    values = mean + contrast * (values - mean)
-    grey = _grey(values)
-    return _as_bytes(grey + saturation * (values - grey))
-
-
-def _grey(pictures):
-    return tf.reduce_sum(pictures * tf.constant(_LUMA), axis=-1, keepdims=True)
+    # One after the other they are one linear map of the colours of each pixel, and a constant of each picture.
+    values, luma = tf.cast(pictures, tf.float32), tf.constant(_LUMA)
+    mixed = saturation * tf.eye(CHANNELS) + (1 - saturation) * luma[:, None]
+    mean = brightness * tf.tensordot(tf.reduce_mean(values, axis=(-3, -2), keepdims=True), luma, 1)
+    coloured = tf.tensordot(values, brightness * contrast * mixed, 1)
+    return _as_bytes(coloured + (1 - contrast) * mean[..., None])
 
 
 def _as_bytes(values):

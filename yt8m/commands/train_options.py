@@ -9,6 +9,7 @@ from yt8m.config import (
     ConsistencyConfig,
     DataConfig,
     MaskedFramesConfig,
+    RateConfig,
     RunConfig,
     TrainConfig,
 )
@@ -34,6 +35,7 @@ class TrainOptions(FeatureOptions, ModelOptions, PlacementOptions):
             "exclude_holdout_files",
             "exclude_holdout_fraction",
             "init_from",
+            "init_weights",
             "init_optimizer",
             "pseudo_data_pattern",
             "unlabelled_data_pattern",
@@ -41,6 +43,7 @@ class TrainOptions(FeatureOptions, ModelOptions, PlacementOptions):
         ),
         DataConfig: ("num_frames", "max_frames", "sampling", "video_frames", "video_radius", "unrated"),
         TrainConfig: (),
+        RateConfig: (),
         AugmentConfig: (),
         MaskedFramesConfig: (),
         ConsistencyConfig: (),
@@ -71,6 +74,7 @@ class TrainOptions(FeatureOptions, ModelOptions, PlacementOptions):
             given.setdefault("num_epochs", None)
         return TrainConfig(
             **given,
+            rate=RateConfig(**self.of(RateConfig)),
             augment=AugmentConfig(**self.of(AugmentConfig)),
             masked_frames=self._masked_frames(),
             consistency=self._consistency(),

@@ -3,9 +3,9 @@
     .venv/bin/python -m benchmarks.clip_speed [--models=slowfast,tanet] [--model_config='{"depth": 14, "width": 16}']
     make oracle-slowfast; .venv/bin/python -m benchmarks.clip_speed --peer_python=.pytorchvideo/bin/python
 
-Every case is a process of its own, in which steps on clips that lie on the device, and one large convolution, take turns;
-with --peer_python pytorchvideo's network of the same size takes turns with it, process by process. Prints a Markdown
-table: clips a second; operations of the network's convolutions a second as a share of those of the large one; the ratio
+Every case is a process of its own, in which steps on clips that lie on the device, and a large convolution take turns; with
+--peer_python pytorchvideo's network of the same size takes turns with it, process by process. Prints a Markdown table:
+clips a second; operations of the network's convolutions a second as a share of those of the large one; the ratio
 to PyTorch, which has torch.compile and channels last.
 """
 
@@ -28,7 +28,7 @@ flags.DEFINE_integer("side", 112, "Pixels of a side of the clips.", lower_bound=
 flags.DEFINE_integer("repeats", 4, "Timings of a process, of which the median counts.", lower_bound=1)
 flags.DEFINE_integer("turns", 2, "Processes of each, of which the median counts.", lower_bound=1)
 flags.DEFINE_integer("inner", 1, "Steps on end that are timed together; 20 or so where a card computes.", lower_bound=1)
-flags.DEFINE_string("peer_python", "", "Interpreter that has pytorchvideo, \"\" for none.")
+flags.DEFINE_string("peer_python", "", 'Interpreter that has pytorchvideo, "" for none.')
 flags.DEFINE_string("case", "", "One case as JSON; prints JSON. For the processes that this one starts.")
 
 NUM_CLASSES = 400

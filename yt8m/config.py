@@ -304,7 +304,7 @@ class TrainConfig(Config):
         if self.multigrid and self.num_epochs is None:
             raise InputError("multigrid needs num_epochs, whose thirds are its stages")
         if self.multigrid and self.rate.replace(layer_decay=1.0) != RateConfig():
-            raise InputError("multigrid has a learning rate of its own: leave out its schedule, warm-up and accumulation")
+            raise InputError("multigrid has a learning rate of its own: leave out schedule, warm-up, accumulation")
         if self.rate.schedule == "cosine" and self.max_steps is None:
             raise InputError("learning_rate_schedule cosine ends at max_steps: set it")
         if self.num_epochs is None and self.max_steps is None:
@@ -356,7 +356,7 @@ class RunConfig(Config):
     )
     preset: str = option("", "Preset: one of the paper's nine models, with its sampling and shifts.")
     init_from: str = option("", "Folder of a run whose weights to start from, such as the pre-trained one.")
-    init_weights: str = option("", "File of published weights of the model to start from, .pyth or .pth; see docs/models.")
+    init_weights: str = option("", "File of published weights to start from, .pyth or .pth; see the pages of models.")
     init_optimizer: bool = option(
         False,
         "Start from the last checkpoint of --init_from, with its optimizer's moments and step, so that the decay of "

@@ -1,4 +1,4 @@
-"""Speed of a step of pytorchvideo's SlowFast, as one line of JSON; called by benchmarks.clip_speed with its interpreter."""
+"""Speed of a step of pytorchvideo's SlowFast, as a line of JSON; benchmarks.clip_speed calls it."""
 
 import json
 import statistics

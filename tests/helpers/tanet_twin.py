@@ -58,7 +58,9 @@ class Twin:
         """Of pictures (B, T, H, W, 3) uint8, of which the first ``frames`` of each clip count."""
         batch, length = pictures.shape[:2]
         self.real = np.arange(length)[None] < np.asarray(frames)[:, None]
-        values = ((pictures / 255 - MEAN) / STD).transpose(0, 1, 4, 2, 3).reshape(batch * length, 3, *pictures.shape[2:4])
+        values = (
+            ((pictures / 255 - MEAN) / STD).transpose(0, 1, 4, 2, 3).reshape(batch * length, 3, *pictures.shape[2:4])
+        )
         values = max_pooled(relu(self._norm(convolved(values, self.state["conv1.weight"], stride=2), "bn1")))
         for stage, count in enumerate(self.blocks, 1):
             for block in range(count):

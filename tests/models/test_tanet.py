@@ -65,14 +65,21 @@ def authors_state():
 STATE = authors_state()
 
 
-@pytest.fixture
-def loaded(tmp_path):
-    """The network with the weights of a checkpoint of the authors' program, whose names begin with module.base_model."""
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A checkpoint of the authors' program, whose names begin with module.base_model."""
+    path = tmp_path_factory.mktemp("authors") / "tanet.pth"
     named = {name if name.startswith("new_fc") else f"base_model.{name}": array for name, array in STATE.items()}
     named |= {"base_model.bn1.num_batches_tracked": np.array(7)}
-    (tmp_path / "tanet.pth").write_bytes(saved({f"module.{name}": array for name, array in named.items()}))
+    path.write_bytes(saved({f"module.{name}": array for name, array in named.items()}))
+    return path
+
+
+@pytest.fixture
+def loaded(checkpoint):
+    """The network with the weights of the checkpoint."""
     model = tanet()
-    assert load_published(model, tmp_path / "tanet.pth") == []
+    assert load_published(model, checkpoint) == []
     return model
 
 
@@ -98,7 +105,9 @@ def test_short_clips_are_padded_and_long_ones_refused(loaded):
     short = loaded({"pictures": padded[:, :2], "num_frames": counts})
     np.testing.assert_allclose(short, loaded({"pictures": padded, "num_frames": counts}), atol=1e-6)
     long = np.concatenate([padded, padded], axis=1)
-    with pytest.raises(InputError, match="has kernels of 4 frames, and the clips have 8: give it num_frames 8 in model_con"):
+    with pytest.raises(
+        InputError, match="has kernels of 4 frames, and the clips have 8: give it num_frames 8 in model_con"
+    ):
         loaded({"pictures": long, "num_frames": counts})
 
 

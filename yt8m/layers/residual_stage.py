@@ -127,11 +127,16 @@ class ResidualStage(Layer):
             for number in range(num_blocks)
         ]
 
+    @property
+    def filters(self) -> int:
+        """Channels that come out."""
+        return EXPANSION * self.width
+
     def build(self, clip_shape: tuple) -> None:
         """Makes the weights; called by Keras."""
         for block in self.blocks:
             block.build(clip_shape)
-            clip_shape = (*clip_shape[:-1], EXPANSION * self.width)
+            clip_shape = (*clip_shape[:-1], self.filters)
 
     def call(self, clip: Tensor, *, frame_mask: Tensor, training: bool | None = None) -> Tensor:
         """Output of the layer or model, see the class."""

@@ -24,7 +24,7 @@ class ClipModel(VideoModel):
     head: "logistic" or "moe"; num_mixtures: experts a class of the latter.
     Raises InputError for other levels and features.
 
-    A subclass implements ``embed``, with ``clip`` and ``pooled``.
+    A subclass implements ``embed``, with ``clip`` and ``pooled``, and ``build_network``.
     """
 
     levels = ("clip",)
@@ -63,6 +63,15 @@ class ClipModel(VideoModel):
         self.settings |= {"head": head, "num_mixtures": num_mixtures}
         self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="drop")
         self.head = self.make_head(head, num_mixtures=num_mixtures)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Makes the weights; any given shape is ignored. Of large networks a trace of ``call`` would take minutes."""
+        self.head.build((None, self.build_network((None, None, None, None, 3))))
+        self.built = True
+
+    def build_network(self, clip_shape: tuple) -> int:
+        """Makes the weights of what comes before the head, for clips of a shape; returns the size of its vector."""
+        raise NotImplementedError
 
     def symbolic_inputs(self) -> dict[str, keras.KerasTensor]:
         """Symbolic inputs by name, for a batch of clips of any length and size."""

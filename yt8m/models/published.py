@@ -42,7 +42,9 @@ def load_published(model: VideoModel, path: StrPath) -> list[str]:
     heads = {id(variable) for head in model.heads for variable in head.variables}
     of_head = {name for name, variable in wanted.items() if id(variable) in heads}
     taken = {name: variable for name, variable in wanted.items() if name not in of_head or _fits(variable, given, name)}
-    _check_fit(model, path, taken, given, known={*wanted, *(f"{model.published_head}.{part}" for part in ("weight", "bias"))})
+    _check_fit(
+        model, path, taken, given, known={*wanted, *(f"{model.published_head}.{part}" for part in ("weight", "bias"))}
+    )
     for name, variable in taken.items():
         array = _keras_layout(given[name][1], variable.shape)
         if not np.isfinite(array).all():
@@ -70,7 +72,9 @@ def _check_fit(model, path, taken, given, *, known):
     unknown = [given[name][0] for name in given if name not in known]
     problems = []
     if missing:
-        problems.append(f"{_some(missing)} of the {len(taken):,} weights {'is' if len(missing) == 1 else 'are'} missing")
+        problems.append(
+            f"{_some(missing)} of the {len(taken):,} weights {'is' if len(missing) == 1 else 'are'} missing"
+        )
     if other:
         shape, here = given[other[0]][1].shape, tuple(taken[other[0]].shape)
         problems.append(f"{_some(other)} {'has' if len(other) == 1 else 'have'} another shape, {shape} for {here}")
@@ -117,4 +121,3 @@ def names_of_norm(layer: FrameBatchNormalization, name: str) -> dict[str, Any]:
 def names_of_head(head: keras.layers.Layer, name: str) -> dict[str, Any]:
     """Name in a state dict to weight of a head; none for heads that are not logistic."""
     return {f"{name}.weight": head.dense.kernel, f"{name}.bias": head.dense.bias} if isinstance(head, Logistic) else {}
-

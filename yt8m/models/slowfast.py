@@ -122,6 +122,22 @@ class SlowFast(ClipModel):
             for number, blocks in enumerate(blocks_of(self.network["depth"]))
         ]
 
+    def build_network(self, clip_shape: tuple) -> int:
+        """Makes the weights of what comes before the head, see ClipModel."""
+
+        def of(channels):
+            return (*clip_shape[:-1], channels)
+
+        for stem in self.stems.values():
+            stem.build(clip_shape)
+        slow, fast = (stem.filters for stem in self.stems.values())
+        for slow_stage, fast_stage, lateral in zip(self.slow_stages, self.fast_stages, self.laterals):
+            lateral.build(of(fast))
+            slow_stage.build(of(slow + lateral.filters))
+            fast_stage.build(of(fast))
+            slow, fast = slow_stage.filters, fast_stage.filters
+        return slow + fast
+
     def embed(self, inputs: dict[str, Any], *, training: bool | None = None) -> Tensor:
         """Both pathways' means over frames and pixels, (B, 32 width (1 + beta))."""
         clip, frame_mask = self.clip(inputs)
@@ -165,7 +181,10 @@ class SlowFast(ClipModel):
         (r"^blocks\.6\.proj\.", "head.projection."),
         (r"^blocks\.0\.multipathway_blocks\.(\d)\.norm\.", r"s1.pathway\1_stem.bn."),
         (r"^blocks\.0\.multipathway_blocks\.(\d)\.", r"s1.pathway\1_stem."),
-        (r"^blocks\.(\d)\.multipathway_fusion\.conv_fast_to_slow\.", lambda found: f"s{int(found[1]) + 1}_fuse.conv_f2s."),
+        (
+            r"^blocks\.(\d)\.multipathway_fusion\.conv_fast_to_slow\.",
+            lambda found: f"s{int(found[1]) + 1}_fuse.conv_f2s.",
+        ),
         (r"^blocks\.(\d)\.multipathway_fusion\.norm\.", lambda found: f"s{int(found[1]) + 1}_fuse.bn."),
         (
             r"^blocks\.(\d)\.multipathway_blocks\.(\d)\.res_blocks\.(\d+)\.",

@@ -74,6 +74,15 @@ class TANet(ClipModel):
             for number, blocks in enumerate(blocks_of(depth))
         ]
 
+    def build_network(self, clip_shape: tuple) -> int:
+        """Makes the weights of what comes before the head, see ClipModel."""
+        self.stem.build(clip_shape)
+        channels = self.stem.filters
+        for stage in self.stages:
+            stage.build((*clip_shape[:-1], channels))
+            channels = stage.filters
+        return channels
+
     def symbolic_inputs(self) -> dict[str, keras.KerasTensor]:
         """Symbolic inputs by name, for a batch of clips of any size."""
         pictures = keras.KerasTensor((None, self.network["num_frames"], None, None, 3), dtype="uint8")
@@ -131,4 +140,6 @@ class TANet(ClipModel):
 def _names_of_module(module, prefix):
     kernels = {"G.0": module.widen, "G.3": module.kernels, "L.0": module.squeeze, "L.3": module.excite}
     names = {f"{prefix}.{name}.weight": layer.kernel for name, layer in kernels.items()}
-    return names | names_of_norm(module.global_norm, f"{prefix}.G.1") | names_of_norm(module.local_norm, f"{prefix}.L.1")
+    return (
+        names | names_of_norm(module.global_norm, f"{prefix}.G.1") | names_of_norm(module.local_norm, f"{prefix}.L.1")
+    )

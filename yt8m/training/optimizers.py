@@ -182,4 +182,3 @@ def make_optimizer(config: TrainConfig, *, factors: Sequence[float] | None = Non
 
 def _momentum(**settings):
     return keras.optimizers.SGD(momentum=0.9, **settings)
-

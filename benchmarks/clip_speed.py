@@ -3,10 +3,10 @@
     .venv/bin/python -m benchmarks.clip_speed [--models=slowfast,tanet] [--model_config='{"depth": 14, "width": 16}']
     make oracle-slowfast; .venv/bin/python -m benchmarks.clip_speed --peer_python=.pytorchvideo/bin/python
 
-Every case is a process of its own, in which steps on clips that lie on the device, and a large convolution take turns; with
---peer_python pytorchvideo's network of the same size takes turns with it, process by process. Prints a Markdown table:
-clips a second; operations of the network's convolutions a second as a share of those of the large one; the ratio
-to PyTorch, which has torch.compile and channels last.
+Every case is a process of its own, in which steps on clips that lie on the device, and a large convolution take turns;
+with --peer_python pytorchvideo's network of the same size takes turns with it, process by process. It prints a Markdown
+table: clips a second; operations of the network's convolutions a second as a share of those of the large one; the
+ratio to PyTorch, which has torch.compile and channels last.
 """
 
 import json

@@ -113,7 +113,11 @@ RATE = RateConfig(accumulate_batches=3, warmup_steps=2, layer_decay=0.5, schedul
     [
         (interrupt_in_step, {"evaluate_steps": 3}),
         pytest.param(interrupt_in_step, {"augment": AUGMENT}, marks=pytest.mark.slow),
-        pytest.param(interrupt_in_step, {"rate": RATE, "max_steps": 8, "averaging": "ema"}, marks=pytest.mark.slow),
+        pytest.param(
+            interrupt_in_step,
+            {"rate": RATE, "max_steps": 8, "averaging": "ema", "evaluate_steps": 4},
+            marks=pytest.mark.slow,
+        ),
         pytest.param(interrupt_in_evaluation, {"evaluate_steps": None}, marks=pytest.mark.slow),
     ],
     ids=["in step", "augmented", "accumulated", "in evaluation"],

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import commands
+from tests.helpers.videos import write_video
 from yt8m.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from yt8m.data.tfrecord import FrameRecord, dequantize, write_records
 from yt8m.models.base import build_model
@@ -108,10 +109,28 @@ def test_one_video_then_calibrated(folder):
     assert load_calibration(folder / "run") is None
 
 
+def test_the_page_plays_the_video_beside_its_timeline(folder):
+    folder, _ = folder
+    video = write_video(folder / "clip one.mp4", range(23))
+    page = folder / "page.html"
+    text, _ = show(folder, f"--report={page}", f"--video_file={video}")
+    assert f"wrote {page}" in text
+    content = page.read_text()
+    assert "<video" in content and 'src="./clip%20one.mp4' in content and content.count("data:image/jpeg") == 8
+    assert "&lt;b&gt;" in content and "<b>" not in content and "Rock &amp; Roll" in content
+    sound = write_video(folder / "sound.wav", (), sound=np.zeros(16_000))
+    show(folder, f"--report={page}", f"--video_file={sound}")
+    assert "<audio" in page.read_text() and "data:image/jpeg" not in page.read_text()
+
+
 @pytest.mark.parametrize(
     "flags, sentence",
     [
-        (("--video_id=a",), "--video_id is for --timeline, --intervals and --chapters"),
+        (("--video_id=a",), "--video_id is for --timeline, --intervals, --chapters and --report"),
+        (("--video_file=a.mp4",), "--video_file is for --timeline, --intervals, --chapters and --report"),
+        (("--timeline", "--video_file=a.mp4"), "--report is a page that plays --video_file: give both, or neither"),
+        (("--report=a.html",), "--report is a page that plays --video_file: give both, or neither"),
+        (("--report=a.html", "--video_file=setup.cfg"), "setup.cfg"),
         ((), "either --output_file or --embeddings must be given, or, for one video"),
         (("--timeline", "--output_file=o.csv"), "are for all videos"),
         (("--timeline", "--threshold=1.5"), "threshold"),

@@ -71,7 +71,7 @@ def test_batches_hold_a_bounded_number_of_pictures(tmp_path):
     path = write_video(tmp_path / "long.mp4", [k / 2 for k in range(280)])
     extractor = Extractor(["numbers"])
     extractor(path)
-    assert extractor.backbones[0].given == [64, 64, 12]
+    assert extractor.backbones[0].given == [32, 32, 32, 32, 12]
 
 
 def test_the_public_names_are_these(video):

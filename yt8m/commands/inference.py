@@ -79,11 +79,13 @@ class InferenceOptions(ViewOptions, ClassOptions, RunCheckOptions, SplitOptions,
         defaults_to="20 a video, all a segment, 10 in a timeline",
     )
     video_id: str = option(
-        "", "The video of --timeline, --intervals and --chapters.", defaults_to="the only one there is"
+        "", "The video of --timeline, --intervals, --chapters and --report.", defaults_to="the only one there is"
     )
     timeline: bool = option(False, "Timeline of one video in the terminal: when each class is present.")
     intervals: str = option("", "JSON file to write: when each class is present in one video.")
     chapters: str = option("", "WebVTT file to write: chapters of one video, the best class of each time.")
+    report: str = option("", "HTML page to write, on which --video_file plays beside its timeline.")
+    video_file: str = option("", "The file that was made records of, or its http address, for --report.")
     threshold: float = option(
         0.5, "Least score of a class that is present, calibrated if eval.py --calibrate was run.", low=0, high=1
     )
@@ -94,18 +96,19 @@ class InferenceOptions(ViewOptions, ClassOptions, RunCheckOptions, SplitOptions,
     )
 
 
+_OF_ONE_VIDEO = "--timeline, --intervals, --chapters and --report"
+
+
 def main(options: InferenceOptions) -> None:
     """Predicts, and writes what the flags ask for."""
-    if options.timeline or options.intervals or options.chapters:
+    if options.timeline or options.intervals or options.chapters or options.report:
         _show_video(options)
         return
-    if options.video_id:
-        raise InputError("--video_id is for --timeline, --intervals and --chapters: give at least one of these")
+    if options.video_id or options.video_file:
+        name = "video_id" if options.video_id else "video_file"
+        raise InputError(f"--{name} is for {_OF_ONE_VIDEO}: give at least one of these")
     if bool(options.output_file) == bool(options.embeddings):
-        raise InputError(
-            "either --output_file or --embeddings must be given, or, for one video, --timeline, --intervals "
-            "or --chapters"
-        )
+        raise InputError(f"either --output_file or --embeddings must be given, or, for one video, {_OF_ONE_VIDEO}")
     from yt8m.data.feature_origins import check_origins, with_record_views
     from yt8m.inference.jobs import Execution
     from yt8m.models.checkpoints import load_model, overlap_with, read_run_config
@@ -247,18 +250,19 @@ def _embed(options, job):
 
 def _show_video(options):
     if options.output_file or options.embeddings or options.ray:
-        raise InputError(
-            "--output_file, --embeddings and --ray are for all videos, --timeline, --intervals and --chapters for one"
-        )
-    _refuse_segment_options(options, "--timeline, --intervals and --chapters")
+        raise InputError(f"--output_file, --embeddings and --ray are for all videos, {_OF_ONE_VIDEO} for one")
+    _refuse_segment_options(options, _OF_ONE_VIDEO)
+    if bool(options.report) != bool(options.video_file):
+        raise InputError("--report is a page that plays --video_file: give both, or neither")
     from yt8m.models.checkpoints import load_calibration, read_run_config
     from yt8m.ranking.calibration import kind_of_scores
     from yt8m.ranking.timelines import write_chapters, write_intervals
     from yt8m.report.terminal import draw_timeline
 
     names = options.class_names()
-    for path in filter(None, (options.intervals, options.chapters)):
+    for path in filter(None, (options.intervals, options.chapters, options.report)):
         check_writable(path)
+    has_pictures = _has_pictures(options.video_file) if options.report else False
     run = read_run_config(options.train_dir)
     options.check_run(run)
     calibration = load_calibration(options.train_dir)
@@ -275,6 +279,28 @@ def _show_video(options):
     if options.chapters:
         written = write_chapters(options.chapters, timeline, threshold=options.threshold, names=names)
         print(f"wrote {options.chapters}: {len(written)} chapters")
+    if options.report:
+        _write_page(options, timeline, has_pictures, names=names, kind=kind)
+
+
+def _has_pictures(video_file):
+    """Whether a file that a page is to play has pictures. Raises InputError where it cannot be played."""
+    from yt8m.features.decoding import probe_video
+    from yt8m.report.videos import check_playable
+
+    check_playable(video_file, embed=False)
+    return probe_video(video_file).video_codec is not None
+
+
+def _write_page(options, timeline, has_pictures, *, names, kind):
+    from yt8m.features.thumbnails import make_thumbnails
+    from yt8m.report.videos import make_media, write_video_report
+
+    source = options.video_file
+    thumbnails = make_thumbnails(source, seconds=timeline.end) if has_pictures else ()
+    media = make_media(source, options.report, embed=False, has_video=has_pictures, thumbnails=thumbnails)
+    write_video_report(options.report, [(timeline, media)], class_names=names, kind=kind)
+    print(f"wrote {options.report}")
 
 
 def _predict_video(options, run, calibration):

@@ -50,7 +50,7 @@ def open_cache(
     if windows not in WHAT:
         raise ValueError(f"windows is {windows!r}; valid: {', '.join(WHAT)}")
     if config.level == "video":
-        raise InputError("a cache holds frames, and video-level records have none: give no cache_dir")
+        raise InputError("a cache holds frames, and video-level records have none: read them without")
     if windows == "rated" and config.video_frames:
         raise InputError(
             f"a cache holds segments alone, and video_frames is {config.video_frames}: give no cache_dir, or a model "

@@ -1,5 +1,6 @@
 """Features of videos by one or more backbones, a row a second, in one decode of the pictures and one of the sound."""
 
+import concurrent.futures
 import dataclasses
 import functools
 import warnings
@@ -16,7 +17,7 @@ from yt8m.features.settings import ExtractionSettings
 from yt8m.features.windows import PictureWindows
 from yt8m.types import DataWarning, InputError, StrPath, names_of_views, view_name
 
-_BATCH = 64
+_BATCH = 32
 """Pictures that a backbone is given together; of clips, as many as have so many frames."""
 
 _SOUND_BATCH = 64
@@ -125,23 +126,27 @@ class Extractor:
     def _pictures(self, source, backbones, on_second):
         enhance = make_enhancement(self.settings)
         windows = [PictureWindows(backbone.input, self.settings, enhance) for backbone in backbones.values()]
-        batches = [_Batches(backbone, apart=self.settings.keep_views) for backbone in backbones.values()]
         grids = [window.grid for window in windows]
-        for number, _, picture in read_pictures(source, grids, max_seconds=self.settings.max_seconds):
-            for inputs in windows[number].add(picture):
-                batches[number].add(inputs)
-                if number == 0:
-                    on_second()
-        for window, batch in zip(windows, batches):
-            for inputs in window.finish():
-                batch.add(inputs)
-        if not batches[0].count:
-            raise InputError(f"{source} has sound and no pictures: name backbones of sound alone, as --backbone=logmel")
-        return {
-            view_name(name, view): rows
-            for name, batch in zip(backbones, batches)
-            for view, rows in enumerate(batch.rows())
-        }
+        # The backbones compute in a thread beside the decoder.
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            batches = [_Batches(item, pool, apart=self.settings.keep_views) for item in backbones.values()]
+            for number, _, picture in read_pictures(source, grids, max_seconds=self.settings.max_seconds):
+                for inputs in windows[number].add(picture):
+                    batches[number].add(inputs)
+                    if number == 0:
+                        on_second()
+            for window, batch in zip(windows, batches):
+                for inputs in window.finish():
+                    batch.add(inputs)
+            if not batches[0].count:
+                raise InputError(
+                    f"{source} has sound and no pictures: name backbones of sound alone, as --backbone=logmel"
+                )
+            return {
+                view_name(name, view): rows
+                for name, batch in zip(backbones, batches)
+                for view, rows in enumerate(batch.rows())
+            }
 
 
 def _settings_of_first_view(backbone, settings):
@@ -161,12 +166,16 @@ def _settings_of_first_view(backbone, settings):
 
 
 class _Batches:
-    """Inputs of seconds gathered to batches, and the features of each second, their mean or each apart."""
+    """Inputs of seconds gathered to batches, and the features of each second, their mean or each apart.
 
-    def __init__(self, backbone: Backbone, *, apart: bool):
-        self._backbone, self._apart = backbone, apart
+    A batch is computed in ``pool`` while the next is gathered; no third one waits.
+    """
+
+    def __init__(self, backbone: Backbone, pool: concurrent.futures.Executor, *, apart: bool):
+        self._backbone, self._pool, self._apart = backbone, pool, apart
         self._waiting: list[np.ndarray] = []
         self._rows: list[np.ndarray] = []
+        self._computed: concurrent.futures.Future[np.ndarray] | None = None
         self.count = 0
 
     def add(self, inputs):
@@ -182,17 +191,27 @@ class _Batches:
         """List of (seconds, D) features of all that was added, an entry for each view that is kept apart."""
         if self._waiting:
             self._run()
+        self._take()
         return list(np.ascontiguousarray(np.concatenate(self._rows).swapaxes(0, 1)))
 
     def _run(self):
-        each = len(self._waiting[0])
-        features = self._backbone.features(np.concatenate(self._waiting))
+        self._take()
+        self._computed = self._pool.submit(self._features, self._waiting)
         self._waiting = []
+
+    def _take(self):
+        if self._computed is not None:
+            self._rows.append(self._computed.result())
+            self._computed = None
+
+    def _features(self, waiting):
+        each = len(waiting[0])
+        features = self._backbone.features(np.concatenate(waiting))
         features = features.reshape(-1, each, features.shape[1])
         if each > 1 and not self._apart:
             means = features.mean(axis=1, keepdims=True, dtype=np.float64)
             features = (np.rint(means) if features.dtype == np.uint8 else means).astype(features.dtype)
-        self._rows.append(features)
+        return features
 
 
 def _sound(source, backbone, seconds, *, is_all):

@@ -103,9 +103,11 @@ class VideoModel(keras.Model):
         """A model of these weights that computes the classes ``class_ids`` alone: call gives (B, len(class_ids)).
 
         Exact, and without the cost of the other classes: of 3862 only 1000 are ranked in segments. The weights are
-        copies. Not for training.
+        copies, in mixed precision in the dtype that computes, to which they need not be cast at every step. Not for
+        training.
         """
-        narrow = type(self).from_config(self.get_config() | {"num_classes": len(class_ids)})
+        settings = self.get_config() | {"num_classes": len(class_ids), "dtype": self.compute_dtype}
+        narrow = type(self).from_config(settings)
         narrow.build()
         by_class = {id(variable) for head in narrow.heads for variable in head.variables}
         for variable, given in zip(narrow.variables, self.variables, strict=True):

@@ -57,7 +57,7 @@ class Bottleneck(Layer):
         self.third = ConvNorm(
             EXPANSION * width, (1, 1, 1), relu=False, gamma_initializer="zeros", name="third", **shared
         )
-        self.shortcut = None
+        self.shortcut: ConvNorm | None = None
 
     def build(self, clip_shape: tuple) -> None:
         """Makes the weights; called by Keras."""

@@ -81,7 +81,7 @@ class SlowFast(ClipModel):
             )
         if lateral_kernel % 2 == 0:
             raise InputError(f"lateral_kernel is {lateral_kernel}; it must be odd")
-        self.network = {"depth": depth, "width": width, "alpha": alpha, "beta": beta}
+        self.network: dict[str, Any] = {"depth": depth, "width": width, "alpha": alpha, "beta": beta}
         self.network |= {"lateral_kernel": lateral_kernel, "temporal_blocks": temporal_blocks}
         widths = {"slow": width, "fast": fast_width}
         self.stems = {

@@ -250,7 +250,14 @@ def test_fit_starts_copies_where_the_variables_start(averaging):
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="this is what it runs")
 def test_all_of_it_under_jax():
     pytest.importorskip("jax")
-    tests = ["tests/training/test_optimizers.py", "tests/models/test_learner.py", "tests/layers"]
+    names = (
+        "training/test_optimizers.py",
+        "models/test_learner.py",
+        "models/test_slowfast.py",
+        "models/test_tanet.py",
+        "layers",
+    )
+    tests = [f"tests/{name}" for name in names]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-n0", *tests], cwd=ROOT, env=os.environ | {"KERAS_BACKEND": "jax"},
         capture_output=True, text=True, timeout=900,

@@ -6,7 +6,7 @@
 Every case is a process of its own, in which steps on clips that lie on the device, and a large convolution take turns;
 with --peer_python pytorchvideo's network of the same size takes turns with it, process by process. It prints a Markdown
 table: clips a second; operations of the network's convolutions a second as a share of those of the large one; the
-ratio to PyTorch, which has torch.compile and channels last.
+ratio to PyTorch, which has channels last and, unless told not to, torch.compile.
 """
 
 import json
@@ -29,6 +29,7 @@ flags.DEFINE_integer("repeats", 4, "Timings of a process, of which the median co
 flags.DEFINE_integer("turns", 2, "Processes of each, of which the median counts.", lower_bound=1)
 flags.DEFINE_integer("inner", 1, "Steps on end that are timed together; 20 or so where a card computes.", lower_bound=1)
 flags.DEFINE_string("peer_python", "", 'Interpreter that has pytorchvideo, "" for none.')
+flags.DEFINE_bool("compile_peer", True, "torch.compile in the peer, which takes minutes before it is timed.")
 flags.DEFINE_string("case", "", "One case as JSON; prints JSON. For the processes that this one starts.")
 
 NUM_CLASSES = 400
@@ -57,7 +58,8 @@ def _row(case):
     for _ in range(FLAGS.turns):
         ours.append(_run([sys.executable, "-m", "benchmarks.clip_speed", f"--case={json.dumps(case)}"]))
         if FLAGS.peer_python and case["model"] in _PEERS:
-            peers.append(_run([FLAGS.peer_python, "-m", "benchmarks.peers.torch_clips", json.dumps(case)]))
+            given = json.dumps(case | {"compiles": FLAGS.compile_peer})
+            peers.append(_run([FLAGS.peer_python, "-m", "benchmarks.peers.torch_clips", given]))
     rate, share = (statistics.median(found[name] for found in ours) for name in ("rate", "share"))
     ratio = f"{rate / statistics.median(found['rate'] for found in peers):.2f}" if peers else "-"
     cells = [case["model"], case["mode"], case["dtype"], f"{rate:,.2f}", f"{share:.0%}", ratio]

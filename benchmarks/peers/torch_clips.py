@@ -14,7 +14,7 @@ _DEPTHS = {14: 18}
 """What pytorchvideo calls a network of so many layers, where it is another number."""
 
 
-def measure(*, model, mode, dtype, batch_size, side, frames, config, repeats, inner):
+def measure(*, model, mode, dtype, batch_size, side, frames, config, repeats, inner, compiles):
     """Dict of rate, clips a second, the median of ``repeats`` timings of ``inner`` steps on uint8 clips."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     width, alpha, depth = config.get("width", 64), config.get("alpha", 8), config.get("depth", 50)
@@ -30,7 +30,7 @@ def measure(*, model, mode, dtype, batch_size, side, frames, config, repeats, in
     random = np.random.default_rng(0)
     clip = torch.from_numpy(random.integers(0, 256, (batch_size, frames, side, side, 3), dtype=np.uint8)).to(device)
     labels = torch.from_numpy((random.random((batch_size, NUM_CLASSES)) < 1 / NUM_CLASSES).astype(np.float32))
-    step = _step(network, clip, labels.to(device), alpha, mode == "train", _autocast(device, dtype))
+    step = _step(network, clip, labels.to(device), alpha, mode == "train", _autocast(device, dtype), compiles)
     seconds = []
     for _ in range(repeats + 1):
         start = time.perf_counter()
@@ -46,13 +46,15 @@ def _autocast(device, dtype):
     return torch.autocast(device, dtype=torch.bfloat16, enabled=dtype == "bfloat16")
 
 
-def _step(network, clip, labels, alpha, training, autocast):
-    @torch.compile
+def _step(network, clip, labels, alpha, training, autocast, compiles):
     def logits(clip):
         fast = ((clip.permute(0, 4, 1, 2, 3).float() / 255 - 0.45) / 0.225).contiguous(
             memory_format=torch.channels_last_3d
         )
         return network([fast[:, :, ::alpha], fast])
+
+    if compiles:
+        logits = torch.compile(logits)
 
     if not training:
         network.eval()

@@ -7,7 +7,8 @@ DEMO_VIDEO_DIR ?= runs/video
 # Versions known to work together; empty for the newest of everything.
 CONSTRAINTS ?= constraints.txt
 
-.PHONY: setup demo demo-video test test-all test-torch peers bench-gpu lint format oracle oracle-efficientnet-lite oracle-basicvsr clean
+.PHONY: setup demo demo-video test test-all test-torch peers bench-gpu lint format
+.PHONY: oracle oracle-efficientnet-lite oracle-basicvsr oracle-slowfast clean
 
 setup: .venv/installed
 
@@ -33,7 +34,7 @@ test-all: setup
 
 # Backbones in PyTorch, in an environment of its own: PyTorch is large.
 test-torch: .torch/installed
-	.torch/bin/python -m pytest tests/features -m "slow or not slow" -k "torch or hf or timm"
+	.torch/bin/python -m pytest tests/features tests/runtime/test_torch_files.py -m "slow or not slow" -k "torch or hf or timm"
 
 .torch/installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv .torch
@@ -83,5 +84,15 @@ oracle-basicvsr: .peers/installed
 	tar -xzf .peers/source/basicsr-1.4.2.tar.gz -C .peers/source
 	.peers/bin/python tests/oracle/make_basicvsr.py .peers/source/basicsr-1.4.2
 
+# Golden logits of pytorchvideo's SlowFast, in an environment of its own.
+oracle-slowfast: .pytorchvideo/installed
+	.pytorchvideo/bin/python tests/oracle/make_slowfast.py
+
+.pytorchvideo/installed: tests/oracle/requirements_slowfast.txt
+	$(PYTHON) -m venv .pytorchvideo
+	.pytorchvideo/bin/python -m pip install --quiet --upgrade pip
+	.pytorchvideo/bin/python -m pip install --quiet --requirement $<
+	touch $@
+
 clean:
-	rm -rf .venv .torch .peers .oracle build dist runs *.egg-info
+	rm -rf .venv .torch .peers .oracle .pytorchvideo build dist runs *.egg-info

@@ -1,5 +1,7 @@
 """The least time that a machine needs for a step of a model: its matrix products, and what must pass through memory.
 
+Convolutions are products of what lies under the kernel at each place by the kernel.
+
 A product of (m, k) by (k, n) takes at least the larger of 2 m k n operations at the rate of a large product of its
 dtype, and of one pass of its three matrices through memory. An update by Adam with clipping passes eight numbers of 4
 bytes a weight through memory: the gradient once for its norm and once more, weight and two moments in and out. Both
@@ -8,6 +10,7 @@ rates are measured on the machine, beside the model. All else, normalisation, lo
 
 import dataclasses
 import math
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,12 +26,16 @@ _SQUARE = {"cpu": 4096, "gpu": 8192}
 
 @dataclasses.dataclass(frozen=True)
 class Product:
-    """``count`` products of (rows, inner) by (inner, columns)."""
+    """``count`` products of (rows, inner) by (inner, columns).
+
+    given: numbers of the left matrix, where it is a view that has some several times; None where it is not.
+    """
 
     count: int
     rows: int
     inner: int
     columns: int
+    given: int | None = None
 
     @property
     def operations(self) -> int:
@@ -38,7 +45,8 @@ class Product:
     @property
     def numbers(self) -> int:
         """Entries of all three matrices."""
-        return self.count * (self.rows * self.inner + self.inner * self.columns + self.rows * self.columns)
+        left = self.rows * self.inner if self.given is None else self.given
+        return self.count * (left + self.inner * self.columns + self.rows * self.columns)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,6 +155,9 @@ def products_of_step(model: keras.Model, features: dict, targets: dict | None) -
     return list((_jax_products if keras.backend.backend() == "jax" else _tensorflow_products)(model, features, targets))
 
 
+_CONVOLUTIONS = re.compile(r"^Conv(2D|3D)(BackpropInput|BackpropFilter)?(V2)?$")
+
+
 def _tensorflow_products(model, features, targets):
     import tensorflow as tf
 
@@ -167,6 +178,19 @@ def _tensorflow_products(model, features, targets):
             inner = operation.inputs[0].shape[-2 if transposed else -1]
             *count, rows, columns = operation.outputs[0].shape
             yield Product(math.prod(count), rows, inner, columns)
+        elif found := _CONVOLUTIONS.match(operation.type):
+            yield _convolution(operation, found[2])
+
+
+def _convolution(operation, gradient):
+    """Of a convolution or one of its gradients: all three take the same operations."""
+    given, kernel = operation.inputs[0].shape, operation.inputs[1].shape
+    outputs = (operation.inputs[2] if gradient else operation.outputs[0]).shape
+    if gradient == "BackpropInput":
+        given = operation.outputs[0].shape
+    elif gradient == "BackpropFilter":
+        kernel = operation.outputs[0].shape
+    return Product(1, math.prod(outputs[:-1]), math.prod(kernel[:-1]), kernel[-1], math.prod(given))
 
 
 def _jax_products(model, features, targets):
@@ -199,8 +223,18 @@ def _dots(jaxpr: Any) -> Iterator[Product]:
             inner = math.prod(left[axis] for axis in contracted)
             count = math.prod(left[axis] for axis in batched)
             yield Product(count, math.prod(left) // (inner * count), inner, math.prod(right) // (inner * count))
+        if equation.primitive.name == "conv_general_dilated":
+            yield _jax_convolution(equation)
         for value in equation.params.values():
             for item in value if isinstance(value, (list, tuple)) else [value]:
                 inside = getattr(item, "jaxpr", item)
                 if hasattr(inside, "eqns"):
                     yield from _dots(inside)
+
+
+def _jax_convolution(equation):
+    numbers = equation.params["dimension_numbers"]
+    given, kernel = (variable.aval.shape for variable in equation.invars)
+    outputs = equation.outvars[0].aval.shape
+    columns = kernel[numbers.rhs_spec[0]]
+    return Product(1, math.prod(outputs) // columns, math.prod(kernel) // columns, columns, math.prod(given))

@@ -70,7 +70,10 @@ def top_level_names(folder):
     return {name.split(".")[0] for path in paths for name in imports(path)}
 
 
-@pytest.mark.parametrize("folder", ["layers", "models", "super_resolution", "training/optimizers.py"])
+@pytest.mark.parametrize(
+    "folder",
+    ["layers", "models", "super_resolution", "training/optimizers.py", "training/optimizer_wrappers.py"],
+)
 def test_what_computes_runs_on_every_backend(folder):
     assert not {"tensorflow", "jax", "torch"} & top_level_names(folder)
 

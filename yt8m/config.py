@@ -7,7 +7,15 @@ import dataclasses
 from typing import Any
 
 from yt8m.options import Config, option
-from yt8m.train_parts import AugmentConfig, ClipConfig, ConsistencyConfig, MaskedFramesConfig, check_data
+from yt8m.train_parts import (
+    AugmentConfig,
+    ClipConfig,
+    ConsistencyConfig,
+    MaskedFramesConfig,
+    RateConfig,
+    check_data,
+    with_switches,
+)
 from yt8m.types import MAX_FRAMES, InputError
 
 FORMAT = 2
@@ -184,6 +192,7 @@ class TrainConfig(Config):
     learning_rate_decay_examples: int = option(
         2_000_000, "Examples between decays of the rate.", unit="examples", low=1
     )
+    rate: RateConfig = RateConfig()
     weight_decay: float = option(
         0.0, "Decoupled weight decay of a step, relative to the learning rate (AdamW).", low=0, high=10
     )
@@ -290,6 +299,10 @@ class TrainConfig(Config):
             raise InputError("multigrid is for whole videos: a segment has five frames")
         if self.multigrid and self.num_epochs is None:
             raise InputError("multigrid needs num_epochs, whose thirds are its stages")
+        if self.multigrid and self.rate.replace(layer_decay=1.0) != RateConfig():
+            raise InputError("multigrid has a learning rate of its own: leave out schedule, warm-up, accumulation")
+        if self.rate.schedule == "cosine" and self.max_steps is None:
+            raise InputError("learning_rate_schedule cosine ends at max_steps: set it")
         if self.num_epochs is None and self.max_steps is None:
             raise InputError("training needs an end: set num_epochs or max_steps")
 
@@ -297,12 +310,6 @@ class TrainConfig(Config):
     def from_dict(cls, values: dict[str, Any]) -> "TrainConfig":
         """The config that ``to_dict`` was called on, also by a release whose mixed_precision was true or false."""
         return super().from_dict(with_switches(values))
-
-
-def with_switches(train: dict[str, Any]) -> dict[str, Any]:
-    """Values of a TrainConfig with mixed_precision on or off, where an earlier release wrote true or false."""
-    kept = train.get("mixed_precision")
-    return train | {"mixed_precision": "on" if kept else "off"} if isinstance(kept, bool) else train
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -345,6 +352,7 @@ class RunConfig(Config):
     )
     preset: str = option("", "Preset: one of the paper's nine models, with its sampling and shifts.")
     init_from: str = option("", "Folder of a run whose weights to start from, such as the pre-trained one.")
+    init_weights: str = option("", "File of published weights to start from, .pyth or .pth; see the pages of models.")
     init_optimizer: bool = option(
         False,
         "Start from the last checkpoint of --init_from, with its optimizer's moments and step, so that the decay of "
@@ -380,5 +388,7 @@ class RunConfig(Config):
     def _check(self):
         if self.init_optimizer and not self.init_from:
             raise InputError("init_optimizer goes on with the optimizer of another run: set init_from to its folder")
+        if self.init_weights and self.init_from:
+            raise InputError("init_weights and init_from each say what to start from: give one of them")
         if (self.exclude_holdout_files or self.exclude_holdout_fraction) and not self.exclude_videos:
             raise InputError("exclude_holdout_files and exclude_holdout_fraction are of exclude_videos: set it too")

@@ -1,4 +1,4 @@
-"""Parts of the configs of a run: clips, augmentation, masked frames and consistency; see yt8m.config."""
+"""Parts of the configs of a run: clips, learning rate, augmentation, masked frames, consistency; see yt8m.config."""
 
 import dataclasses
 from typing import Any
@@ -9,6 +9,7 @@ from yt8m.types import MAX_FRAMES, PICTURES, InputError
 MASKED_FRAMES = ("nce", "mse")
 ANNEALINGS = ("none", "linear", "log", "exp")
 CLIP_SAMPLINGS = ("uniform", "sequence")
+SCHEDULES = ("exponential", "cosine")
 CHANNELS = 3
 
 
@@ -112,6 +113,37 @@ def _check_clips(config):
     for name in ("max_frames", "l2_normalize", "video_frames"):
         if getattr(config, name):
             raise InputError(f"{name} is of features of frames, and these records are clips: leave it out")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RateConfig(Config):
+    """Course of the learning rate over a run and over the depth of the model, and batches of an update."""
+
+    schedule: str = option(
+        "exponential",
+        "Schedule of the learning rate: exponential, by --learning_rate_decay; cosine, to 0 at --max_steps (Loshchilov "
+        "& Hutter 2017).",
+        choices=SCHEDULES,
+        flag="learning_rate_schedule",
+    )
+    warmup_steps: int = option(
+        0, "Steps over which the learning rate grows to what the schedule says.", unit="steps", low=0
+    )
+    layer_decay: float = option(
+        1.0,
+        "Factor on the learning rate from each group of layers, as the stages of a network of clips, to the one below "
+        "it; the head has the rate itself. Weight decay is that of the rate itself everywhere.",
+        above=0,
+        high=1,
+    )
+    accumulate_batches: int = option(
+        1,
+        "Batches whose mean gradient makes one update, as one so many times as large would but for batch norm. Steps "
+        "are of one batch.",
+        unit="batches",
+        low=1,
+        high=1 << 20,
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -251,3 +283,9 @@ class ConsistencyConfig(Config):
         flag="tsa_steps",
         defaults_to="--max_steps",
     )
+
+
+def with_switches(train: dict[str, Any]) -> dict[str, Any]:
+    """Values of a TrainConfig with mixed_precision on or off, where an earlier release wrote true or false."""
+    kept = train.get("mixed_precision")
+    return train | {"mixed_precision": "on" if kept else "off"} if isinstance(kept, bool) else train

@@ -1,6 +1,7 @@
-"""Each model, small."""
+"""Each model, small, and inputs for it."""
 
 import keras
+import numpy as np
 
 from yt8m.config import DataConfig, ModelConfig
 from yt8m.models import MODELS
@@ -16,12 +17,22 @@ SMALL = {
     "cluster_size": 20,
     "gating_reduction": 4,
     "num_mixtures": 2,
+    "depth": 14,
+    "width": 8,
+    "alpha": 2,
 }
 
 VIDEO_FRAMES = 8
 
 
+def is_of_clips(name):
+    return MODELS[name].levels == ("clip",)
+
+
 def data_config(name="logistic", **changes):
+    if is_of_clips(name):
+        clips = {"level": "clip", "feature_names": ("pictures",), "feature_sizes": (3,)}
+        return DataConfig(num_classes=NUM_CLASSES, **clips | changes)
     if MODELS[name].takes_video_frames:
         changes["video_frames"] = VIDEO_FRAMES
     return DataConfig(feature_names=("rgb", "audio"), feature_sizes=(24, 8), num_classes=NUM_CLASSES, **changes)
@@ -33,7 +44,29 @@ def small_model(name, overrides=(), **data_changes):
     if name == "video_context":
         for part in ("segment", "context"):
             small[f"{part}_config"] = small_settings(small.get(f"{part}_model", "frame_bert"))
-    return build_model(ModelConfig(name=name, hyperparameters=small), data_config(name, **data_changes))
+    model = build_model(ModelConfig(name=name, hyperparameters=small), data_config(name, **data_changes))
+    if is_of_clips(name):
+        # Residual branches start as nothing.
+        for variable in model.trainable_variables:
+            if variable.path.endswith("third/norm/gamma"):
+                variable.assign(keras.ops.ones_like(variable))
+    return model
+
+
+def inputs_of(model, batch=6, seed=0):
+    """A batch of segments, of frames or of clips as the model takes them, 1 to 5 frames of each real."""
+    random = np.random.default_rng(seed)
+    if model.levels == ("clip",):
+        pictures = random.integers(0, 256, (batch, 5, 32, 24, 3), dtype=np.uint8)
+        return {"pictures": pictures, "num_frames": random.integers(1, 6, batch).astype(np.int32)}
+    return {
+        "rgb": random.integers(0, 256, (batch, 5, 24), dtype=np.uint8),
+        "audio": random.integers(0, 256, (batch, 5, 8), dtype=np.uint8),
+        "num_frames": random.integers(1, 6, batch).astype(np.int32),
+        "video_rgb": random.integers(0, 256, (batch, VIDEO_FRAMES, 24), dtype=np.uint8),
+        "video_audio": random.integers(0, 256, (batch, VIDEO_FRAMES, 8), dtype=np.uint8),
+        "num_video_frames": random.integers(1, VIDEO_FRAMES, batch).astype(np.int32),
+    }
 
 
 def small_settings(name):

@@ -6,7 +6,14 @@ import keras
 import numpy as np
 import pytest
 
-from tests.helpers.small_models import NUM_CLASSES, VIDEO_FRAMES, data_config, small_model, small_settings
+from tests.helpers.small_models import (
+    NUM_CLASSES,
+    data_config,
+    inputs_of,
+    is_of_clips,
+    small_model,
+    small_settings,
+)
 from yt8m.config import DataConfig, ModelConfig
 from yt8m.models import MODELS
 from yt8m.models.base import VideoModel, build_model, hyperparameters_of
@@ -24,18 +31,6 @@ VARIANTS = [(name, {}) for name in MODELS] + [
     ("video_context", {"context_model": "moe", "segment_model": "nextvlad"}),
     ("gated_netvlad", {"second_layer": True, "gate_probabilities": False, "head": "logistic"}),
 ]
-
-
-def segments(batch=6, seed=0):
-    random = np.random.default_rng(seed)
-    return {
-        "rgb": random.integers(0, 256, (batch, 5, 24), dtype=np.uint8),
-        "audio": random.integers(0, 256, (batch, 5, 8), dtype=np.uint8),
-        "num_frames": random.integers(1, 6, batch).astype(np.int32),
-        "video_rgb": random.integers(0, 256, (batch, VIDEO_FRAMES, 24), dtype=np.uint8),
-        "video_audio": random.integers(0, 256, (batch, VIDEO_FRAMES, 8), dtype=np.uint8),
-        "num_video_frames": random.integers(1, VIDEO_FRAMES, batch).astype(np.int32),
-    }
 
 
 def targets(batch=6, seed=0):
@@ -62,18 +57,19 @@ def model(built):
 
 
 def test_probabilities(model):
-    output = np.asarray(model(segments()))
+    output = np.asarray(model(inputs_of(model)))
     assert output.shape == (6, NUM_CLASSES) and output.dtype == np.float32
     assert output.min() >= 0 and output.max() <= 1 and output.std(axis=0).min() > 1e-5
 
 
 def test_padding_is_never_seen(model):
-    clean, garbage = segments(), segments()
+    clean, garbage = inputs_of(model), inputs_of(model)
+    of_frames = [name for name, values in clean.items() if values.ndim > 1 and not name.startswith("video_")]
     for row, real in enumerate(clean["num_frames"]):
-        clean["rgb"][row, real:] = 0
-        garbage["rgb"][row, real:] = 255
-        garbage["audio"][row, real:] = 77
-    for row, real in enumerate(clean["num_video_frames"]):
+        for place, name in enumerate(of_frames):
+            clean[name][row, real:] = 0
+            garbage[name][row, real:] = 255 - 78 * place
+    for row, real in enumerate(clean.get("num_video_frames", ())):
         garbage["video_rgb"][row, real:] = 255
     np.testing.assert_allclose(model(clean), model(garbage), atol=1e-6)
     in_training = [np.asarray(keras.tree.flatten(_seeded(model, features))[0]) for features in (clean, garbage)]
@@ -90,9 +86,10 @@ def _seeded(model, features):
 
 
 def test_float_features_are_taken_as_they_are(model):
-    features = segments()
+    features = inputs_of(model)
+    scale, offset = (1, 0) if is_of_clips(model.name) else (4 / 255, 4 / 512 - 2)
     dequantised = {
-        name: values.astype(np.float32) * (4 / 255) + (4 / 512 - 2) if values.dtype == np.uint8 else values
+        name: values.astype(np.float32) * scale + offset if values.dtype == np.uint8 else values
         for name, values in features.items()
     }
     np.testing.assert_allclose(model(features), model(dequantised), atol=1e-5)
@@ -101,7 +98,7 @@ def test_float_features_are_taken_as_they_are(model):
 def test_saved_and_loaded_alike(model, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
-    np.testing.assert_array_equal(model(segments()), loaded(segments()))
+    np.testing.assert_array_equal(model(inputs_of(model)), loaded(inputs_of(model)))
     assert loaded.get_config() == model.get_config()
 
 
@@ -117,14 +114,14 @@ def test_training_moves_every_weight_and_lowers_the_loss(model):
     losses = []
     for _ in range(30):
         model.reset_metrics()
-        losses.append(model.train_on_batch(segments(), targets(), return_dict=True)["loss"])
+        losses.append(model.train_on_batch(inputs_of(model), targets(), return_dict=True)["loss"])
     assert losses[-1] < 0.9 * losses[0]
     still = [w.path for w, old in zip(model.trainable_weights, before) if np.array_equal(np.asarray(w), old)]
     assert not still
 
 
 def test_unrated_pairs_teach_nothing(model):
-    features, unrated = segments(), targets()
+    features, unrated = inputs_of(model), targets()
     unrated["rated"][:, 3] = 0
     flipped = {"labels": unrated["labels"].copy(), "rated": unrated["rated"]}
     flipped["labels"][:, 3] = 1 - flipped["labels"][:, 3]
@@ -136,7 +133,7 @@ def test_unrated_pairs_teach_nothing(model):
 
 
 def test_embedding_feeds_the_head(model):
-    embedding = np.asarray(model.embed(segments()))
+    embedding = np.asarray(model.embed(inputs_of(model)))
     assert embedding.shape[0] == 6 and embedding.ndim == 2 and np.isfinite(embedding).all()
 
 
@@ -145,7 +142,7 @@ def test_some_classes_alone_score_the_same(model, class_ids):
     for variable in model.variables:
         if "seed" not in variable.path:
             variable.assign(variable + 0.1 * keras.random.uniform(variable.shape, seed=2))
-    features = segments()
+    features = inputs_of(model)
     narrow = model.for_classes(class_ids)
     np.testing.assert_allclose(narrow(features), np.asarray(model(features))[:, list(class_ids)], atol=1e-6)
 
@@ -157,22 +154,22 @@ def test_mixed_precision_stays_close(model):
     )
     half = build_model(config, data_config(model.name), dtype="mixed_bfloat16")
     half.set_weights(model.get_weights())
-    output = half(segments())
+    output = half(inputs_of(model))
     assert keras.backend.standardize_dtype(output.dtype) == "float32"
-    np.testing.assert_allclose(output, model(segments()), atol=0.05)
+    np.testing.assert_allclose(output, model(inputs_of(model)), atol=0.05)
     narrow = half.for_classes(range(half.num_classes))
     if isinstance(narrow, VideoModel):
         assert {variable.dtype for variable in narrow.trainable_variables} == {"bfloat16"}
-    scores = narrow(segments())
+    scores = narrow(inputs_of(model))
     assert keras.backend.standardize_dtype(scores.dtype) == "float32"
-    np.testing.assert_allclose(scores, model(segments()), atol=0.05)
+    np.testing.assert_allclose(scores, model(inputs_of(model)), atol=0.05)
 
 
 @pytest.mark.parametrize("name", ["logistic", "moe"])
 def test_video_level_equals_the_mean_of_frames(name):
     by_frame, by_video = small_model(name), small_model(name, level="video")
     by_video.set_weights(by_frame.get_weights())
-    features = segments()
+    features = inputs_of(by_frame)
     means = {}
     for feature in ("rgb", "audio"):
         frames = features[feature].astype(np.float64) * (4 / 255) + (4 / 512 - 2)
@@ -182,7 +179,7 @@ def test_video_level_equals_the_mean_of_frames(name):
 
 def test_mix_nextvlad_loss_is_equation_19():
     model = small_model("mix_nextvlad", {"dropout": 0.0})
-    outputs, y = model(segments(), training=True), targets()
+    outputs, y = model(inputs_of(model), training=True), targets()
     outputs = {name: np.asarray(value, np.float64) for name, value in outputs.items()}
     sigmoid = lambda z: 1 / (1 + np.exp(-z))
 
@@ -205,7 +202,7 @@ def test_mix_nextvlad_loss_is_equation_19():
 def test_gated_netvlad_is_the_papers():
     """Descriptors of both modalities, one layer, batch norm and relu6, context gating: no other layer."""
     model = small_model("gated_netvlad")
-    features = segments()
+    features = inputs_of(model)
     frames = [features[name] * np.float32(4 / 255) + np.float32(4 / 512 - 2) for name in ("rgb", "audio")]
     mask = np.arange(5) < features["num_frames"][:, None]
     pooled = [model.pooling[n](f * mask[..., None], frame_mask=mask) for n, f in zip(("rgb", "audio"), frames)]
@@ -220,7 +217,7 @@ def test_l2_normalized_frames_have_unit_length_over_all_features(level):
     name = "moe" if level == "video" else "frame_bert"
     plain = small_model(name, level=level)
     model = type(plain).from_config(plain.get_config() | {"l2_normalize": True})
-    features = segments()
+    features = inputs_of(model)
     if level == "video":
         features = {
             n: np.random.default_rng(0).normal(size=(6, s)).astype(np.float32) for n, s in model.feature_sizes.items()
@@ -247,7 +244,7 @@ def test_l2_penalties_are_half_sums_of_squares(name):
         (np.asarray(v) ** 2).sum() for la in layers for v in la.variables if "kernel" in v.path
     )
     expected = (0.1 * squares(model.heads) + 0.01 * squares(model.hidden_layers)) / 2
-    outputs = model(segments())
+    outputs = model(inputs_of(model))
     added = float(model.compute_loss(None, targets(), outputs)) - float(model.rated_loss(targets(), outputs))
     assert added == pytest.approx(expected, rel=1e-3) and expected > 0.01
 
@@ -255,7 +252,7 @@ def test_l2_penalties_are_half_sums_of_squares(name):
 def test_the_whole_video_is_seen_beside_the_segment():
     """The head sees the segment's vector as its model gives it, and a ReLU of the video's mean."""
     model = small_model("video_context", {"context_model": "moe"})
-    features = segments()
+    features = inputs_of(model)
     found = np.asarray(model.embed(features))
     np.testing.assert_allclose(found[:, :32], model.segment.embed(features), atol=1e-6)
     frames = np.concatenate([features["video_rgb"], features["video_audio"]], axis=-1) * (4 / 255) + (4 / 512 - 2)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import ROOT
+from tests.helpers.small_models import data_config, is_of_clips
 from yt8m.config import DataConfig, ModelConfig
 from yt8m.models import MODELS
 from yt8m.models.base import build_model, hyperparameters_of
@@ -38,21 +39,35 @@ def default(text):
 
 def parameters(name, hyperparameters=()):
     data = DataConfig(video_frames=30 if MODELS[name].takes_video_frames else 0)
+    if is_of_clips(name):
+        data = data_config(name).replace(num_classes=data.num_classes)
     model = build_model(ModelConfig(name=name, hyperparameters=dict(hyperparameters)), data)
     return f"{model.count_params():,}", model
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+OF_CLIPS = [name for name in MODELS if is_of_clips(name)]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_page_has_the_hyperparameters_of_the_model(name):
+    described = {row[0]: default(row[1]) for row in tables(f"{name}.md").get("hyperparameter", [])}
+    assert described == json.loads(json.dumps(hyperparameters_of(name)))
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in OF_CLIPS else ()) for name in MODELS]
+)
 def test_a_page_has_what_the_model_has(name):
     page = tables(f"{name}.md")
-    described = {row[0]: default(row[1]) for row in page.get("hyperparameter", [])}
-    assert described == json.loads(json.dumps(hyperparameters_of(name)))
     sizes = {row[0]: row[1] for row in page["size"]}
-    (listed,) = [row for row in tables("README.md")["--model"] if row[0].startswith(f"[`{name}`]")]
+    table = tables("README.md")["--model`, of clips" if name in OF_CLIPS else "--model"]
+    (listed,) = [row for row in table if row[0].startswith(f"[`{name}`]")]
     count, model = parameters(name)
     assert sizes["parameters"] == listed[2] == count
-    assert sizes["multiply-adds of a segment, all classes"] == listed[3]
-    vector = model.embed({name: np.ones((1, *v.shape[1:]), v.dtype) for name, v in model.symbolic_inputs().items()})
+    assert listed[3] in (sizes.get("multiply-adds of a segment, all classes"), sizes.get("multiply-adds of a clip"))
+    symbolic = model.symbolic_inputs()
+    shapes = {key: (1, *(size or 32 for size in values.shape[1:])) for key, values in symbolic.items()}
+    vector = model.embed({key: np.ones(shape, symbolic[key].dtype) for key, shape in shapes.items()})
     assert sizes["vector before the head"].split(",")[0] == str(vector.shape[-1])
 
 

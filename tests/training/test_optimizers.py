@@ -7,15 +7,20 @@ import numpy as np
 import pytest
 
 from tests.helpers import ROOT
+from tests.helpers.small_models import small_model
 from yt8m.config import TrainConfig
-from yt8m.training.optimizers import (
-    Adam,
+from yt8m.models.initialization import step_counter
+from yt8m.train_parts import RateConfig
+from yt8m.training.optimizer_wrappers import (
     ExponentialMovingAverage,
+    LayerDecay,
     Lookahead,
-    RectifiedAdam,
     StochasticWeightAveraging,
-    make_optimizer,
+    layer_factors,
 )
+from yt8m.training.optimizers import Adam, RectifiedAdam, make_optimizer
+from yt8m.training.schedules import WarmUp, learning_rate_schedule
+from yt8m.types import InputError
 
 SHAPES = ((4, 3), (3,))
 
@@ -108,6 +113,93 @@ def test_moving_average_is_that_of_the_definition():
     np.testing.assert_allclose([float(variable[0]), float(optimizer.averages[0][0])], [average, value], rtol=1e-6)
 
 
+@pytest.mark.parametrize("wrap", [
+    lambda inner: inner,
+    lambda inner: ExponentialMovingAverage(inner, momentum=0.5),
+    lambda inner: ExponentialMovingAverage(LayerDecay(inner, factors=[1.0, 1.0]), momentum=0.5),
+])  # fmt: skip
+def test_an_optimizer_within_others_counts_the_steps(wrap):
+    """Adam corrects its moments by their number: within others it steps as it does alone."""
+    np.testing.assert_allclose(trajectory(wrap(Adam(0.1))), trajectory(Adam(0.1)), rtol=1e-6, atol=1e-7)
+
+
+def test_layer_decay_is_a_rate_for_each_variable():
+    variables = [keras.Variable(np.array([1.0, 2.0], np.float32)) for _ in range(2)]
+    optimizer = LayerDecay(keras.optimizers.SGD(0.5), factors=[0.25, 1.0])
+    optimizer.build(variables)
+    for _ in range(2):
+        optimizer.apply([keras.ops.convert_to_tensor(np.array([1.0, -2.0], np.float32))] * 2, variables)
+    np.testing.assert_allclose(variables, [[0.75, 2.5], [0.0, 4.0]], rtol=1e-6)
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert type(again) is LayerDecay and again.factors == [0.25, 1.0] and type(again.inner) is keras.optimizers.SGD
+
+
+def test_layers_are_as_far_below_the_head_as_their_group():
+    model = small_model("slowfast")
+    factors = dict(zip(
+        (variable.path for variable in model.trainable_variables),
+        layer_factors(model, model.trainable_variables, decay=0.5),
+    ))  # fmt: skip
+    expected = {"head": 0, "slow3": 1, "fast3": 1, "lateral3": 1, "fast0": 4, "lateral0": 4, "fast_stem": 5}
+    for part, above in expected.items():
+        assert {factor for path, factor in factors.items() if f"/{part}/" in path} == {0.5**above}, part
+    moe = small_model("moe", {"hidden_sizes": [4]})
+    found = layer_factors(moe, moe.trainable_variables, decay=0.5)
+    assert set(found) == {0.5, 1.0}
+
+
+@pytest.mark.parametrize("settings", [{}, {"lookahead": True}, {"averaging": "ema", "optimizer": "sgd"}])
+def test_accumulated_batches_step_by_their_mean_gradient(settings):
+    """Three batches, then three more, as two steps by the means; what is not yet a step is left in the accumulators."""
+    shared = {"base_learning_rate": 0.1, "clip_gradient_norm": 1e6, **settings}
+    gradients = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
+    ends = []
+    for count, given in ((3, gradients), (1, gradients[:6].reshape(2, 3, 4).mean(axis=1))):
+        variable = keras.Variable(np.ones(4, np.float32))
+        optimizer = make_optimizer(TrainConfig(**shared, rate=RateConfig(accumulate_batches=count)))
+        optimizer.build([variable])
+        for gradient in given:
+            optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+        assert int(step_counter(optimizer)) == len(given) and int(optimizer.iterations) == 2
+        ends.append(np.asarray(variable))
+        again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+        assert (again.gradient_accumulation_steps or 1) == count
+    np.testing.assert_allclose(*ends, rtol=1e-5)
+    assert np.abs(ends[0] - 1).min() > 1e-3
+
+
+def test_warm_up_and_cosine_by_hand():
+    config = TrainConfig(base_learning_rate=0.8, max_steps=8, rate=RateConfig(schedule="cosine", warmup_steps=4))
+    schedule = learning_rate_schedule(config)
+    half = np.array([1, 1 / np.sqrt(2), 0, -1 / np.sqrt(2), -1])
+    np.testing.assert_allclose(
+        [float(schedule(step)) for step in (0, 2, 4, 6, 8)],
+        0.8 * (1 + half) / 2 * [1 / 4, 3 / 4, 1, 1, 1], rtol=1e-5, atol=1e-7,
+    )  # fmt: skip
+    again = WarmUp.from_config(schedule.get_config())
+    assert [float(again(step)) for step in range(8)] == [float(schedule(step)) for step in range(8)]
+    exponential = learning_rate_schedule(
+        TrainConfig(
+            base_learning_rate=0.8,
+            batch_size=10,
+            learning_rate_decay=0.5,
+            learning_rate_decay_examples=30,
+            rate=RateConfig(warmup_steps=2),
+        )
+    )
+    np.testing.assert_allclose([float(exponential(step)) for step in range(4)], [0.4, 0.8, 0.8, 0.4], rtol=1e-6)
+
+
+@pytest.mark.parametrize("settings, message", [
+    ({"rate": RateConfig(schedule="cosine")}, "learning_rate_schedule cosine ends at max_steps: set it"),
+    ({"multigrid": True, "rate": RateConfig(warmup_steps=3)}, "multigrid has a learning rate of its own"),
+    ({"multigrid": True, "rate": RateConfig(accumulate_batches=3)}, "multigrid has a learning rate of its own"),
+])  # fmt: skip
+def test_rates_that_do_not_go_together(settings, message):
+    with pytest.raises(InputError, match=message):
+        TrainConfig(**settings)
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "rectified_adam", "lamb", "sgd"])
 @pytest.mark.parametrize("averaging", ["none", "ema", "swa"])
 def test_every_combination_trains_and_is_saved(optimizer, averaging, tmp_path):
@@ -158,7 +250,14 @@ def test_fit_starts_copies_where_the_variables_start(averaging):
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="this is what it runs")
 def test_all_of_it_under_jax():
     pytest.importorskip("jax")
-    tests = ["tests/training/test_optimizers.py", "tests/models/test_learner.py", "tests/layers"]
+    names = (
+        "training/test_optimizers.py",
+        "models/test_learner.py",
+        "models/test_slowfast.py",
+        "models/test_tanet.py",
+        "layers",
+    )
+    tests = [f"tests/{name}" for name in names]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-n0", *tests], cwd=ROOT, env=os.environ | {"KERAS_BACKEND": "jax"},
         capture_output=True, text=True, timeout=900,

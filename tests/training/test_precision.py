@@ -7,6 +7,7 @@ import keras
 import pytest
 
 from tests.helpers.commands import passed, refused
+from tests.helpers.small_models import data_config, is_of_clips, small_settings
 from yt8m.commands.command_line import parse
 from yt8m.commands.train_options import TrainOptions
 from yt8m.config import DataConfig, ModelConfig, RunConfig, TrainConfig
@@ -86,6 +87,8 @@ def test_a_product_is_timed_in_a_moment():
 def test_the_shapes_of_a_model_cost_nothing_and_change_nothing(name):
     data = DataConfig(feature_sizes=(16, 8), num_classes=5, video_frames=3 if MODELS[name].takes_video_frames else 0)
     config = ModelConfig(name=name)
+    if is_of_clips(name):
+        data, config = data_config(name), ModelConfig(name=name, hyperparameters=small_settings(name))
     drawn = random.getstate()
     described = described_model(config, data)
     assert random.getstate() == drawn

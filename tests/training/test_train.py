@@ -21,6 +21,7 @@ from yt8m.inference.model_evaluation import evaluate_model
 from yt8m.inference.scorer import Scorer
 from yt8m.models import checkpoints
 from yt8m.models.logistic import LogisticModel
+from yt8m.train_parts import RateConfig
 from yt8m.training import callbacks
 from yt8m.training.optimizers import make_optimizer
 from yt8m.types import DivergedError, InputError
@@ -65,6 +66,7 @@ def interrupt_in_evaluation(monkeypatch, step):
 AUGMENT = AugmentConfig(
     shift=1, dilute=True, enlarge=True, frame_masking=0.1, frame_dropping=0.1, modality_dropout=0.1, mixup=0.2
 )
+RATE = RateConfig(accumulate_batches=3, warmup_steps=2, layer_decay=0.5, schedule="cosine")
 
 
 @pytest.mark.parametrize(
@@ -72,9 +74,14 @@ AUGMENT = AugmentConfig(
     [
         (interrupt_in_step, {"evaluate_steps": 3}),
         pytest.param(interrupt_in_step, {"augment": AUGMENT}, marks=pytest.mark.slow),
+        pytest.param(
+            interrupt_in_step,
+            {"rate": RATE, "max_steps": 8, "averaging": "ema", "evaluate_steps": 4},
+            marks=pytest.mark.slow,
+        ),
         pytest.param(interrupt_in_evaluation, {"evaluate_steps": None}, marks=pytest.mark.slow),
     ],
-    ids=["in step", "augmented", "in evaluation"],
+    ids=["in step", "augmented", "accumulated", "in evaluation"],
 )
 def test_interrupted_and_resumed_equals_never_stopped(make_run, tmp_path, monkeypatch, interrupt, settings):
     straight = make_run(tmp_path / "straight", **settings)
@@ -93,6 +100,25 @@ def test_interrupted_and_resumed_equals_never_stopped(make_run, tmp_path, monkey
     losses = [[entry.pop("train_loss") for entry in metrics] for metrics in runs]
     assert runs[0] == runs[1]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_accumulated_batches_train_as_larger_ones(make_run, tmp_path):
+    """Of a model without batch norm; in what a run is resumed from, steps are of one batch."""
+    settings = {"model": ("logistic", {}), "optimizer": "sgd", "evaluate_steps": 100}
+    many = make_run(tmp_path / "many", batch_size=8, max_steps=6, rate=RateConfig(accumulate_batches=2), **settings)
+    few = make_run(tmp_path / "few", batch_size=16, max_steps=3, **settings)
+    assert (many.step, few.step) == (6, 3)
+    one, other = (checkpoints.load_model(str(tmp_path / name))[0].get_weights() for name in ("many", "few"))
+    for value, expected in zip(one, other, strict=True):
+        np.testing.assert_allclose(value, expected, atol=1e-6)
+
+
+def test_published_weights_of_a_model_that_has_none_are_refused_and_leave_no_run(make_run, tmp_path):
+    with pytest.raises(InputError, match="init_weights is for models with published weights, .*, not logistic"):
+        make_run(tmp_path / "run", model=("logistic", {}), patterns={"init_weights": "a.pyth"})
+    assert not (tmp_path / "run" / "config.json").exists()
+    with pytest.raises(InputError, match="init_weights and init_from each say what to start from"):
+        make_run(tmp_path / "run", init_from="runs/a", patterns={"init_weights": "a.pyth"})
 
 
 def test_the_training_loss_is_the_mean_over_all_examples_since_the_last_evaluation(make_run, demo_data, tmp_path):

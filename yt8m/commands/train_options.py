@@ -10,6 +10,7 @@ from yt8m.config import (
     ConsistencyConfig,
     DataConfig,
     MaskedFramesConfig,
+    RateConfig,
     RunConfig,
     TrainConfig,
 )
@@ -35,6 +36,7 @@ class TrainOptions(FeatureOptions, ModelOptions, PlacementOptions):
             "exclude_holdout_files",
             "exclude_holdout_fraction",
             "init_from",
+            "init_weights",
             "init_optimizer",
             "pseudo_data_pattern",
             "unlabelled_data_pattern",
@@ -43,6 +45,7 @@ class TrainOptions(FeatureOptions, ModelOptions, PlacementOptions):
         DataConfig: ("num_frames", "max_frames", "sampling", "video_frames", "video_radius", "unrated"),
         ClipConfig: ("size", "stride", "gamma"),
         TrainConfig: (),
+        RateConfig: (),
         AugmentConfig: (),
         MaskedFramesConfig: (),
         ConsistencyConfig: (),
@@ -73,6 +76,7 @@ class TrainOptions(FeatureOptions, ModelOptions, PlacementOptions):
             given.setdefault("num_epochs", None)
         return TrainConfig(
             **given,
+            rate=RateConfig(**self.of(RateConfig)),
             augment=AugmentConfig(**self.of(AugmentConfig)),
             masked_frames=self._masked_frames(),
             consistency=self._consistency(),

@@ -16,10 +16,11 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from yt8m.config import PATTERNS, RunConfig, with_switches
+from yt8m.config import PATTERNS, RunConfig
 from yt8m.data.splits import Source, open_source
 from yt8m.data.tfrecord import file_size, packed_numbers
 from yt8m.runtime.files import read_json, write_text
+from yt8m.train_parts import with_switches
 from yt8m.types import DataWarning, InputError, StrPath
 
 NAME = "inputs.json"

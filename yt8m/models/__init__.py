@@ -17,6 +17,8 @@ MODELS = Registry(
             "mix_nextvlad",
             "moe",
             "nextvlad",
+            "slowfast",
+            "tanet",
             "video_context",
         )
     },

@@ -35,7 +35,7 @@ class VideoModel(keras.Model):
     feature_sizes: dict of feature name to dimension, in the order in which they are concatenated.
     num_classes: C.
     level: "frame" takes frames (B, T, size) uint8, quantised as YouTube-8M has them, or float, and ``num_frames``
-        (B,) int32, how many of the T are real; "video" takes means (B, size) float.
+        (B,) int32, how many of the T are real; "video" takes means (B, size) float; "clip" see yt8m.models.clip_model.
     l2_normalize: whether each frame, or mean, is divided by its L2 norm over all features together, which the authors'
         program does and the paper does not name.
     Call: dict of features -> (B, C) float32.
@@ -93,6 +93,11 @@ class VideoModel(keras.Model):
     def heads(self) -> list[keras.layers.Layer]:
         """The classification heads: the layers whose weights belong to one class each."""
         return [self.head]
+
+    @property
+    def depth_groups(self) -> list[list[keras.layers.Layer]]:
+        """Layers in groups from the input to the heads, for TrainConfig.layer_decay; what is in none is below them."""
+        return [self.heads]
 
     def for_classes(self, class_ids: Sequence[int]) -> keras.Model:
         """A model of these weights that computes the classes ``class_ids`` alone: call gives (B, len(class_ids)).
@@ -332,8 +337,9 @@ def check_hyperparameters(name: str, values: Mapping[str, Any], *, where: str = 
     parameters = inspect.signature(MODELS[name].__init__).parameters
     for field, value in values.items():
         kind = parameters[field].annotation
-        if kind == Sequence[int]:
-            valid = isinstance(value, (list, tuple)) and all(_is_valid(int, field, item) for item in value)
+        if typing.get_origin(kind) is Sequence:
+            (part,) = typing.get_args(kind)
+            valid = isinstance(value, (list, tuple)) and all(_is_valid(part, field, item) for item in value)
         elif typing.get_origin(kind) is types.UnionType and dict[str, Any] in typing.get_args(kind):
             valid = value is None or isinstance(value, Mapping)
         else:
@@ -350,6 +356,7 @@ _VALID = {
     str: "text",
     int | None: f"a whole number from 1 to {_MOST_UNITS:,}, or null",
     Sequence[int]: "a list of whole numbers above 0",
+    Sequence[float]: "a list of numbers above 0",
 }
 _VALID_OTHER = "an object of hyperparameters"
 

@@ -1,5 +1,7 @@
 """Weights, and what an optimizer knows of them, from another run."""
 
+from typing import Any
+
 import keras
 
 from yt8m.models.base import VideoModel
@@ -10,6 +12,11 @@ from yt8m.types import InputError, StrPath
 
 _MAY_DIFFER = {"name", "dtype", "num_classes", "level", "dropout", "temperature"}
 """Settings of a model that another may start its weights from."""
+
+
+def step_counter(optimizer: keras.optimizers.Optimizer) -> Any:
+    """The variable that counts an optimizer's batches; ``iterations`` counts updates, which may be of several."""
+    return optimizer.variables[0]
 
 
 def initialize_from(model: VideoModel, train_dir: StrPath) -> list[str]:
@@ -51,9 +58,10 @@ def continue_from(learner: keras.Model, model: VideoModel, train_dir: StrPath, *
         if other is not None and variable.path not in fresh:
             here.momenta[place].assign(there.momenta[other])
             here.velocities[place].assign(there.velocities[other])
-    examples = int(source.optimizer.iterations) * run.train.batch_size
+    examples = int(step_counter(source.optimizer)) * run.train.batch_size
     # The batches of multigrid training grow and shrink.
-    learner.optimizer.iterations.assign(round((state["examples"] if run.train.multigrid else examples) / batch_size))
+    seen = state["examples"] if run.train.multigrid else examples
+    step_counter(learner.optimizer).assign(round(seen / batch_size))
     return fresh
 
 

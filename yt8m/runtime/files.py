@@ -245,6 +245,19 @@ def is_media_name(path: StrPath) -> bool:
     return suffix in _MEDIA_SUFFIXES or (kind or "").startswith(("video/", "audio/"))
 
 
+def read_bytes(path: StrPath, *, most: int) -> bytes:
+    """All bytes of a file; InputError where it cannot be read or has more than ``most`` bytes."""
+    path = os.fspath(path)
+    try:
+        with open(path, "rb") as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    if len(data) > most:
+        raise InputError(f"{path} has more than {most:,} bytes, which no such file has")
+    return data
+
+
 def file_digest(path: StrPath) -> str:
     """SHA-256 of a file, in hex. Raises OSError where it cannot be read."""
     with open(path, "rb") as file:

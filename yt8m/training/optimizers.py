@@ -1,5 +1,6 @@
 """Optimizers from a TrainConfig."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -7,6 +8,13 @@ from keras import ops
 
 from yt8m.config import TrainConfig
 from yt8m.training import fused
+from yt8m.training.optimizer_wrappers import (
+    ExponentialMovingAverage,
+    LayerDecay,
+    Lookahead,
+    StochasticWeightAveraging,
+)
+from yt8m.training.schedules import learning_rate_schedule
 from yt8m.types import Tensor
 
 
@@ -144,193 +152,22 @@ class RectifiedAdam(_Moments):
         return {**super().get_config(), "sma_threshold": self.sma_threshold}
 
 
-class _Wrapper(keras.optimizers.Optimizer):
-    """An optimizer that takes the steps of ``inner`` and does something of its own after each."""
-
-    def __init__(self, inner, *, name):
-        super().__init__(_rate_of(inner), name=name, weight_decay=inner.weight_decay, clipnorm=inner.clipnorm)
-        # Behind a function, or Keras would save it a second time.
-        self._get_inner = lambda: inner
-
-    @property
-    def inner(self):
-        """The optimizer whose steps are taken."""
-        return self._get_inner()
-
-    def build(self, variables):
-        """Makes the variables of both; called by Keras."""
-        if self.built:
-            return
-        super().build(variables)
-        shared = {id(variable) for variable in self.inner.variables}
-        self.inner.build(variables)
-        # Keras tracks what is assigned: these are saved with this one's variables, whose step and rate both share.
-        self.inner_moments = [variable for variable in self.inner.variables if id(variable) not in shared]
-
-    def apply(self, grads, trainable_variables=None):
-        """One update of all variables; called by Keras."""
-        self.inner.iterations.assign(self.iterations)
-        return super().apply(grads, trainable_variables)
-
-    def _copies(self, variables, name):
-        # By an initializer: where Keras builds in a trace, as on several devices, it drops or repeats an assignment.
-        return [
-            self.add_variable_from_reference(variable, name=name, initializer=_value_of(variable))
-            for variable in variables
-        ]
-
-    def get_config(self):
-        return {"name": self.name, "inner": keras.saving.serialize_keras_object(self.inner)}
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        config = dict(config)
-        return cls(keras.saving.deserialize_keras_object(config.pop("inner"), custom_objects=custom_objects), **config)
-
-
-def _value_of(variable):
-    """Initializer that gives what ``variable`` holds."""
-    # A copy, because JAX gives the buffers of all variables away at each step, each once.
-    return lambda shape, dtype: ops.copy(variable)
-
-
-def _rate_of(optimizer):
-    """The learning rate that an optimizer was made with: a number or a schedule."""
-    if isinstance(optimizer, _Wrapper):
-        return _rate_of(optimizer.inner)
-    rate = optimizer.get_config()["learning_rate"]
-    return keras.optimizers.schedules.deserialize(rate) if isinstance(rate, dict) else rate
-
-
-@keras.saving.register_keras_serializable("yt8m")
-class Lookahead(_Wrapper):
-    """k steps of another optimizer, then one of ``slow_step_size`` from where they began to where they ended.
-
-    inner: the optimizer; sync_period: k (Zhang et al. 2019). Gives the steps of tensorflow-addons' Lookahead.
-    """
-
-    def __init__(
-        self,
-        inner: keras.optimizers.Optimizer,
-        *,
-        sync_period: int = 6,
-        slow_step_size: float = 0.5,
-        name: str = "lookahead",
-    ):
-        super().__init__(inner, name=name)
-        self.sync_period = sync_period
-        self.slow_step_size = slow_step_size
-
-    def build(self, variables: Any) -> None:
-        """Makes the slow variables, which start where the others do; called by Keras."""
-        if not self.built:
-            super().build(variables)
-            self._slow = self._copies(variables, "slow")
-
-    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Any) -> None:
-        """One update of ``variable``; called by Keras."""
-        self.inner.update_step(gradient, variable, learning_rate)
-        slow = self._slow[self._get_variable_index(variable)]
-        ends = ops.equal((self.iterations + 1) % self.sync_period, 0)
-        reached = slow + (variable - slow) * self.slow_step_size
-        self.assign(slow, ops.where(ends, reached, ops.convert_to_tensor(slow)))
-        self.assign(variable, ops.where(ends, reached, ops.convert_to_tensor(variable)))
-
-    def get_config(self) -> dict[str, Any]:
-        """Arguments of the constructor, for saving."""
-        return {**super().get_config(), "sync_period": self.sync_period, "slow_step_size": self.slow_step_size}
-
-
-class _Averaging(_Wrapper):
-    """Keeps averages of the variables, which take their place where a model is scored or used."""
-
-    def build(self, variables):
-        """Makes the averages, which start where the variables do; called by Keras."""
-        if not self.built:
-            super().build(variables)
-            averaged = list(variables)
-            # Behind a function, or Keras would take the model's variables for this one's.
-            self._get_averaged = lambda: averaged
-            self.averages = self._copies(variables, "average")
-
-    def swap(self):
-        """Exchanges the variables and their averages; twice is as before."""
-        for variable, average in zip(self._get_averaged(), self.averages):
-            value = ops.copy(variable)
-            variable.assign(average)
-            average.assign(value)
-
-
-@keras.saving.register_keras_serializable("yt8m")
-class StochasticWeightAveraging(_Averaging):
-    """Mean of the variables every ``average_period`` steps from step ``start_averaging`` on (Izmailov et al. 2018).
-
-    inner: the optimizer. Gives the averages of tensorflow-addons' SWA; before the first, the average is the start.
-    """
-
-    def __init__(
-        self,
-        inner: keras.optimizers.Optimizer,
-        *,
-        start_averaging: int = 0,
-        average_period: int = 10,
-        name: str = "swa",
-    ):
-        super().__init__(inner, name=name)
-        self.start_averaging = start_averaging
-        self.average_period = average_period
-
-    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Any) -> None:
-        """One update of ``variable``; called by Keras."""
-        self.inner.update_step(gradient, variable, learning_rate)
-        average = self.averages[self._get_variable_index(variable)]
-        since = self.iterations - self.start_averaging
-        due = ops.logical_and(since >= 0, ops.equal(since % self.average_period, 0))
-        count = ops.cast(ops.maximum(since // self.average_period, 0), variable.dtype)
-        self.assign(average, ops.where(due, (average * count + variable) / (count + 1), ops.convert_to_tensor(average)))
-
-    def get_config(self) -> dict[str, Any]:
-        """Arguments of the constructor, for saving."""
-        settings = {"start_averaging": self.start_averaging, "average_period": self.average_period}
-        return {**super().get_config(), **settings}
-
-
-@keras.saving.register_keras_serializable("yt8m")
-class ExponentialMovingAverage(_Averaging):
-    """Average of the variables that forgets: a <- d a + (1 - d) w after every step, d = min(momentum, t / (t + 9)).
-
-    inner: the optimizer. The bound lets the average follow from the start, as in TensorFlow's ExponentialMovingAverage.
-    """
-
-    def __init__(self, inner: keras.optimizers.Optimizer, *, momentum: float = 0.999, name: str = "ema"):
-        super().__init__(inner, name=name)
-        self.momentum = momentum
-
-    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Any) -> None:
-        """One update of ``variable``; called by Keras."""
-        self.inner.update_step(gradient, variable, learning_rate)
-        average = self.averages[self._get_variable_index(variable)]
-        step = ops.cast(self.iterations + 1, variable.dtype)
-        kept = ops.minimum(self.momentum, step / (step + 9))
-        self.assign_add(average, (1 - kept) * (variable - average))
-
-    def get_config(self) -> dict[str, Any]:
-        """Arguments of the constructor, for saving."""
-        return {**super().get_config(), "momentum": self.momentum}
-
-
-def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
+def make_optimizer(config: TrainConfig, *, factors: Sequence[float] | None = None) -> keras.optimizers.Optimizer:
     """The optimizer that ``config``, a TrainConfig, names, with Lookahead and averaging around it where asked for.
+
+    factors: on the learning rates of the trainable variables, see LayerDecay; None where all have the same.
 
     By default the paper's: Adam, 1e-4, x0.9 every 2M examples, each variable's gradient clipped to norm 1, as in the
     YouTube-8M starter program. Weight decay is decoupled.
     """
-    settings = {"weight_decay": config.weight_decay or None, "learning_rate": exponential_decay(config)}
+    settings = {"weight_decay": config.weight_decay or None, "learning_rate": learning_rate_schedule(config)}
     if config.optimizer == "adam":
         optimizer = Adam(clip_variable_norm=config.clip_gradient_norm, **settings)
     else:
         make = {"rectified_adam": RectifiedAdam, "lamb": keras.optimizers.Lamb, "sgd": _momentum}[config.optimizer]
         optimizer = make(clipnorm=config.clip_gradient_norm, **settings)
+    if factors is not None:
+        optimizer = LayerDecay(optimizer, factors=factors)
     if config.lookahead:
         optimizer = Lookahead(optimizer)
     if config.averaging == "ema":
@@ -338,24 +175,10 @@ def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
     elif config.averaging == "swa":
         settings = {"start_averaging": config.swa_start_step, "average_period": config.swa_period}
         optimizer = StochasticWeightAveraging(optimizer, **settings)
+    if config.rate.accumulate_batches > 1:
+        optimizer.gradient_accumulation_steps = config.rate.accumulate_batches
     return optimizer
 
 
 def _momentum(**settings):
     return keras.optimizers.SGD(momentum=0.9, **settings)
-
-
-def exponential_decay(config: TrainConfig) -> Any:
-    """Learning rate multiplied by ``learning_rate_decay`` after every ``learning_rate_decay_examples`` examples.
-
-    config: TrainConfig. A LearningRateSchedule, in steps, not smoothly, as in the YouTube-8M starter program. With
-    multigrid training a number, which a callback changes: how many examples a step has depends on the epoch.
-    """
-    if config.multigrid:
-        return config.base_learning_rate
-    return keras.optimizers.schedules.ExponentialDecay(
-        config.base_learning_rate,
-        decay_steps=max(1, round(config.learning_rate_decay_examples / config.batch_size)),
-        decay_rate=config.learning_rate_decay,
-        staircase=True,
-    )

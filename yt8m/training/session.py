@@ -13,12 +13,13 @@ from yt8m.config import RunConfig, TrainConfig
 from yt8m.data.splits import Source
 from yt8m.models import checkpoints
 from yt8m.models.base import VideoModel
+from yt8m.models.initialization import step_counter
 from yt8m.models.learner import Learner
 from yt8m.options import is_of_type
 from yt8m.runtime.devices import Placement
 from yt8m.runtime.progress import Progress
 from yt8m.training.board import Board, LossWindow
-from yt8m.training.optimizers import exponential_decay
+from yt8m.training.schedules import learning_rate_schedule
 from yt8m.training.training_data import TrainingData
 from yt8m.types import DivergedError, InputError
 
@@ -101,7 +102,7 @@ class Session:
         self.losses = LossWindow(state)
         self.rate: float | None = None
         # Of several devices a variable is read as an array alone.
-        self._steps_before = int(keras.ops.convert_to_numpy(learner.optimizer.iterations)) - state.step
+        self._steps_before = int(keras.ops.convert_to_numpy(step_counter(learner.optimizer))) - state.step
 
     @property
     def run(self) -> RunConfig:
@@ -124,7 +125,8 @@ class Session:
         if self.rate is not None:
             return self.rate
         # Not from the optimizer: under JAX its variables hold nothing while a fit is under way.
-        return float(keras.ops.convert_to_numpy(exponential_decay(self.config)(self._steps_before + self.state.step)))
+        schedule = learning_rate_schedule(self.config)
+        return float(keras.ops.convert_to_numpy(schedule(self._steps_before + self.state.step)))
 
     def can_go_on(self) -> bool:
         """Whether the run is not over."""
@@ -201,7 +203,7 @@ class Session:
 
     def _correct_counters(self):
         """Sets what counts steps within the graph: TensorFlow has counted one more before it found the data ended."""
-        self.learner.optimizer.iterations.assign(self._steps_before + self.state.step)
+        step_counter(self.learner.optimizer).assign(self._steps_before + self.state.step)
         if isinstance(self.learner, Learner):
             self.learner.steps.assign(self.state.step)
 

@@ -20,6 +20,7 @@ from yt8m.models.base import build_model
 from yt8m.models.initialization import continue_from, initialize_from
 from yt8m.models.learner import Learner
 from yt8m.models.losses import make_loss, penalize
+from yt8m.models.published import load_published
 from yt8m.runtime.devices import Placement, default_jit_compile
 from yt8m.runtime.interrupts import handling_signals
 from yt8m.runtime.locks import locked_folder
@@ -35,6 +36,7 @@ from yt8m.training.callbacks import (
     WriteCurves,
 )
 from yt8m.training.finishing import batch_norm_layers, finish_run
+from yt8m.training.optimizer_wrappers import layer_factors
 from yt8m.training.optimizers import make_optimizer
 from yt8m.training.precision import settled
 from yt8m.training.session import Session, TrainState
@@ -104,7 +106,7 @@ def _train(run, train_dir, source, holdout, resources):
     with placement.scope():
         model = _build(run)
         learner = _make_learner(model, run.train)
-        learner.compile(optimizer=make_optimizer(run.train), jit_compile=default_jit_compile())
+        learner.compile(optimizer=_make_optimizer(run.train, learner, model), jit_compile=default_jit_compile())
         state = _restore_or_initialize(run, learner, model, train_dir)
     _check_adaptation(run, state, train_dir)
     if placement.is_chief:
@@ -292,6 +294,12 @@ def _make_learner(model, config):
     )
 
 
+def _make_optimizer(config, learner, model):
+    decay = config.rate.layer_decay
+    factors = layer_factors(model, learner.trainable_variables, decay=decay) if decay < 1 else None
+    return make_optimizer(config, factors=factors)
+
+
 def _open_cache(resources, run, source, holdout):
     if not resources.cache_dir:
         return None
@@ -323,4 +331,8 @@ def _restore_or_initialize(run, learner, model, train_dir):
             print(f"starting from the weights of {run.init_from}")
         if fresh:
             print(f"the vocabularies differ in size: {len(fresh)} weights of the head are initialised")
+    if run.init_weights:
+        fresh = load_published(model, run.init_weights)
+        head = f"; {len(fresh)} weights of the head are initialised" if fresh else ""
+        print(f"starting from the published weights of {run.init_weights}{head}")
     return TrainState()

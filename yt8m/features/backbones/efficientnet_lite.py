@@ -13,10 +13,11 @@ import numpy as np
 
 from yt8m.features.backbones.base import LinearHead, PictureInput
 from yt8m.features.backbones.keras_network import float32_layers
-from yt8m.features.backbones.pictures import PictureBackbone, imagenet_classes, read_bytes
+from yt8m.features.backbones.pictures import PictureBackbone, imagenet_classes
 from yt8m.features.backbones.registry import BACKBONES
-from yt8m.features.backbones.torch_file import read_torch_file
 from yt8m.runtime.devices import default_jit_compile, has_accelerator
+from yt8m.runtime.files import read_bytes
+from yt8m.runtime.torch_file import read_torch_file
 from yt8m.types import InputError
 
 _MOST_BYTES = 1 << 27

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from yt8m.features.backbones.pictures import read_bytes
+from yt8m.runtime.files import read_bytes
 from yt8m.types import InputError, StrPath
 
 _LARGEST = 1 << 30

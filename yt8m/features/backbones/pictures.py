@@ -80,19 +80,6 @@ def model_and_file(backbone: str, argument: str, *, known: Sequence[str]) -> tup
     return model, path
 
 
-def read_bytes(path: StrPath, *, most: int) -> bytes:
-    """All bytes of a file; InputError where it cannot be read or has more than ``most`` bytes."""
-    path = os.fspath(path)
-    try:
-        with open(path, "rb") as file:
-            data = file.read(most + 1)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    if len(data) > most:
-        raise InputError(f"{path} has more than {most:,} bytes, which no such file has")
-    return data
-
-
 def digest_of_files(paths: Sequence[StrPath]) -> str:
     """SHA-256 in hex of a file, or of the digests of several in their order; InputError where one cannot be read."""
     digests = []

@@ -5,9 +5,9 @@ import os
 
 import numpy as np
 
-from yt8m.features.backbones.pictures import read_bytes
 from yt8m.features.backbones.protobuf import fields_of
 from yt8m.runtime.arrays import read_npy, read_npz
+from yt8m.runtime.files import read_bytes
 from yt8m.types import InputError, StrPath
 
 _LARGEST = 1 << 28

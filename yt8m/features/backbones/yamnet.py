@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from yt8m.features.backbones.base import LinearHead, SoundInput
-from yt8m.features.backbones.pictures import digest_of_files, read_bytes
+from yt8m.features.backbones.pictures import digest_of_files
 from yt8m.features.backbones.registry import BACKBONES
 from yt8m.features.backbones.sound import SoundBackbone
+from yt8m.runtime.files import read_bytes
 from yt8m.runtime.quiet_imports import without_chatter
 from yt8m.tables import read_columns
 from yt8m.types import InputError

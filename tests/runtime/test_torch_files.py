@@ -9,7 +9,7 @@ import pytest
 
 from tests.helpers.torch_files import global_of, legacy_form, saved, state_dict, tensor, zip_form
 from tests.helpers.torch_folders import needs
-from yt8m.features.backbones.torch_file import read_torch_file
+from yt8m.runtime.torch_file import read_torch_file
 from yt8m.types import InputError
 
 FORMS = [zip_form, legacy_form]
@@ -44,6 +44,22 @@ def test_views_of_one_storage(form):
     np.testing.assert_array_equal(read["end"], [4, 5])
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("key", ["model_state", "state_dict"])
+def test_the_model_of_a_checkpoint_beside_its_optimizer(form, key):
+    """A number, a text, and 2,000 numbered states of an optimizer, at which nothing looks."""
+    states = [b"J" + number.to_bytes(4, "little") + b"}X\x01\0\0\0aNs" for number in range(2000)]
+    parts = {
+        "epoch": b"K\x07",
+        "optimizer_state": b"}(" + b"".join(states) + b"u",
+        key: state_dict({"a": tensor("0", VALUES)}),
+        "cfg": b"X\x04\0\0\0DATA",
+    }
+    read = read_torch_file(form(state_dict(parts), {"0": VALUES}), "a.pyth")
+    assert read.keys() == {"a"}
+    np.testing.assert_array_equal(read["a"], VALUES)
+
+
 def calls(module, name, *arguments):
     """Instructions that call a function by its name."""
     return global_of(module, name) + pickle.dumps(arguments, protocol=2)[2:-1] + b"R"
@@ -59,7 +75,7 @@ HOSTILE = {
     "an extension": (b"\x82\x01", "instruction EXT1"),
     "a changed tensor": (b"}X\x01\0\0\0a" + tensor("0", VALUES) + b"}X\x01\0\0\0bK\x01sbs", "changes what it has made"),
     "a huge memo": (b"}r\xff\xff\xff\x7f", "numbers more objects"),
-    "deep nesting": (b")" + b"\x85" * 200_000, "more than 32,768 instructions"),
+    "deep nesting": (b")" + b"\x85" * 200_000, "more than 32,768 tuples"),
     "a text longer than the file": (b"X\xff\xff\xff\x7fab", "expected 2147483647 bytes"),
     "a list": (b"]", "no (dict of tensors|tensor is in)"),
     "nothing": (b"", "."),

@@ -24,8 +24,14 @@ _DTYPES = {
 }
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
-_MOST_OPERATIONS = 1 << 15
-"""Of one pickle. A network has about 30 for each tensor; what is nested deeper than this breaks the interpreter."""
+_MOST_OPERATIONS = 1 << 18
+"""Of one pickle. A network has about 30 for each tensor, and as many for what an optimizer knows of it."""
+
+_MOST_TUPLES = 1 << 15
+"""Of one pickle, about 5 for each tensor. The hash of tuples nested deeper than this breaks the interpreter."""
+
+_CHECKPOINTS = ("model_state", "state_dict")
+"""Under which names programs save a state dict beside the optimizer's and other things: PySlowFast; most others."""
 
 _OPCODES = frozenset(
     """PROTO STOP MARK EMPTY_DICT EMPTY_LIST EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 NONE NEWTRUE NEWFALSE BININT BININT1
@@ -39,13 +45,15 @@ number behind LONG_BINPUT, which is looked at."""
 def read_torch_file(data: bytes, source: str) -> dict[str, np.ndarray]:
     """The tensors of a state dict, name to array, from the bytes of a file of torch.save, in its zip or legacy form.
 
-    source: name of the file, for errors. Of all that a pickle may ask for, tensors and ordered dicts alone are made.
+    Of a checkpoint, a dict of such and of other things, the state dict of its model. source: name of the file, for
+    errors. Of all that a pickle may ask for, tensors and ordered dicts alone are made.
     Raises InputError for any other request, for tensors that reach beyond their storage, and for damage.
     """
     try:
         loaded = _read_zip(data) if data.startswith(b"PK") else _read_legacy(data)
         if not isinstance(loaded, dict):
             raise ValueError("it holds no dict of tensors")
+        loaded = next((loaded[key] for key in _CHECKPOINTS if isinstance(loaded.get(key), dict)), loaded)
         return {str(name): tensor.array() for name, tensor in loaded.items() if isinstance(tensor, _Tensor)}
     # A damaged or hostile pickle raises errors of nearly every kind.
     except Exception as error:
@@ -127,10 +135,13 @@ class _Unpickler(pickle.Unpickler):
 
 def _load(file, storages):
     """The next object of a file of pickles."""
-    start = file.tell()
+    start, tuples = file.tell(), 0
     for number, (operation, argument, _) in enumerate(pickletools.genops(file)):
+        tuples += operation.name.startswith("TUPLE")
         if number == _MOST_OPERATIONS:
             raise ValueError(f"it has more than {_MOST_OPERATIONS:,} instructions")
+        if tuples > _MOST_TUPLES:
+            raise ValueError(f"it has more than {_MOST_TUPLES:,} tuples")
         if operation.name not in _OPCODES:
             raise ValueError(f"it has the instruction {operation.name}, which weights do not need")
         if operation.name == "LONG_BINPUT" and argument > file.getbuffer().nbytes:

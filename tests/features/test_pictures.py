@@ -165,6 +165,19 @@ def test_odd_sizes(tmp_path, size):
     assert one(path, wanted).shape == (8, 8, 3) and abs(int(one(path, wanted).mean()) - 200) < 3
 
 
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv444p10le", "gray", "bgr0"])
+@pytest.mark.parametrize("size", [(40, 51), (40, 52), (61, 72), (97, 131), (20, 33)])
+def test_scaled_pictures_are_those_that_ffmpeg_makes_pixel_by_pixel(tmp_path, pixels, size):
+    picture = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    path = write_video(tmp_path / "a.mkv", [0], codec="ffv1", pixels=pixels, pictures=[picture])
+    with av.open(path) as container:
+        (frame,) = container.decode(video=0)
+    height, width = size
+    expected = frame.reformat(width=width, height=height, format="rgb24", interpolation="BICUBIC").to_ndarray()
+    found = one(path, PictureInput(size=size, shorter_side=None, interpolation="bicubic"))
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_pixels_that_are_not_square_are_shown_as_a_viewer_sees_them(tmp_path):
     path = str(tmp_path / "a.mkv")
     with av.open(path, "w") as container:

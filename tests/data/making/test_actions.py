@@ -4,11 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.helpers.clips import CLIPS, decoded
 from yt8m.data.labels import load_rated_labels, load_video_labels
 from yt8m.data.making import actions
 from yt8m.data.pipeline import make_dataset
+from yt8m.data.record_dataset import record_dataset
 from yt8m.data.splits import Source
 from yt8m.types import InputError
 from yt8m.vocabulary import read_class_names
@@ -81,7 +83,7 @@ def test_a_statistic_of_motion_does(clips):
     from sklearn.ensemble import RandomForestClassifier
 
     model = RandomForestClassifier(100, random_state=0).fit(values[:half], classes[:half] % MOTIONS)
-    assert model.score(values[half:], classes[half:] % MOTIONS) > 0.6
+    assert model.score(values[half:], classes[half:] % MOTIONS) > 0.8
 
 
 def test_a_frame_tells_the_appearance(clips):
@@ -125,17 +127,20 @@ def test_what_changes_stays_as_it_was_drawn_at_every_moment(motion):
 
 def test_records(tmp_path):
     manifest = actions.write_actions(tmp_path / "one", seed=4, size="tiny", actions=2)
-    actions.write_actions(tmp_path / "two", seed=4, size="tiny", actions=2)
     for split, files in zip(actions.SPLITS, actions.FILES):
         names = sorted(path.name for path in (tmp_path / "one" / split).iterdir())
         assert names == [f"{split}{number:04d}.tfrecord" for number in range(files)]
-        for name in names:
-            assert (tmp_path / "one" / split / name).read_bytes() == (tmp_path / "two" / split / name).read_bytes()
     assert json.loads((tmp_path / "one" / "manifest.json").read_text()) == manifest
     assert manifest["train"] == {"clips": 40, "files": 4} and manifest["num_classes"] == 20
     names = read_class_names(tmp_path / "one" / "vocabulary.csv")
     assert names[0] == "digit moves right" and names[19] == "texture blinks" and len(names) == 20
     files = sorted(map(str, (tmp_path / "one" / "train").iterdir()))
+    # The same seed gives the same, clip by clip, whatever was drawn before.
+    (second,) = record_dataset(files[1]).take(1).as_numpy_iterator()
+    assert (
+        actions._make_record("bright-train00001", _classes_of(second), [4, 0, 1], "train", "bright").serialize()
+        == second
+    )
     labels = load_video_labels(Source(tuple(files)))
     rated = load_rated_labels(Source(tuple(files)))
     assert len(labels) == 40 and len(rated) == 40 * 2 * 20 and rated.positive.sum() == 80
@@ -143,16 +148,19 @@ def test_records(tmp_path):
     # As many of each class.
     assert np.bincount(rated.class_ids[rated.positive], minlength=20).tolist() == [4] * 20
     positive = {}
-    for text, class_id in zip(
-        rated.texts[rated.positive]
-        if hasattr(rated.texts, "shape")
-        else [t for t, p in zip(rated.texts, rated.positive) if p],
-        rated.class_ids[rated.positive],
-    ):
-        positive.setdefault(text.rpartition(b":")[0].decode(), set()).add(int(class_id))
+    for text, class_id, right in zip(rated.texts, rated.class_ids.tolist(), rated.positive.tolist()):
+        if right:
+            positive.setdefault(text.rpartition(b":")[0].decode(), set()).add(class_id)
     assert {name: set(found) for name, found in labels.items()} == positive
     ((features, _), *_) = make_dataset(files, CLIPS.replace(num_classes=20), windows="rated", batch_size=3)
     assert features["pictures"].numpy().std() > 10
+
+
+def _classes_of(serialized):
+    """The class of each segment of a clip, in order."""
+    context = tf.train.SequenceExample.FromString(serialized).context.feature
+    scores = context["segment_scores"].float_list.value
+    return [c for c, score in zip(context["segment_labels"].int64_list.value, scores) if score]
 
 
 def test_versions():

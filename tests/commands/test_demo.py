@@ -14,6 +14,9 @@ from yt8m.ranking.rated_labels import RatedLabels
 FINETUNE_EPOCHS, REPORT_VIDEOS = 2, 2
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     """(folder of a demo, what it printed)."""

@@ -9,61 +9,22 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
+from tests.training.conftest import BERT
 from yt8m.config import (
     AugmentConfig,
     ConsistencyConfig,
-    DataConfig,
     MaskedFramesConfig,
-    ModelConfig,
-    RunConfig,
     TrainConfig,
 )
-from yt8m.data.seen_videos import SeenVideos
-from yt8m.data.splits import collect_ids, split_sources
+from yt8m.data.splits import split_sources
 from yt8m.inference.model_evaluation import evaluate_model
 from yt8m.inference.scorer import Scorer
 from yt8m.models import checkpoints
-from yt8m.models.initialization import initialize_from
 from yt8m.models.logistic import LogisticModel
 from yt8m.train_parts import RateConfig
 from yt8m.training import callbacks
 from yt8m.training.optimizers import make_optimizer
-from yt8m.training.train import Resources, train
-from yt8m.types import DataWarning, DivergedError, InputError
-
-BERT = {"num_layers": 1, "num_heads": 2, "hidden_size": 8, "feed_forward_size": 16, "num_mixtures": 1, "dropout": 0.5}
-
-
-@pytest.fixture
-def make_run(demo_data):
-    """Function that trains a small model; keyword arguments change the TrainConfig."""
-    num_classes = json.loads((demo_data / "manifest.json").read_text())["num_classes"]
-    pattern = str(demo_data / "validate" / "*.tfrecord")
-
-    def run(
-        folder,
-        *,
-        model=("frame_bert", BERT),
-        init_from="",
-        part_pattern=pattern,
-        data=(),
-        patterns=(),
-        options=(),
-        **settings,
-    ):
-        defaults = {"segment_labels": True, "batch_size": 16, "base_learning_rate": 0.01, "num_epochs": 2}
-        source, holdout = split_sources(train_data_pattern=part_pattern, holdout_fraction=0.3)
-        run = RunConfig(
-            data=DataConfig(**({"num_classes": num_classes, "num_frames": 5} | dict(data))),
-            model=ModelConfig(name=model[0], hyperparameters=model[1]),
-            train=TrainConfig(**(defaults | settings)),
-            train_data_pattern=part_pattern,
-            init_from=str(init_from),
-            **dict(patterns),
-        )
-        return train(run, source=source, holdout=holdout, train_dir=str(folder), resources=Resources(**dict(options)))
-
-    return run
+from yt8m.types import DivergedError, InputError
 
 
 def weights(folder):
@@ -269,6 +230,7 @@ def test_a_seed_decides_a_run(make_run, tmp_path):
     assert scores["a"] == scores["again"] != scores["other"]
 
 
+@pytest.mark.slow
 def test_best_model_is_that_of_the_best_evaluation(make_run, tmp_path, demo_data):
     state = make_run(tmp_path, model=("logistic", {}), num_epochs=4, base_learning_rate=0.3)
     metrics = checkpoints.read_metrics(tmp_path)
@@ -287,45 +249,6 @@ def test_patience_and_max_steps_end_training(make_run, tmp_path):
     assert gone_on.step == 5
     state = make_run(tmp_path / "b", model=("logistic", {}), num_epochs=50, patience=1, base_learning_rate=1e-12)
     assert state.epoch < 50 and state.stale == 1
-
-
-def test_fine_tuning_starts_from_the_given_weights(make_run, tmp_path):
-    make_run(tmp_path / "pretrained", max_steps=1)
-    target = checkpoints.load_model(str(tmp_path / "pretrained"))[0]
-    fresh_model = type(target).from_config(target.get_config())
-    fresh_model.build()
-    assert initialize_from(fresh_model, str(tmp_path / "pretrained")) == []
-    for one, other in zip(target.get_weights(), fresh_model.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-def test_another_vocabulary_leaves_the_head_fresh(make_run, tmp_path):
-    make_run(tmp_path / "pretrained", max_steps=1)
-    source, run = checkpoints.load_model(str(tmp_path / "pretrained"))
-    config = source.get_config() | {"num_classes": source.num_classes + 1}
-    model = type(source).from_config(config)
-    model.build()
-    fresh = initialize_from(model, str(tmp_path / "pretrained"))
-    assert len(fresh) == 3 and all("head" in path for path in fresh)
-
-
-def test_another_model_is_refused(make_run, tmp_path):
-    make_run(tmp_path / "pretrained", model=("logistic", {}), num_epochs=1)
-    with pytest.raises(InputError, match="holds another model .logistic"):
-        make_run(tmp_path / "finetuned", init_from=tmp_path / "pretrained")
-
-
-@pytest.mark.parametrize(
-    "change, message",
-    [
-        ({"model": ("frame_bert", BERT | {"num_heads": 4})}, "num_heads is 4 here and 2 there"),
-        ({"data": {"feature_names": ("audio", "rgb"), "feature_sizes": (128, 1024)}}, "feature_sizes is"),
-    ],
-)
-def test_weights_that_fit_by_their_shapes_alone_are_refused(make_run, tmp_path, change, message):
-    make_run(tmp_path / "pretrained", max_steps=1)
-    with pytest.raises(InputError, match=message):
-        make_run(tmp_path / "finetuned", init_from=tmp_path / "pretrained", **change)
 
 
 def test_a_refused_run_does_not_stand_in_the_way(make_run, tmp_path):
@@ -389,7 +312,7 @@ def test_learning_rate_falls_in_steps_of_examples():
     np.testing.assert_allclose(rates, [0.1, 0.1, 0.09, 0.09, 0.081], rtol=1e-6)
 
 
-@pytest.mark.parametrize("averaging", ["ema", "swa"])
+@pytest.mark.parametrize("averaging", ["ema", pytest.param("swa", marks=pytest.mark.slow)])
 def test_averaged_weights_are_scored_and_kept_and_training_goes_on_without_them(make_run, tmp_path, averaging):
     settings = {"model": ("logistic", {}), "max_steps": 6, "evaluate_steps": 6, "swa_period": 2}
     make_run(tmp_path / "plain", **settings)
@@ -399,81 +322,3 @@ def test_averaged_weights_are_scored_and_kept_and_training_goes_on_without_them(
     best = [np.asarray(v) for v in checkpoints.load_model(str(tmp_path / averaging))[0].weights]
     assert np.abs(best[0] - averaged[0]).max() > 1e-4
     assert any(value.shape == best[0].shape and np.array_equal(value, best[0]) for value in averaged[1:-1])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("pretrained_on", ["label", "frames"])
-def test_the_optimizer_of_another_run_goes_on(make_run, tmp_path, pretrained_on):
-    """Moments of each weight, wherever it stands in the other run's optimizer, and the step, by examples seen."""
-    masked = {"masked_frames": MaskedFramesConfig(weight=1.0)} if pretrained_on == "frames" else {}
-    make_run(tmp_path / "first", max_steps=6, num_epochs=None, segment_labels=False, batch_size=16, **masked)
-    make_run(
-        tmp_path / "second",
-        init_from=tmp_path / "first",
-        patterns={"init_optimizer": True},
-        max_steps=1,
-        num_epochs=None,
-        batch_size=8,
-        base_learning_rate=1e-9,
-    )
-    first, second = (_compiled(tmp_path / name) for name in ("first", "second"))
-    assert int(first.optimizer.iterations) == 6 and int(second.optimizer.iterations) == 13
-    then = {
-        v.path.removeprefix("frame_bert/"): m for v, m in zip(first.trainable_variables, first.optimizer.velocities)
-    }
-    for variable, velocity in zip(second.trainable_variables, second.optimizer.velocities, strict=True):
-        before = np.asarray(then[variable.path.removeprefix("frame_bert/")])
-        # One step moves the second moment by a thousandth of the squared gradient, which is clipped to 1.
-        assert np.abs(np.asarray(velocity) - 0.999 * before).max() <= 1e-3
-        assert before.max() > 0
-
-
-def _compiled(folder):
-    state = json.loads((folder / "state.json").read_text())
-    return keras.saving.load_model(folder / state["checkpoint"], safe_mode=True)
-
-
-def test_an_optimizer_of_another_kind_does_not_go_on(make_run, tmp_path):
-    make_run(tmp_path / "first", max_steps=1, num_epochs=None, optimizer="sgd")
-    with pytest.raises(InputError, match="first was trained with SGD and this run is with Adam: init_optimizer needs"):
-        make_run(tmp_path / "second", init_from=tmp_path / "first", patterns={"init_optimizer": True})
-    with pytest.raises(InputError, match="init_optimizer goes on with the optimizer of another run: set init_from"):
-        make_run(tmp_path / "second", patterns={"init_optimizer": True})
-
-
-@pytest.mark.slow
-def test_a_holdout_that_was_trained_on_is_told_unless_it_was_excluded(make_run, tmp_path, demo_data):
-    """By id: pre-training on all of what fine-tuning then holds a part of out, and without that part."""
-    pattern = str(demo_data / "validate" / "*.tfrecord")
-    settings = {"max_steps": 4, "num_epochs": None, "batch_size": 64, "segment_labels": False}
-    run = RunConfig(
-        data=DataConfig(num_classes=json.loads((demo_data / "manifest.json").read_text())["num_classes"], num_frames=5),
-        model=ModelConfig(name="logistic"),
-        train=TrainConfig(**settings),
-        train_data_pattern=pattern,
-    )
-    train(run, train_dir=str(tmp_path / "leaky"))
-    kept_out = {"exclude_videos": pattern, "exclude_holdout_fraction": 0.3}
-    train(run.replace(**kept_out), train_dir=str(tmp_path / "clean"))
-    source, holdout = split_sources(train_data_pattern=pattern, holdout_fraction=0.3)
-    ids = {side: collect_ids(part, skip_corrupt=False, title="") for side, part in (("in", source), ("out", holdout))}
-    clean = SeenVideos.load(tmp_path / "clean" / "seen_videos.npz")
-    assert len(clean) == len(ids["in"]) and all(video_id in clean for video_id in ids["in"])
-    assert not any(video_id in clean for video_id in ids["out"])
-    told = f"^{len(ids['out'])} of the {len(ids['out'])} videos to score, .* were trained on by .*leaky or a run"
-    with pytest.warns(DataWarning, match=told):
-        make_run(tmp_path / "a", model=("logistic", {}), init_from=tmp_path / "leaky", num_epochs=1)
-    make_run(tmp_path / "b", model=("logistic", {}), init_from=tmp_path / "clean", num_epochs=1)
-    # What was fine-tuned remembers what it started from.
-    overlap = checkpoints.overlap_with(tmp_path / "a")
-    overlap.add(sorted(ids["out"]))
-    assert overlap.sentence().startswith(f"{len(ids['out'])} of the {len(ids['out'])} videos to score")
-    assert checkpoints.overlap_with(tmp_path / "b").seen.save(tmp_path / "again.npz") is None
-    np.testing.assert_array_equal(
-        *(np.load(path)["gaps"] for path in (tmp_path / "again.npz", tmp_path / "b" / "seen_videos.npz"))
-    )
-
-
-def test_excluded_videos_that_are_not_there_are_told(make_run, tmp_path, demo_data):
-    with pytest.warns(DataWarning, match=r"none of the \d+ videos of exclude_videos is among those to train on"):
-        make_run(tmp_path, num_epochs=2, patterns={"exclude_videos": str(demo_data / "test" / "*.tfrecord")})

@@ -66,7 +66,7 @@ def interrupt_in_evaluation(monkeypatch, step):
 AUGMENT = AugmentConfig(
     shift=1, dilute=True, enlarge=True, frame_masking=0.1, frame_dropping=0.1, modality_dropout=0.1, mixup=0.2
 )
-RATE = RateConfig(accumulate_batches=3, warmup_steps=2, layer_decay=0.5, schedule="cosine")
+RATE = RateConfig(accumulate_batches=2, warmup_steps=2, layer_decay=0.5, schedule="cosine")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ RATE = RateConfig(accumulate_batches=3, warmup_steps=2, layer_decay=0.5, schedul
         pytest.param(interrupt_in_step, {"augment": AUGMENT}, marks=pytest.mark.slow),
         pytest.param(
             interrupt_in_step,
-            {"rate": RATE, "max_steps": 8, "averaging": "ema", "evaluate_steps": 4},
+            {"rate": RATE, "max_steps": 5, "averaging": "ema"},
             marks=pytest.mark.slow,
         ),
         pytest.param(interrupt_in_evaluation, {"evaluate_steps": None}, marks=pytest.mark.slow),

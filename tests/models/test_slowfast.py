@@ -233,10 +233,10 @@ def test_what_cannot_be_built_is_named(settings, message):
 
 
 def test_features_of_frames_are_not_for_it():
-    for data, message in (
-        (DataConfig(num_classes=3), "takes clip-level features, and these are frame-level"),
-        (clip_data(3).replace(feature_names=("rgb",)), "takes the feature pictures of 3 channels"),
-        (clip_data(3).replace(l2_normalize=True), "l2_normalize is for features of frames"),
-    ):
-        with pytest.raises(InputError, match=message):
-            build_model(ModelConfig(name="slowfast", hyperparameters={"depth": 14, "width": 8}), data)
+    with pytest.raises(InputError, match="takes clip-level features, and these are frame-level"):
+        build_model(ModelConfig(name="slowfast"), DataConfig(num_classes=3))
+    settings = {"num_classes": 3, "depth": 14, "width": 8}
+    with pytest.raises(InputError, match="takes pictures of 3 channels, not {'rgb': 3}"):
+        MODELS["slowfast"](feature_sizes={"rgb": 3}, **settings)
+    with pytest.raises(InputError, match="l2_normalize is for features of frames"):
+        MODELS["slowfast"](feature_sizes={"pictures": 3}, l2_normalize=True, **settings)

@@ -8,10 +8,8 @@ from keras import ops
 
 from yt8m.layers.masking import masked_mean
 from yt8m.models.base import VideoModel
-from yt8m.types import InputError, Tensor
-
-CLIP_FEATURES = {"pictures": 3}
-"""The one feature of clips, and its channels."""
+from yt8m.train_parts import CHANNELS
+from yt8m.types import PICTURES, InputError, Tensor
 
 
 class ClipModel(VideoModel):
@@ -52,8 +50,10 @@ class ClipModel(VideoModel):
             name=name,
             dtype=dtype,
         )
-        if dict(feature_sizes) != CLIP_FEATURES:
-            raise InputError(f"a model of clips takes the feature pictures of 3 channels, not {dict(feature_sizes)}")
+        if dict(feature_sizes) != {PICTURES: CHANNELS}:
+            raise InputError(
+                f"a model of clips takes the feature {PICTURES} of {CHANNELS} channels, not {dict(feature_sizes)}"
+            )
         if l2_normalize:
             raise InputError("l2_normalize is for features of frames, and clips have pixels: leave it out")
         for field, values in (("mean", mean), ("std", std)):

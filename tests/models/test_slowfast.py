@@ -7,6 +7,7 @@ from tests.helpers import ROOT
 from tests.helpers.torch_files import saved
 from tests.oracle.make_slowfast import CASES, KEPT, TEMPORAL_BLOCKS, clip_of, weights_of
 from yt8m.config import DataConfig, ModelConfig
+from yt8m.models import MODELS
 from yt8m.models.base import build_model
 from yt8m.models.published import load_published
 from yt8m.types import InputError

@@ -131,6 +131,7 @@ def test_only_what_is_shown_is_decoded(write):
         read([path], CLIPS.replace(num_frames=3), windows="video", batch_size=1)
 
 
+@pytest.mark.slow
 def test_some_videos_and_parts_of_batches(files):
     split = IdSplit(fraction=0.5, seed=3)
     kept = [name for name in "abc" if split.in_train(name)]

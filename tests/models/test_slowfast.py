@@ -237,7 +237,7 @@ def test_features_of_frames_are_not_for_it():
     with pytest.raises(InputError, match="takes clip-level features, and these are frame-level"):
         build_model(ModelConfig(name="slowfast"), DataConfig(num_classes=3))
     settings = {"num_classes": 3, "depth": 14, "width": 8}
-    with pytest.raises(InputError, match="takes pictures of 3 channels, not {'rgb': 3}"):
+    with pytest.raises(InputError, match="takes the feature pictures of 3 channels, not {'rgb': 3}"):
         MODELS["slowfast"](feature_sizes={"rgb": 3}, **settings)
     with pytest.raises(InputError, match="l2_normalize is for features of frames"):
         MODELS["slowfast"](feature_sizes={"pictures": 3}, l2_normalize=True, **settings)

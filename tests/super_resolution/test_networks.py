@@ -145,7 +145,7 @@ def test_a_single_picture_is_a_clip():
     assert np.asarray(_small("basicvsr", scale=4)(clip)).shape == (1, 1, 32, 32, 3)
 
 
-@pytest.mark.parametrize("name", RESOLVERS)
+@pytest.mark.parametrize("name", ["espcn", pytest.param("basicvsr", marks=pytest.mark.slow)])
 def test_training_lowers_the_loss(name):
     model = RESOLVERS[name](scale=2, **_SMALL[name] | ({"blocks": 1, "flow_levels": 1} if name == "basicvsr" else {}))
     model.build()

@@ -69,7 +69,7 @@ def cut(path, random):
     os.truncate(path, int(random.integers(path.stat().st_size)))
 
 
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_run_killed_behind_an_evaluation_that_no_checkpoint_knows_of(straight, data, tmp_path, monkeypatch, number):
     """Its last checkpoint is of the very step that was evaluated, from before that."""
     append, calls = checkpoints.append_metrics, []

@@ -114,6 +114,7 @@ def test_training_stopped_goes_on_to_the_same_network(source, holdout, tmp_path,
         train_resolver(_CONFIG, source, None, run_dir=str(tmp_path / "whole"))
 
 
+@pytest.mark.slow
 def test_training_beats_what_it_began_with(source, holdout, tmp_path):
     config = _CONFIG.replace(max_steps=60, base_learning_rate=3e-3)
     before = evaluate_resolver(make_resolver(config), holdout, num_frames=3, size=64)["network"]
@@ -151,6 +152,7 @@ def _arguments(clips, run):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_command_trains_and_says_what_it_is_worth(clips, tmp_path):
     said = commands.passed(
         "super_resolve", *_arguments(clips, tmp_path / "run"), "--backbone=efficientnet-lite0"

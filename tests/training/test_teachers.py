@@ -107,6 +107,7 @@ def contents(path):
         return {c: dict(zip(listed.texts(), listed.scores.tolist())) for c, listed in submission.items()}
 
 
+@pytest.mark.slow
 def test_several_teachers_say_the_mean_of_their_scores(runs, videos, tmp_path):
     pytest.importorskip("pyarrow")
     folders, run = runs

@@ -72,7 +72,7 @@ RATE = RateConfig(accumulate_batches=2, warmup_steps=2, layer_decay=0.5, schedul
 @pytest.mark.parametrize(
     "interrupt, settings",
     [
-        (interrupt_in_step, {"evaluate_steps": 3}),
+        (interrupt_in_step, {"evaluate_steps": 3, "max_steps": 8}),
         pytest.param(interrupt_in_step, {"augment": AUGMENT}, marks=pytest.mark.slow),
         pytest.param(
             interrupt_in_step,
@@ -102,6 +102,7 @@ def test_interrupted_and_resumed_equals_never_stopped(make_run, tmp_path, monkey
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_accumulated_batches_train_as_larger_ones(make_run, tmp_path):
     """Of a model without batch norm; in what a run is resumed from, steps are of one batch."""
     settings = {"model": ("logistic", {}), "optimizer": "sgd", "evaluate_steps": 100}
@@ -121,6 +122,7 @@ def test_published_weights_of_a_model_that_has_none_are_refused_and_leave_no_run
         make_run(tmp_path / "run", init_from="runs/a", patterns={"init_weights": "a.pyth"})
 
 
+@pytest.mark.slow
 def test_the_training_loss_is_the_mean_over_all_examples_since_the_last_evaluation(make_run, demo_data, tmp_path):
     # Nothing is learnt, so that the parts of the epoch make up the loss of the whole.
     make_run(tmp_path, model=("logistic", {}), base_learning_rate=1e-12, evaluate_steps=3, num_epochs=1)
@@ -135,6 +137,7 @@ def test_the_training_loss_is_the_mean_over_all_examples_since_the_last_evaluati
     assert steps @ losses / steps.sum() == pytest.approx(expected, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_histograms_hold_all_weights_of_the_moment(make_run, tmp_path):
     make_run(tmp_path, model=("moe", {"hidden_sizes": [4]}), max_steps=1, options={"histograms": True})
     found = events(tmp_path)

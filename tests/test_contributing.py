@@ -21,7 +21,7 @@ def block(language, start):
 @pytest.mark.slow
 def test_a_model_is_added_as_written(tmp_path, demo_data):
     copy = tmp_path / "copy"
-    ignored = shutil.ignore_patterns(".git", ".venv", "runs", "*.egg-info", "__pycache__", ".*_cache")
+    ignored = shutil.ignore_patterns(".git", *(ROOT / ".gitignore").read_text().replace("/", "").split())
     shutil.copytree(ROOT, copy, ignore=ignored)
     (copy / "yt8m" / "models" / "mean_mlp.py").write_text(block("python", '"""A hidden layer'))
     names = copy / "yt8m" / "models" / "__init__.py"

@@ -167,6 +167,7 @@ def test_batches_that_take_turns(write):
         assert (numbers // 10 == {1: [2], 2: [1, 3], 4: [0, 1, 2, 3]}[length]).all()
 
 
+@pytest.mark.slow
 def test_rare_classes_mixtures_and_estimates(write):
     common = [make_clip(f"c{number}", 40, segments=((0, 1, 1.0),)) for number in range(8)]
     rare = make_clip("r", 40, segments=((0, 2, 1.0),))

@@ -130,6 +130,7 @@ def test_a_holdout_that_was_trained_on_is_told_unless_it_was_excluded(make_run, 
     )
 
 
+@pytest.mark.slow
 def test_excluded_videos_that_are_not_there_are_told(make_run, tmp_path, demo_data):
     with pytest.warns(DataWarning, match=r"none of the \d+ videos of exclude_videos is among those to train on"):
         make_run(

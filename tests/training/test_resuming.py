@@ -89,7 +89,7 @@ def test_a_run_killed_behind_an_evaluation_that_no_checkpoint_knows_of(straight,
     assert_same_result(tmp_path / "run", straight[0])
 
 
-@pytest.mark.parametrize("damage", [flip, cut])
+@pytest.mark.parametrize("damage", [pytest.param(flip, marks=pytest.mark.slow), cut])
 @pytest.mark.parametrize("which", ["state.json", "checkpoint"])
 def test_where_the_last_checkpoint_is_damaged_the_one_before_comes_to_the_same(straight, data, tmp_path, damage, which):
     for seed in range(2):

@@ -14,7 +14,7 @@ import pytest
 
 from tests.helpers.mutations import KINDS, verdict
 
-_FEW = {"model": 3, "clips: fields": 6, "clips: pictures": 4, "packed examples": 4, "records: means": 4}
+_FEW = {"model": 3, "clips: fields": 3, "clips: pictures": 2, "packed examples": 4, "records: means": 4}
 """Cases of kinds that take longer, among the fast tests."""
 
 _MANY = 10_000

@@ -1,6 +1,7 @@
 """Small videos enlarged before a backbone sees them: which, how far, and what is remembered of it."""
 
 import json
+import os
 
 import keras
 import numpy as np
@@ -103,3 +104,26 @@ def test_clip_records_are_made_of_enlarged_pictures(network, tmp_path):
     settings = ClipSettings(rate=2.0, super_resolve=network)
     assert read_clip(video_of(tmp_path / "small.mkv", 48, 64), settings).size == (128, 170)
     assert read_clip(video_of(tmp_path / "large.mkv", 100, 130), settings).size == (100, 130)
+
+
+def test_clips_of_another_network_are_not_taken_for_those_of_this_one(tmp_path):
+    run = save_network(tmp_path / "run", shift=0.1)
+    arguments = (
+        f"--videos={video_of(tmp_path / 'small.mkv', 48, 64)}", f"--output_dir={tmp_path}/clips",
+        f"--super_resolve={run}",
+    )  # fmt: skip
+    commands.passed("pack", *arguments)
+    first = (tmp_path / "clips" / "part0000.tfrecord").read_bytes()
+    commands.passed("pack", *arguments)
+    assert (tmp_path / "clips" / "part0000.tfrecord").read_bytes() == first
+    os.rename(run, tmp_path / "before")
+    save_network(tmp_path / "run", shift=0.3)
+    commands.refused("pack", *arguments)
+    os.rename(tmp_path / "before", tmp_path / "moved")
+    commands.passed("pack", *arguments[:2], f"--super_resolve={tmp_path}/moved")
+
+
+def test_a_folder_without_a_network_is_told_before_any_video_is_read(tmp_path):
+    flags = (f"--videos={video_of(tmp_path / 'small.mkv', 48, 64)}", f"--output_dir={tmp_path}/clips")
+    said = commands.refused("pack", *flags, f"--super_resolve={tmp_path}", "--skip_unreadable")
+    assert "is not the folder of yt8m-super-resolve" in said

@@ -119,6 +119,16 @@ def test_a_network_is_saved_and_loaded(name, scale, tmp_path):
 
 
 @pytest.mark.parametrize("name", RESOLVERS)
+def test_clips_of_all_sizes_and_lengths_are_enlarged_one_after_another(name):
+    model, random = _small(name, scale=2), np.random.default_rng(0)
+    for length, height, width in ((3, 8, 9), (1, 8, 9), (3, 10, 7), (2, 13, 20)):
+        clip = random.integers(0, 256, (1, length, height, width, 3), dtype=np.uint8)
+        enlarged = model.resolve(clip)
+        assert enlarged.shape == (1, length, 2 * height, 2 * width, 3) and enlarged.dtype == np.uint8
+        np.testing.assert_array_equal(enlarged, as_pictures(model(clip)))
+
+
+@pytest.mark.parametrize("name", RESOLVERS)
 def test_a_grey_clip_without_detail_is_interpolated(name):
     model = _small(name, scale=2)
     for variable in model.last.variables:

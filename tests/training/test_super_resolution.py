@@ -114,6 +114,28 @@ def test_training_stopped_goes_on_to_the_same_network(source, holdout, tmp_path,
         train_resolver(_CONFIG, source, None, run_dir=str(tmp_path / "whole"))
 
 
+def test_training_killed_behind_its_last_step_is_scored_and_kept(source, holdout, tmp_path, monkeypatch):
+    """The checkpoint of the last step is there, and what comes of it is not."""
+    monkeypatch.setattr(super_resolution, "_SAVE_STEPS", 3)
+    config = _CONFIG.replace(max_steps=3)
+
+    def killed(training):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(super_resolution._Training, "_evaluate", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train_resolver(config, source, holdout, run_dir=str(tmp_path))
+    assert not os.path.exists(tmp_path / "best.keras")
+    model = train_resolver(config, source, holdout, run_dir=str(tmp_path))
+    for variable, value in zip(load_resolver(tmp_path).variables, model.variables, strict=True):
+        np.testing.assert_array_equal(np.asarray(variable), np.asarray(value))
+    before = (tmp_path / "metrics.jsonl").read_text()
+    assert json.loads(before)["step"] == 3
+    train_resolver(config, source, holdout, run_dir=str(tmp_path))
+    assert (tmp_path / "metrics.jsonl").read_text() == before
+
+
 @pytest.mark.slow
 def test_training_beats_what_it_began_with(source, holdout, tmp_path):
     config = _CONFIG.replace(max_steps=60, base_learning_rate=3e-3)

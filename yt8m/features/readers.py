@@ -1,6 +1,5 @@
 """The reader of a video's pictures that settings ask for."""
 
-import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,9 +14,8 @@ def reader_of(settings: PictureSettings) -> Callable[..., Iterator[tuple[int, in
     return resolving(settings.super_resolve).read_pictures if settings.super_resolve else read_pictures
 
 
-@functools.lru_cache(1)
 def resolving(run_dir: str) -> Any:
-    """The Resolving of a run, kept for the next video."""
+    """The Resolving of a run. Raises InputError where the folder has no network."""
     # With Keras, which much else does without.
     from yt8m.features.resolving import Resolving
 

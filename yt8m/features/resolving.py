@@ -2,13 +2,14 @@
 
 import dataclasses
 import functools
+import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from yt8m.features.backbones.base import PictureInput
 from yt8m.features.decoding import Fitting, Grid, probe_video, read_pictures
-from yt8m.super_resolution.base import SuperResolver, as_pictures
+from yt8m.super_resolution.base import SuperResolver
 from yt8m.super_resolution.run import load_resolver, resolver_digest
 from yt8m.types import StrPath
 
@@ -31,12 +32,12 @@ class Resolving:
     """
 
     def __init__(self, run_dir: StrPath):
-        self._run_dir = run_dir
+        self._run_dir = os.fspath(run_dir)
         self.digest = resolver_digest(run_dir)
 
-    @functools.cached_property
+    @property
     def _network(self) -> SuperResolver:
-        return load_resolver(self._run_dir)
+        return _loaded(self._run_dir, self.digest)
 
     def read_pictures(
         self, source: StrPath, grids: Sequence[Grid], *, max_seconds: float | None = None
@@ -61,5 +62,11 @@ class Resolving:
 
     def _enlarged(self, number, waiting, fit):
         clip = np.stack([picture for _, picture in waiting])[None]
-        for (k, _), picture in zip(waiting, as_pictures(self._network.predict_on_batch(clip)[0])):
+        for (k, _), picture in zip(waiting, self._network.resolve(clip)[0]):
             yield number, k, fit(picture)
+
+
+@functools.lru_cache(1)
+def _loaded(run_dir: str, digest: str) -> SuperResolver:
+    """The network of a run, kept for the next video; by its digest, because it may have been trained on since."""
+    return load_resolver(run_dir)

@@ -109,12 +109,17 @@ def check_same_run(train_dir: StrPath, run: RunConfig) -> None:
     which yt8m.data.manifest takes care; what is trained may not.
     """
     if has_begun(train_dir):
-        difference = _first_difference(read_run_config(train_dir), run)
-        if difference:
-            raise InputError(
-                f"{train_dir} holds another run: {difference}. Give the same settings to resume it, or another "
-                "train_dir to start over"
-            )
+        check_same_settings(train_dir, read_run_config(train_dir), run)
+
+
+def check_same_settings(train_dir: StrPath, there: Config, here: Config) -> None:
+    """Raises InputError that names the first setting in which a run in ``train_dir`` and one to come differ."""
+    difference = _first_difference(there, here)
+    if difference:
+        raise InputError(
+            f"{train_dir} holds another run: {difference}. Give the same settings to resume it, or another train_dir "
+            "to start over"
+        )
 
 
 def has_begun(train_dir: StrPath) -> bool:

@@ -38,6 +38,13 @@ class SuperResolver(keras.Model):
         detail = self.enlarge(ops.cast(pictures, self.compute_dtype), training=training)
         return ops.cast(each_picture(self._interpolated, pictures), "float32") + ops.cast(detail, "float32")
 
+    def resolve(self, pictures: Any) -> np.ndarray:
+        """Clips (B, T, H, W, 3), as for ``call``, enlarged: uint8.
+
+        Operation by operation: videos have many sizes and lengths, each of which would be compiled by itself.
+        """
+        return as_pictures(ops.convert_to_numpy(self(pictures, training=False)))
+
     def build(self, input_shape: Any = None) -> None:
         """Makes the weights, which depend on no size of pictures; any given shape is ignored."""
         self.build_layers()

@@ -24,7 +24,7 @@ from yt8m.runtime.interrupts import handling_signals
 from yt8m.runtime.locks import locked_folder
 from yt8m.runtime.progress import Progress
 from yt8m.super_resolution import RESOLVERS
-from yt8m.super_resolution.base import SuperResolver, as_pictures
+from yt8m.super_resolution.base import SuperResolver
 from yt8m.super_resolution.config import SuperResolutionConfig
 from yt8m.super_resolution.run import SETTINGS, check_resolver_file
 from yt8m.train_parts import CHANNELS, ClipConfig
@@ -74,7 +74,7 @@ def train_resolver(
     initialize: Callable[[SuperResolver], None] | None = None,
     accept_changed_inputs: bool = False,
 ) -> SuperResolver:
-    """Trains the network of ``config`` on clip records, and returns the one to use.
+    """Trains the network of ``config`` on clip records to its end, and returns it; load_resolver has the best of it.
 
     source, holdout: clips to train on, and to choose the best network by, None for the last one. run_dir: folder of the
     run; one that was stopped, by a signal or killed, goes on to the same result. initialize: sets the weights of a
@@ -92,15 +92,15 @@ def train_resolver(
         model.compile(optimizer=adam, jit_compile=default_jit_compile())
         state = checkpoints.restore_checkpoint(run_dir, model, check=check_resolver_file)
         if state is None:
-            state = {"step": 0, "epoch": 0, "epoch_step": 0, "best": None}
+            state = {"step": 0, "epoch": 0, "epoch_step": 0, "best": None, "evaluated_at": 0, "finished": False}
             if initialize is not None:
                 initialize(model)
             write_text(os.path.join(run_dir, SETTINGS), config.to_json() + "\n")
             write_manifest(run_dir, manifest)
         elif state["step"]:
             print(f"resuming from step {state['step']} of {run_dir}")
-        checkpoints.forget_metrics_after(run_dir, step=state["step"])
-        with explain_errors(list(source.files), _data(config, config.patch)):
+        checkpoints.forget_metrics_after(run_dir, step=state["evaluated_at"])
+        with explain_errors(list(source.files), _clip_data(config.num_frames, config.patch)):
             _Training(config, source, holdout, run_dir, model, state).run()
     return model
 
@@ -115,15 +115,9 @@ def make_resolver(config: SuperResolutionConfig) -> SuperResolver:
 
 def _check_same(run_dir, config):
     path = os.path.join(run_dir, SETTINGS)
-    if not os.path.exists(path):
-        return
-    there = read_json(path, what="settings of yt8m-super-resolve")
-    for name, here in config.to_dict().items():
-        if there.get(name) != here:
-            raise InputError(
-                f"{run_dir} holds another run: {name} is {there.get(name)!r} there and {here!r} here. Give the same "
-                "settings to resume it, or another train_dir to start over"
-            )
+    if os.path.exists(path):
+        there = SuperResolutionConfig.from_dict(read_json(path, what="settings of yt8m-super-resolve"))
+        checkpoints.check_same_settings(run_dir, there, config)
 
 
 class _Training:
@@ -136,7 +130,7 @@ class _Training:
 
     def run(self):
         state, total = self.state, self.config.max_steps
-        if state["step"] == total:
+        if state["finished"]:
             print(f"{self.run_dir} is trained to its end, step {total}")
             return
         progress = Progress("training", total=total, unit="steps", initial=state["step"])
@@ -151,6 +145,7 @@ class _Training:
                     raise InputError(f"{self.source.files[0]} and the other files hold no clip to train on")
                 state["epoch"], state["epoch_step"] = state["epoch"] + 1, 0
             self._evaluate()
+            state["finished"] = True
             self._save()
 
     def _step(self, batch):
@@ -188,6 +183,7 @@ class _Training:
             return
         scores = evaluate_resolver(self.model, self.holdout, num_frames=self.config.num_frames, most=_MOST_EVALUATED)
         found = scores["network"]["psnr"]
+        self.state["evaluated_at"] = self.state["step"]
         checkpoints.append_metrics(self.run_dir, {"step": self.state["step"]} | scores["network"])
         if self.state["best"] is None or found > self.state["best"]:
             self.state["best"] = found
@@ -203,7 +199,7 @@ def examples(source: Source, config: SuperResolutionConfig, *, epoch: int) -> tf
     """
     batches = make_dataset(
         source.files * _PASSES,
-        _data(config, config.patch),
+        _clip_data(config.num_frames, config.patch),
         windows="video",
         batch_size=config.batch_size,
         training=True,
@@ -297,7 +293,7 @@ def _ways(model):
     """Names and functions of uint8 clips to larger ones."""
     for method in ("bilinear", "bicubic"):
         yield method, functools.partial(_resized, factor=model.scale, method=method)
-    yield "network", lambda small: as_pictures(model.predict_on_batch(small))
+    yield "network", model.resolve
 
 
 def held_out(source: Source, *, num_frames: int, size: int, most: int | None = None) -> Iterator[tf.Tensor]:
@@ -319,10 +315,6 @@ def picture_scores(picture: np.ndarray, original: np.ndarray) -> tuple[float, fl
     psnr = min(100.0, 10 * np.log10(255**2 / max(error, 1e-20)))
     side = min(7, *picture.shape[:2])
     return psnr, float(structural_similarity(picture, original, channel_axis=-1, win_size=side - (side + 1) % 2))
-
-
-def _data(config, size):
-    return _clip_data(config.num_frames, size)
 
 
 def _clip_data(num_frames, size):

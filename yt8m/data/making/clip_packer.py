@@ -20,6 +20,7 @@ from yt8m.data.making.shard_folder import ShardFolder, make_shards
 from yt8m.features.clips import ClipPictures, ClipReader
 from yt8m.features.decoding import stated_seconds
 from yt8m.features.decoding.sources import is_local
+from yt8m.features.readers import resolving
 from yt8m.features.settings import ClipSettings
 from yt8m.runtime import cluster, parallel
 from yt8m.runtime.locks import locked_folder
@@ -159,6 +160,9 @@ class ClipPacker:
         stats = [
             (key, source, *(size_and_time(source) if is_local(source) else ())) for key, source in self.sources.items()
         ]
-        settings = [dataclasses.asdict(self.settings), self.clips.to_dict()]
+        network = self.clips.super_resolve
+        # A network is what it is, wherever it lies.
+        clips = self.clips.to_dict() | {"super_resolve": resolving(network).digest if network else ""}
+        settings = [dataclasses.asdict(self.settings), clips]
         known = [settings, stats, *self._labelling.described()]
         return hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=16).hexdigest()

@@ -16,6 +16,7 @@ from yt8m.data.balance import repeat_segments
 from yt8m.data.clip_records import MICROSECONDS, ParsedClips, parse_clips
 from yt8m.data.examples import VIDEO_LISTS, decode_examples, encode_examples, rated_windows, rating_lists, video_labels
 from yt8m.data.pictures import brightened, changed, decode_pictures, draw
+from yt8m.data.record_dataset import parallel_map
 from yt8m.data.sampling import sample_pictures
 from yt8m.data.views import all_windows
 from yt8m.types import PICTURES, SEGMENT_SECONDS, Tensor
@@ -65,13 +66,13 @@ def clip_batches(
     decode = functools.partial(
         _decode, config=config, augment=augment, seed=seed, lengths=lengths, turn=_turn(sizes), apart=apart
     )
-    decoded = _parallel_map(examples.enumerate(), decode)
+    decoded = parallel_map(examples.enumerate(), decode)
     if len(sizes) > 1:
         # What takes turns has one shape in runs of the smallest size.
         batches = decoded.batch(min(sizes)).rebatch(sizes, drop_remainder=drop_remainder)
     else:
         batches = decoded.batch(sizes[0], drop_remainder=drop_remainder)
-    return batches if windows == "all" else _parallel_map(batches, decode_examples)
+    return batches if windows == "all" else parallel_map(batches, decode_examples)
 
 
 @tf.autograph.experimental.do_not_convert
@@ -82,7 +83,7 @@ def read_examples(blocks: tf.data.Dataset, config: DataConfig, *, windows: str, 
     rest as examples.encode_examples gives it, or for windows="all" "id", "start_time" and "end_time".
     """
     parse = functools.partial(_parse, config=config, windows=windows, seed=seed)
-    return _parallel_map(blocks.enumerate(), parse)
+    return parallel_map(blocks.enumerate(), parse)
 
 
 def _parse(number, serialized, *, config, windows, seed):
@@ -184,7 +185,3 @@ def _turn(sizes: Sequence[int]) -> Callable[[Tensor], Tensor]:
         return tf.searchsorted(tf.constant(ends, tf.int64), place[None], side="right")[0]
 
     return turn
-
-
-def _parallel_map(dataset, function):
-    return dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

@@ -9,7 +9,8 @@ from yt8m.config import DataConfig
 from yt8m.data import record_checks, tfrecord
 from yt8m.data.clip_records import parse_clip_context
 from yt8m.data.examples import check_ratings, class_columns
-from yt8m.data.pipeline import parallel_map, read_blocks
+from yt8m.data.pipeline import read_blocks
+from yt8m.data.record_dataset import parallel_map
 from yt8m.data.scan import probe
 from yt8m.data.splits import Source
 from yt8m.ranking.metrics import POSITIVE

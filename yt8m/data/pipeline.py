@@ -12,7 +12,7 @@ from yt8m.data import examples, record_checks, tfrecord
 from yt8m.data.augment import augment_batch, check_augment, margin_of, mix_batch, original_and_augmented, with_place
 from yt8m.data.balance import repeat_segments
 from yt8m.data.clips import clip_batches, read_examples
-from yt8m.data.record_dataset import interleave_blocks, record_dataset
+from yt8m.data.record_dataset import interleave_blocks, parallel_map, record_dataset
 from yt8m.data.sharing import take_share
 from yt8m.data.splits import Source
 from yt8m.runtime.memory import reuse_freed_memory
@@ -155,11 +155,6 @@ def _note(*element, note_ids, with_info):
 
     tf.numpy_function(note, [element[-1]["id"]], tf.int32)
     return element if with_info else element[:-1]
-
-
-def parallel_map(dataset: tf.data.Dataset, function: Callable) -> tf.data.Dataset:
-    """dataset.map on all cores, in order."""
-    return dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
 def _batch_videos(blocks, config, batch_size, *, drop_remainder, seed):

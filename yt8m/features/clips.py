@@ -1,14 +1,11 @@
 """The pictures of a video as JPEGs, for clip records: decoded once, in the memory of the JPEGs."""
 
 import dataclasses
-import io
-from typing import Any
-
-import numpy as np
 
 from yt8m.features.backbones.base import PictureInput
 from yt8m.features.decoding import Grid
 from yt8m.features.enhancement import make_enhancement
+from yt8m.features.jpeg import encode_jpeg
 from yt8m.features.notes import taking_notes
 from yt8m.features.readers import reader_of
 from yt8m.features.settings import ClipSettings
@@ -62,21 +59,3 @@ def read_clip(source: StrPath, settings: ClipSettings = ClipSettings()) -> ClipP
     if not pictures:
         raise InputError(f"{source} has sound and no pictures, which clip records are made of")
     return ClipPictures(pictures=tuple(pictures), times=tuple(times), size=sizes[0], notes=tuple(notes))
-
-
-def encode_jpeg(picture: np.ndarray, *, quality: int = 90) -> bytes:
-    """JPEG bytes of a uint8 (H, W, 3) or grey (H, W) picture. Raises InputError where Pillow is not installed."""
-    file = io.BytesIO()
-    try:
-        _image_module().fromarray(picture).save(file, "JPEG", quality=quality)
-    except OSError as error:
-        raise InputError(f"a picture of {picture.shape[1]} x {picture.shape[0]} is no JPEG: {error}") from error
-    return file.getvalue()
-
-
-def _image_module() -> Any:
-    try:
-        from PIL import Image
-    except ImportError:
-        raise InputError("clip records need Pillow: pip install 'yt8m[video]'") from None
-    return Image

@@ -1,11 +1,11 @@
 """Thumbnails of a video, evenly spaced, for pages."""
 
-import io
 from collections.abc import Iterator
 
 from yt8m.features.backbones.base import PictureInput
 from yt8m.features.decoding import Grid, read_pictures
-from yt8m.types import InputError, StrPath
+from yt8m.features.jpeg import encode_jpeg
+from yt8m.types import StrPath
 
 _HEIGHT = 54
 _QUALITY = 60
@@ -16,13 +16,7 @@ def make_thumbnails(source: StrPath, *, seconds: int, count: int = 10) -> Iterat
 
     seconds: its length. Raises InputError where Pillow is not installed.
     """
-    try:
-        from PIL import Image
-    except ImportError:
-        raise InputError("thumbnails need Pillow: pip install 'yt8m[video]'") from None
     step = max(1, -(-seconds // count))
     grid = Grid(rate=1 / step, input=PictureInput(size=None, shorter_side=_HEIGHT))
     for _, place, picture in read_pictures(source, [grid], max_seconds=seconds):
-        file = io.BytesIO()
-        Image.fromarray(picture).save(file, "JPEG", quality=_QUALITY)
-        yield place * step, file.getvalue()
+        yield place * step, encode_jpeg(picture, quality=_QUALITY)

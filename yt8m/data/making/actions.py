@@ -21,7 +21,7 @@ from scipy import ndimage
 from yt8m.data.clip_records import MICROSECONDS, ClipRecord
 from yt8m.data.making.settings import ACTION_SIZES, ACTION_VERSIONS
 from yt8m.data.tfrecord import write_records
-from yt8m.features.clips import encode_jpeg
+from yt8m.features.jpeg import encode_jpeg
 from yt8m.runtime.files import write_text
 from yt8m.types import SEGMENT_SECONDS, InputError, StrPath
 

@@ -5,7 +5,6 @@ import contextlib
 import dataclasses
 import functools
 import json
-import mmap
 import os
 import pathlib
 import shutil
@@ -16,7 +15,7 @@ import tensorflow as tf
 
 from tests.helpers.records import CONFIG, make_video
 from yt8m.data.cache import open_cache
-from yt8m.data.cache_file import FINGERPRINT_BYTES, CacheFile, fingerprints, read_cache_file
+from yt8m.data.cache_file import FINGERPRINT_BYTES, fingerprints, read_cache_file
 from yt8m.data.packing import settings_of
 from yt8m.data.pipeline import make_dataset
 from yt8m.data.splits import IdSplit
@@ -313,39 +312,6 @@ def test_a_damaged_frame_is_told_with_its_place_and_its_file_packed_anew(unchang
     assert [path.read_bytes() for path in paths] == whole
     assert [name for name, stamp in stamps(folder).items() if stamp != before[name]] == [paths[2].name]
     assert_same(batches(unchanged, cache=cache, **options), expected)
-
-
-class _Announced:
-    """A mapping that notes which of its bytes are asked for."""
-
-    def __init__(self):
-        self.ranges = []
-
-    def madvise(self, advice, start, length):
-        assert advice == mmap.MADV_WILLNEED
-        self.ranges.append((start, start + length))
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_what_is_read_from_disk_is_asked_for_at_once_and_nothing_around_it(seed):
-    random = np.random.default_rng(seed)
-    width, page = int(random.integers(1, 3000)), mmap.PAGESIZE
-    asked = _Announced()
-    packed = CacheFile({}, np.zeros((500, width), np.uint8), {}, asked)
-    single = random.integers(0, 500, (4, 3))
-    run = np.minimum(random.integers(0, 400, (3, 1)) + np.arange(40), 499)
-    rows = np.concatenate([single.ravel(), run.ravel()])
-    packed.announce(rows)
-    bytes_asked = np.zeros(500 * width + page, bool)
-    for first, last in asked.ranges:
-        assert first % page == 0 and not bytes_asked[first + page : last].any()
-        bytes_asked[first:last] = True
-    wanted = np.zeros(len(bytes_asked), bool)
-    for row in rows:
-        wanted[row * width : (row + 1) * width] = True
-    pages = {place // page for place in np.flatnonzero(wanted)}
-    assert bytes_asked[wanted].all() and {place // page for place in np.flatnonzero(bytes_asked)} == pages
-    assert len(asked.ranges) <= 12 + 3
 
 
 def test_a_damaged_frame_of_a_file_that_has_changed_since_ends_the_run(files, tmp_path, write):

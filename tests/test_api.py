@@ -12,6 +12,7 @@ import yt8m
 from tests.helpers import ROOT
 
 
+@pytest.mark.slow
 def test_the_examples_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = doctest.testmod(yt8m, raise_on_error=True)

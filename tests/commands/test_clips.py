@@ -106,6 +106,7 @@ def test_scores_of_views_are_the_mean_of_each(folder):
     assert np.std(each, axis=0).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_whole_clips_are_scored_and_tagged(folder):
     run, test = f"--train_dir={folder}/whole", f"{folder}/data/test/*.tfrecord"
     found = results(run, f"--eval_data_pattern={test}")

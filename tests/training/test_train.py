@@ -72,7 +72,8 @@ RATE = RateConfig(accumulate_batches=2, warmup_steps=2, layer_decay=0.5, schedul
 @pytest.mark.parametrize(
     "interrupt, settings",
     [
-        (interrupt_in_step, {"evaluate_steps": 3}),
+        (interrupt_in_step, {"model": ("logistic", {}), "evaluate_steps": 3}),
+        pytest.param(interrupt_in_step, {"evaluate_steps": 3}, marks=pytest.mark.slow),
         pytest.param(interrupt_in_step, {"augment": AUGMENT}, marks=pytest.mark.slow),
         pytest.param(
             interrupt_in_step,
@@ -81,7 +82,7 @@ RATE = RateConfig(accumulate_batches=2, warmup_steps=2, layer_decay=0.5, schedul
         ),
         pytest.param(interrupt_in_evaluation, {"evaluate_steps": None}, marks=pytest.mark.slow),
     ],
-    ids=["in step", "augmented", "accumulated", "in evaluation"],
+    ids=["logistic", "in step", "augmented", "accumulated", "in evaluation"],
 )
 def test_interrupted_and_resumed_equals_never_stopped(make_run, tmp_path, monkeypatch, interrupt, settings):
     straight = make_run(tmp_path / "straight", **settings)
@@ -315,7 +316,8 @@ def test_learning_rate_falls_in_steps_of_examples():
     np.testing.assert_allclose(rates, [0.1, 0.1, 0.09, 0.09, 0.081], rtol=1e-6)
 
 
-@pytest.mark.parametrize("averaging", ["ema", pytest.param("swa", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("averaging", ["ema", "swa"])
 def test_averaged_weights_are_scored_and_kept_and_training_goes_on_without_them(make_run, tmp_path, averaging):
     settings = {"model": ("logistic", {}), "max_steps": 6, "evaluate_steps": 6, "swa_period": 2}
     make_run(tmp_path / "plain", **settings)

@@ -109,7 +109,6 @@ def test_configs_do_not_change():
             "average_checkpoints goes by the score of labels",
         ),
         ({"balance_threshold": 0.1}, "balance_threshold repeats rated segments: set segment_labels"),
-        ({"multigrid": True, "segment_labels": True}, "multigrid is for whole videos"),
         ({"multigrid": True, "num_epochs": None, "max_steps": 3}, "multigrid needs num_epochs"),
         ({"pseudo_ratio": 0.0}, "pseudo_ratio is 0.0; it must be above 0 and at most 1,000"),
     ],

@@ -239,9 +239,13 @@ class TrainConfig(Config):
         high=1,
     )
     multigrid: bool = option(
-        False, "Multigrid training of whole videos: 4, 2, then 1 times the examples of as many times fewer frames."
+        False,
+        "Multigrid training of whole videos: 4, 2, then 1 times the examples of as many times fewer frames; of clips: 8, 4, "
+        "2, then 1 times those of fewer and smaller pictures.",
     )
-    multigrid_short_cycle: bool = option(True, "Short cycle of --multigrid: 4, 2 and 1 times the batch in turn.")
+    multigrid_short_cycle: bool = option(
+        True, "Short cycle of --multigrid: up to 4, up to 2 and 1 times the batch in turn; of clips not at the end."
+    )
     multigrid_rate_scaling: float = option(
         1.0, "Exponent of the learning rate's growth with --multigrid's batch; 1 is linear scaling.", low=0, high=1
     )
@@ -295,10 +299,8 @@ class TrainConfig(Config):
             raise InputError("average_checkpoints goes by the score of labels, and label_weight is 0")
         if self.balance_threshold and not self.segment_labels:
             raise InputError("balance_threshold repeats rated segments: set segment_labels")
-        if self.multigrid and self.segment_labels:
-            raise InputError("multigrid is for whole videos: a segment has five frames")
         if self.multigrid and self.num_epochs is None:
-            raise InputError("multigrid needs num_epochs, whose thirds are its stages")
+            raise InputError("multigrid needs num_epochs, by which its stages go")
         if self.multigrid and self.rate.replace(layer_decay=1.0) != RateConfig():
             raise InputError("multigrid has a learning rate of its own: leave out schedule, warm-up, accumulation")
         if self.rate.schedule == "cosine" and self.max_steps is None:

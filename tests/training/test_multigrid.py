@@ -74,18 +74,15 @@ def test_batches_are_those_of_the_schedule(source, short):
     assert found == [(there, frames) for _, there, frames, _ in twin(short=short)]
     assert data.estimated_steps() == pytest.approx(len(found), abs=EPOCHS)
     # With 4 * 4 for 12 frames there is one frame, of 12 times the batch.
-    assert data.multigrid.shapes(0) == ([(24, 1), (16, 1), (8, 3)] if short else [(8, 3)])
+    assert data.multigrid.shapes(0) == ([(24, 1, 0), (16, 1, 0), (8, 3, 0)] if short else [(8, 3, 0)])
 
 
 def test_stages_and_their_warm_ups_by_hand():
     config = TrainConfig(multigrid=True, num_epochs=7, base_learning_rate=1.0, batch_size=8)
     schedule = Multigrid(config=config, num_frames=300, epoch_examples=1000)
     assert [schedule.factor(epoch) for epoch in range(7)] == [4, 4, 4, 2, 2, 1, 1]
-    assert schedule.shapes(0) == [(128, 18), (64, 37), (32, 75)] and schedule.shapes(6) == [
-        (32, 75),
-        (16, 150),
-        (8, 300),
-    ]
+    assert schedule.shapes(0) == [(128, 18, 0), (64, 37, 0), (32, 75, 0)]
+    assert schedule.shapes(6) == [(32, 75, 0), (16, 150, 0), (8, 300, 0)]
     # A tenth of three epochs of 1,000 examples, from 1 to 4; then a tenth of two, from 4 to 2.
     rates = [schedule.learning_rate(epoch=0, examples=n, stage_examples=n) for n in (0, 150, 300, 2900)]
     assert rates == pytest.approx([1, 2.5, 4, 4])
@@ -93,7 +90,7 @@ def test_stages_and_their_warm_ups_by_hand():
     assert rates == pytest.approx([4, 3, 2])
     assert schedule.learning_rate(epoch=5, examples=2_000_000, stage_examples=100) == pytest.approx(0.9 * 1.5)
     off = Multigrid(config=TrainConfig(num_epochs=7, batch_size=8), num_frames=300)
-    assert off.shapes(0) == [(8, 300)] and off.factor(0) == 1
+    assert off.shapes(0) == [(8, 300, 0)] and off.factor(0) == 1
 
 
 @pytest.mark.slow
@@ -123,6 +120,7 @@ def test_the_optimizer_takes_the_rates_of_the_schedule(source, tmp_path, monkeyp
     "changes, data, message",
     [
         ({}, {"level": "video"}, "video-level records have none"),
+        ({"segment_labels": True}, {}, "multigrid is for whole videos and for clips"),
         ({"masked_frames": MaskedFramesConfig(weight=1.0)}, {}, "the short cycle of multigrid does not go with masked"),
     ],
 )

@@ -39,6 +39,7 @@ def clip_batches(
     windows: str,
     batch_size: int | Sequence[int],
     num_frames: Sequence[int] = (),
+    clip_sizes: Sequence[int] = (),
     augment: AugmentConfig = AugmentConfig(),
     factors: np.ndarray | None = None,
     seeds: tuple[int, int] | None = None,
@@ -61,10 +62,10 @@ def clip_batches(
         most = max(_FEWEST_SHUFFLED, _SHUFFLE_BYTES // (_PICTURE_BYTES * config.num_frames))
         examples = examples.shuffle(most, seed=shuffle_seed, reshuffle_each_iteration=False)
     sizes = [batch_size] if isinstance(batch_size, int) else list(batch_size)
-    lengths = list(num_frames) or [config.num_frames]
+    shapes = list(num_frames) or [config.num_frames] * len(sizes), list(clip_sizes) or [config.clip.size] * len(sizes)
     apart = windows == "all" or not seeds and config.clip.num_inputs > 1
     decode = functools.partial(
-        _decode, config=config, augment=augment, seed=seed, lengths=lengths, turn=_turn(sizes), apart=apart
+        _decode, config=config, augment=augment, seed=seed, shapes=shapes, turn=_turn(sizes), apart=apart
     )
     decoded = parallel_map(examples.enumerate(), decode)
     if len(sizes) > 1:
@@ -149,12 +150,16 @@ def pictures_of_segments(clips: ParsedClips, rows: Tensor, starts: Tensor) -> tu
     return first, last - first
 
 
-def _decode(number, example, *, config, augment, seed, lengths, turn, apart):
-    """An example with its pictures decoded. lengths, turn: T of the batch that it will be in."""
+def _decode(number, example, *, config, augment, seed, shapes, turn, apart):
+    """An example with its pictures decoded.
+
+    shapes: the T and the sides of pictures of the batches that take turns; turn: which one it will be in.
+    """
     encoded, shown = (example["features"][name] for name in ("encoded", "shown"))
-    length = lengths[0]
-    if len(lengths) > 1:
-        length = tf.gather(lengths, turn(number))
+    length, size = (values[0] for values in shapes)
+    fixed = len(shapes[0]) == 1
+    if not fixed:
+        length, size = (tf.gather(values, turn(number)) for values in shapes)
         few = tf.minimum(shown, length)
         encoded = tf.gather(encoded, (2 * tf.range(few) + 1) * shown // (2 * few), axis=1)
         shown = few
@@ -162,7 +167,6 @@ def _decode(number, example, *, config, augment, seed, lengths, turn, apart):
     # Another stream than that of the sampling, whose numbers are those of records.
     draws = None if seeds is None else draw(tf.random.experimental.stateless_split(seeds, 2)[1])
     views, crops = (1, 1) if seed is not None else (config.clip.views, config.clip.crops)
-    size = config.clip.size
     flat = tf.reshape(encoded[:, :shown], [-1])
     pictures = decode_pictures(flat, size=size, crops=crops, least_area=augment.crop_area, draws=draws)
     pictures = brightened(pictures, config.clip.gamma)
@@ -170,7 +174,8 @@ def _decode(number, example, *, config, augment, seed, lengths, turn, apart):
     pictures = tf.reshape(pictures, [views, shown, crops, size, size, 3])
     pictures = tf.reshape(tf.transpose(pictures, [0, 2, 1, 3, 4, 5]), [views * crops, shown, size, size, 3])
     pictures = tf.pad(pictures, [[0, 0], [0, length - shown], [0, 0], [0, 0], [0, 0]])
-    pictures = tf.ensure_shape(pictures, [views * crops, lengths[0] if len(lengths) == 1 else None, size, size, 3])
+    known = [length, size, size] if fixed else [None, None, None]
+    pictures = tf.ensure_shape(pictures, [views * crops, *known, 3])
     counts = tf.fill([views * crops], shown)
     features = {PICTURES: pictures, "num_frames": counts} if apart else {PICTURES: pictures[0], "num_frames": shown}
     return example | {"features": features}

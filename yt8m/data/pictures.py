@@ -46,17 +46,19 @@ def draw(seed: Tensor) -> Draws:
 
 
 def decode_pictures(
-    encoded: Tensor, *, size: int, crops: int = 1, least_area: float = 1.0, draws: Draws | None = None
+    encoded: Tensor, *, size: int | Tensor, crops: int = 1, least_area: float = 1.0, draws: Draws | None = None
 ) -> Tensor:
     """Decodes N pictures (N,) string, JPEG or PNG, of any sizes: uint8 (N, crops, size, size, 3), RGB.
 
+    size: int, or scalar int32 tensor; the shape is not known beforehand then.
     The largest square, in the middle or, of three crops, along the longer side: middle, left or top, right or bottom.
     With ``draws`` and a least_area below 1 a random crop of at least that share of the picture's area instead, as far
     as its aspect lets it. Scaled bilinearly, with a filter against aliases where that is to less than two thirds. Grey
     pictures become RGB. Raises tf.errors.InvalidArgumentError where one is broken.
     """
     make = functools.partial(_cropped, size=size, crops=crops, least_area=least_area, draws=draws)
-    return tf.map_fn(make, encoded, fn_output_signature=tf.TensorSpec([crops, size, size, CHANNELS], tf.uint8))
+    side = size if isinstance(size, int) else None
+    return tf.map_fn(make, encoded, fn_output_signature=tf.TensorSpec([crops, side, side, CHANNELS], tf.uint8))
 
 
 def decode_picture(encoded: Tensor) -> Tensor:
@@ -81,7 +83,7 @@ def _scaled(part, size):
         return tf.image.resize(part, [size, size], method="bilinear", antialias=antialias)
 
     # The filter takes three times as long as all else.
-    small = tf.cast(tf.reduce_max(tf.shape(part)[:2]), tf.float32) > _SHRUNK * size
+    small = tf.cast(tf.reduce_max(tf.shape(part)[:2]), tf.float32) > _SHRUNK * tf.cast(size, tf.float32)
     return tf.cond(small, lambda: scaled(True), lambda: scaled(False))
 
 

@@ -42,6 +42,7 @@ def make_dataset(
     epoch: int = 0,
     views: Sequence[Any] = (0,),
     num_frames: Sequence[int] = (),
+    clip_sizes: Sequence[int] = (),
     augment: AugmentConfig | None = None,
     factors: np.ndarray | None = None,
     keep: Callable[[str], bool] | None = None,
@@ -75,8 +76,9 @@ def make_dataset(
     info: "id" (B,) string, "start_time" and, for "all", "end_time" (B,) int32, seconds (0 for whole videos); the third
     part of an element for "video" and "rated" where ``with_info``.
 
-    batch_size, num_frames: for "video" also as many sizes of batches, and frames in place of config.num_frames, that
-    take turns, as in multigrid training; T is None then.
+    batch_size, num_frames, clip_sizes: for "video", and of clips for "rated" too, also as many sizes of batches, frames
+    in place of config.num_frames and sides in place of config.clip.size, that take turns, as in multigrid training; T,
+    H and W are None then.
 
     training: files and examples in an order, and frames from a draw, that depend on ``seed`` and ``epoch`` alone; else
     in file order, nothing random. augment: AugmentConfig for training, None changes nothing; what it draws depends on
@@ -116,7 +118,8 @@ def make_dataset(
     options["share"] = (0, 1) if cache is None or changed else share
     if config.level == "clip":
         seeds = (shuffle_seed, frame_seed) if training else None
-        read = {"windows": windows, "factors": factors, "seeds": seeds, "augment": augment, "num_frames": num_frames}
+        read = {"windows": windows, "factors": factors, "seeds": seeds, "augment": augment}
+        read |= {"num_frames": num_frames, "clip_sizes": clip_sizes}
         clips = clip_batches(blocks, config, batch_size=batch_size, drop_remainder=drop_remainder, **read)
         finish = {"windows": windows, "margin": 0, "with_info": options["with_info"]}
         batches = parallel_map(clips, functools.partial(_as_element, config=config, **finish))
@@ -267,8 +270,8 @@ def _check_arguments(config, windows, training, views, augment, batch_size):
     if not training and (windows == "unlabelled" or augment != AugmentConfig()):
         raise ValueError("augment and windows='unlabelled' are for training")
     check_augment(augment, config, windows=windows)
-    if windows != "video" and not isinstance(batch_size, int):
-        raise ValueError("sizes of batches that take turns are for windows='video'")
+    if not isinstance(batch_size, int) and windows != "video" and (config.level != "clip" or windows != "rated"):
+        raise ValueError("sizes of batches that take turns are for windows='video', of clips for 'rated' too")
 
 
 def _random_state(seed, epoch, num_files):
@@ -337,10 +340,20 @@ def estimate_examples(source: Source, config: DataConfig, *, windows: str) -> in
     first, *others = source.files
     if not others:
         return None
-    with record_checks.explain_errors([first], config, windows=windows):
-        examples = sum(_count_batches([first], config, windows, source.keep))
+    examples = count_examples([first], config, windows=windows, keep=source.keep)
     sizes = [tfrecord.file_size(file) for file in source.files]
     return round(examples * sum(sizes) / sizes[0])
+
+
+def count_examples(
+    files: Sequence[str], config: DataConfig, *, windows: str, keep: Callable[[str], bool] | None = None
+) -> int:
+    """Number of examples of a pass over ``files``, by making it; of clips no picture is decoded.
+
+    windows, keep: as in make_dataset. A bad record is an InputError.
+    """
+    with record_checks.explain_errors(files, config, windows=windows):
+        return sum(_count_batches(files, config, windows, keep))
 
 
 def _count_batches(files, config, windows, keep):

@@ -198,7 +198,7 @@ class Session:
 
     def examples_per_step(self) -> float:
         """Examples of a step, on average over this epoch."""
-        sizes = [size for size, _ in self.data.multigrid.shapes(self.state.epoch)]
+        sizes = [shape.examples for shape in self.data.multigrid.shapes(self.state.epoch)]
         return sum(sizes) / len(sizes)
 
     def _correct_counters(self):

@@ -266,23 +266,31 @@ def _build(run):
     """The VideoModel of ``run``, with its loss. Raises InputError where it cannot be trained or finished as asked."""
     model = build_model(run.model, run.data, dtype="mixed_bfloat16" if run.train.mixed_precision == "on" else None)
     check_views(model, allowed_views(run.train.augment))
-    masked = run.train.masked_frames.weight
     if run.adapt_bn:
         # What cannot be done is said before training, not after.
         batch_norm_layers(model)
         open_source(run.adapt_bn)
-    if run.train.multigrid and run.data.level == "video":
-        raise InputError("multigrid changes the number of frames, and video-level records have none: leave it out")
-    if run.train.multigrid and run.train.multigrid_short_cycle and (run.pseudo_data_pattern or masked):
-        other = "pseudo-labelled videos" if run.pseudo_data_pattern else "masked_frames"
-        raise InputError(f"the short cycle of multigrid does not go with {other}: set multigrid_short_cycle to false")
-    if run.train.multigrid and run.init_optimizer:
-        raise InputError("multigrid counts examples from its own start: leave out init_optimizer")
-    if run.train.multigrid and model.fixed_frames:
-        raise InputError(f"multigrid changes the number of frames, and this model takes {model.fixed_frames}")
+    if run.train.multigrid:
+        _check_multigrid(run, model)
     model.pair_loss = make_loss(run.train.loss, label_smoothing=run.train.label_smoothing)
     penalize(model, head_l2=run.train.head_l2, hidden_l2=run.train.hidden_l2)
     return model
+
+
+def _check_multigrid(run, model):
+    """Raises InputError for what multigrid training does not go with."""
+    if run.data.level == "video":
+        raise InputError("multigrid changes the number of frames, and video-level records have none: leave it out")
+    if run.train.segment_labels and run.data.level != "clip":
+        raise InputError("multigrid is for whole videos and for clips: a segment of features has five frames")
+    masked = run.train.masked_frames.weight
+    if run.train.multigrid_short_cycle and (run.pseudo_data_pattern or masked):
+        other = "pseudo-labelled videos" if run.pseudo_data_pattern else "masked_frames"
+        raise InputError(f"the short cycle of multigrid does not go with {other}: set multigrid_short_cycle to false")
+    if run.init_optimizer:
+        raise InputError("multigrid counts examples from its own start: leave out init_optimizer")
+    if model.fixed_frames:
+        raise InputError(f"multigrid changes the number of frames, and this model takes {model.fixed_frames}")
 
 
 def _make_learner(model, config):

@@ -7,7 +7,7 @@ from typing import Any
 from yt8m.config import AugmentConfig, RunConfig
 from yt8m.data.joined_batches import attach_unlabelled, join_batches
 from yt8m.data.labels import count_records, repeat_factors
-from yt8m.data.pipeline import estimate_examples, make_dataset
+from yt8m.data.pipeline import count_examples, estimate_examples, make_dataset
 from yt8m.data.seen_videos import SeenVideos
 from yt8m.data.splits import Source
 from yt8m.runtime.devices import Placement
@@ -50,12 +50,13 @@ class TrainingData:
         """tf.data.Dataset of the batches (features, targets) of an epoch; the same for the same number."""
         shapes = self.multigrid.shapes(number)
         if len(shapes) > 1:
-            sizes, lengths = zip(*shapes)
-            return self._examples(
-                self.source, self.run.data, number, batch_size=sizes, num_frames=lengths, cache=self.cache
-            )
-        ((batch_size, num_frames),) = shapes
+            turns = dict(zip(("batch_size", "num_frames", "clip_sizes"), zip(*shapes)))
+            options = {"cache": self.cache, "factors": self._repeat_factors}
+            return self._examples(self.source, self.run.data, number, **turns, **options)
+        ((batch_size, num_frames, size),) = shapes
         config = self.run.data.replace(num_frames=num_frames)
+        if size:
+            config = config.replace(clip=config.clip.replace(size=size))
         labelled = batch_size - self._pseudo_per_batch(batch_size)
         batches = self._examples(
             self.source, config, number, batch_size=labelled, cache=self.cache, factors=self._repeat_factors
@@ -83,12 +84,17 @@ class TrainingData:
 
     @functools.cached_property
     def multigrid(self) -> Multigrid:
-        """The schedule of batches, frames and, with multigrid training, of the learning rate."""
+        """The schedule of shapes of batches and, with multigrid training, of the learning rate."""
         run = self.run
         examples = estimate_examples(self.source, run.data, windows=self.windows) if run.train.multigrid else 0
         if examples is None:
-            examples = count_records(list(self.source.files), run.data, keep=self.source.keep)
-        return Multigrid(config=run.train, num_frames=run.data.num_frames, epoch_examples=examples)
+            files, keep = list(self.source.files), self.source.keep
+            if self.windows == "video":
+                examples = count_records(files, run.data, keep=keep)
+            else:
+                examples = count_examples(files, run.data, windows=self.windows, keep=keep)
+        size = run.data.clip.size if run.data.level == "clip" else 0
+        return Multigrid(config=run.train, num_frames=run.data.num_frames, size=size, epoch_examples=examples)
 
     def estimated_steps(self) -> int | None:
         """About how many steps all epochs have, None where only a pass over the data would tell, or without end."""

@@ -3,11 +3,11 @@
 import json
 import os
 
-import keras
 import numpy as np
 import pytest
 
 from tests.helpers import commands
+from tests.helpers.resolvers import save_network
 from tests.helpers.videos import write_video
 from yt8m.data.feature_origins import read_origins
 from yt8m.features.backbones import PictureInput
@@ -16,20 +16,7 @@ from yt8m.features.decoding import Fitting, Grid, read_pictures
 from yt8m.features.extraction import Extractor
 from yt8m.features.resolving import Resolving
 from yt8m.features.settings import ClipSettings, ExtractionSettings
-from yt8m.super_resolution.espcn import Espcn
 from yt8m.types import InputError
-
-
-def save_network(folder, *, scale=2, shift=0.0):
-    """A network that adds ``shift`` to what bilinear interpolation makes."""
-    keras.utils.set_random_seed(0)
-    model = Espcn(scale=scale, width=4)
-    model.build()
-    for variable in model.last.variables:
-        variable.assign(np.full(variable.shape, shift if variable.path.endswith("bias") else 0, np.float32))
-    folder.mkdir()
-    model.save(folder / "best.keras")
-    return str(folder)
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,11 @@
 
   yt8m-super-resolve --train_data_pattern='clips/*.tfrecord' --holdout_fraction=0.1 --train_dir=runs/enlarger
   yt8m-super-resolve --train_dir=runs/enlarger --eval_data_pattern='other/*.tfrecord' --backbone=efficientnet-lite0
+  yt8m-super-resolve --train_dir=runs/enlarger --input_data_pattern='small/*.tfrecord' --output_dir=enlarged
 
 The clips are what yt8m-video --clips or yt8m-pack --videos has made. They are made smaller, and the network learns to
-undo it. yt8m-video --super_resolve=runs/enlarger uses it on videos that are small by themselves. The table says how
+undo it. yt8m-video --super_resolve=runs/enlarger uses it on videos that are small by themselves, and
+--input_data_pattern on clip records that are, with their labels and ratings as they were. The table says how
 close bilinear and bicubic interpolation and the network come to held-out clips, and with --backbone how close features
 do: where the network is no closer than bicubic, leave it out.
 """
@@ -13,6 +15,7 @@ import dataclasses
 
 from yt8m.commands import command_line
 from yt8m.config import PATTERN_HELP
+from yt8m.features.settings import ClipSettings
 from yt8m.options import option
 from yt8m.super_resolution.config import SuperResolutionConfig
 from yt8m.text import counted
@@ -28,7 +31,7 @@ _WIDTH = 10
 class SuperResolveOptions(command_line.Options):
     """Options of training and scoring a super-resolution network."""
 
-    configs = {SuperResolutionConfig: ()}
+    configs = {SuperResolutionConfig: (), ClipSettings: ("quality",)}
 
     train_dir: str = option("", "Folder of the run.", required=True)
     train_data_pattern: str = option(
@@ -38,6 +41,10 @@ class SuperResolveOptions(command_line.Options):
     holdout_fraction: float = option(
         0.0, "Fraction of the videos to hold out, by their ids, instead of --eval_data_pattern.", low=0, below=1
     )
+    input_data_pattern: str = option(
+        "", f"Clip records to enlarge: those of less than 96 pixels, the shorter side, to 128. {PATTERN_HELP}"
+    )
+    output_dir: str = option("", "Folder to write these to, in files of the same names.")
     init_weights: str = option(
         "",
         "Checkpoint of BasicSR to start from, a .pth file: of BasicVSR, or of SPyNet, which is its optical flow alone.",
@@ -51,12 +58,14 @@ class SuperResolveOptions(command_line.Options):
 
 
 def main(options: SuperResolveOptions) -> None:
-    """Trains where there is something to train on, and scores where something is held out."""
+    """Trains where there is something to train on, scores where something is held out, enlarges what is to be."""
     from yt8m.data.splits import open_source, split_sources
     from yt8m.super_resolution.run import load_resolver
 
     if options.holdout_fraction and not options.train_data_pattern:
         raise InputError("--holdout_fraction is of --train_data_pattern: give both, or --eval_data_pattern")
+    if bool(options.input_data_pattern) != bool(options.output_dir):
+        raise InputError("--input_data_pattern is written to --output_dir, enlarged: give both, or neither")
     holdout = open_source(options.eval_data_pattern)
     if options.train_data_pattern:
         source, holdout = split_sources(
@@ -66,10 +75,15 @@ def main(options: SuperResolveOptions) -> None:
             seed=SuperResolutionConfig(**options.of(SuperResolutionConfig)).seed,
         )
         _train(options, source, holdout)
-    elif holdout is None:
-        raise InputError("there is nothing to do: give --train_data_pattern to train, --eval_data_pattern to score")
+    elif holdout is None and not options.output_dir:
+        raise InputError(
+            "there is nothing to do: give --train_data_pattern to train, --eval_data_pattern to score, "
+            "--input_data_pattern to enlarge"
+        )
     if holdout is not None:
         print(_table(load_resolver(options.train_dir), holdout, options))
+    if options.output_dir:
+        _enlarge(options)
 
 
 def _train(options, source, holdout):
@@ -91,6 +105,23 @@ def _train(options, source, holdout):
         initialize=initialize if options.init_weights else None,
         accept_changed_inputs=options.accept_changed_inputs,
     )
+
+
+def _enlarge(options):
+    from yt8m.commands.record_facts import found_num_classes
+    from yt8m.data.making.resolved_clips import resolve_clips
+    from yt8m.data.tfrecord import list_files
+    from yt8m.features.resolving import Resolving
+
+    files = list_files(options.input_data_pattern)
+    clips, enlarged = resolve_clips(
+        files,
+        options.output_dir,
+        Resolving(options.train_dir),
+        **options.of(ClipSettings),
+        num_classes=found_num_classes(files[0]),
+    )
+    print(f"wrote {counted(clips, 'clip')} to {options.output_dir}, {enlarged:,} of them enlarged")
 
 
 def _bytes_of(path):

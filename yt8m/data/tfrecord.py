@@ -134,15 +134,15 @@ def set_ratings(context: Any, segments: tuple | None) -> None:
 
 
 def write_records(path: StrPath, records: Iterable[Any], *, id_key: str = "id") -> int:
-    """Writes FrameRecords, VideoRecords or ClipRecords to ``path`` atomically, gzipped where it ends in .gz.
+    """Writes FrameRecords, VideoRecords, ClipRecords or serialized ones to ``path``, and returns how many.
 
-    Returns how many.
+    Atomically, gzipped where it ends in .gz. id_key: name of the id, but of what is serialized.
     """
     count = 0
     with atomic_path(path) as temporary:
         with tf.io.TFRecordWriter(temporary, options="GZIP" if is_gzip(path) else "") as writer:
             for record in records:
-                writer.write(record.serialize(id_key=id_key))
+                writer.write(record if isinstance(record, bytes) else record.serialize(id_key=id_key))
                 count += 1
     return count
 

@@ -1,9 +1,10 @@
-"""Small videos enlarged by a super-resolution network before a backbone sees them."""
+"""Small videos and clips enlarged by a super-resolution network before anything else sees them."""
 
 import dataclasses
 import functools
+import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -24,7 +25,7 @@ _CLIP = 16
 
 
 class Resolving:
-    """Pictures of a video at the times of grids, those of a small one enlarged.
+    """Pictures of a video at the times of grids, or of a clip, those of a small one enlarged.
 
     run_dir: folder of yt8m-super-resolve. A video whose shorter side has less than 96 pixels is scaled to 128 by the
     network's factor, and enlarged to 128, 16 pictures of a grid at a time; every other one is left to the backbones:
@@ -39,6 +40,24 @@ class Resolving:
     def _network(self) -> SuperResolver:
         return _loaded(self._run_dir, self.digest)
 
+    @property
+    def _small(self) -> PictureInput:
+        """What the network is given."""
+        return PictureInput(size=None, shorter_side=ENLARGED // self._network.scale)
+
+    def enlarge(self, pictures: Iterable[np.ndarray]) -> Iterator[np.ndarray | None]:
+        """The same for the pictures of a clip that are decoded already, uint8 (H, W, 3): one each, None for a large one.
+
+        In the memory of 16 pictures, of one size and on end, that the network sees together.
+        """
+        fit = Fitting(self._small)
+        for shape, run in itertools.groupby(pictures, key=np.shape):
+            if min(shape[:2]) >= SMALL:
+                yield from (None for _ in run)
+                continue
+            while alike := [fit(picture) for picture in itertools.islice(run, _CLIP)]:
+                yield from self._resolved(alike)
+
     def read_pictures(
         self, source: StrPath, grids: Sequence[Grid], *, max_seconds: float | None = None
     ) -> Iterator[tuple[int, int, np.ndarray]]:
@@ -47,10 +66,9 @@ class Resolving:
         if not 0 < min(info.width, info.height) < SMALL:
             yield from read_pictures(source, grids, max_seconds=max_seconds)
             return
-        small = PictureInput(size=None, shorter_side=ENLARGED // self._network.scale)
         fits = [Fitting(grid.input) for grid in grids]
         held: list[list[tuple[int, np.ndarray]]] = [[] for _ in grids]
-        plain = [dataclasses.replace(grid, input=small) for grid in grids]
+        plain = [dataclasses.replace(grid, input=self._small) for grid in grids]
         for number, k, picture in read_pictures(source, plain, max_seconds=max_seconds):
             held[number].append((k, picture))
             if len(held[number]) == _CLIP:
@@ -61,9 +79,11 @@ class Resolving:
                 yield from self._enlarged(number, waiting, fits[number])
 
     def _enlarged(self, number, waiting, fit):
-        clip = np.stack([picture for _, picture in waiting])[None]
-        for (k, _), picture in zip(waiting, self._network.resolve(clip)[0]):
+        for (k, _), picture in zip(waiting, self._resolved([picture for _, picture in waiting])):
             yield number, k, fit(picture)
+
+    def _resolved(self, pictures):
+        return list(self._network.resolve(np.stack(pictures)[None])[0])
 
 
 @functools.lru_cache(1)

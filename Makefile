@@ -7,7 +7,7 @@ DEMO_VIDEO_DIR ?= runs/video
 # Versions known to work together; empty for the newest of everything.
 CONSTRAINTS ?= constraints.txt
 
-.PHONY: setup demo demo-video test test-all test-torch peers bench-gpu lint format
+.PHONY: setup demo demo-video recipe-lowres recipe-dark test test-all test-torch peers bench-gpu lint format
 .PHONY: oracle oracle-efficientnet-lite oracle-basicvsr oracle-slowfast clean
 
 setup: .venv/installed
@@ -25,6 +25,13 @@ demo: setup
 
 demo-video: setup
 	.venv/bin/yt8m-demo-video --output_dir=$(DEMO_VIDEO_DIR)
+
+# The two recipes of docs/recipes.md: three seeds each, tables of what every step gave.
+recipe-lowres: setup
+	.venv/bin/python -m examples.recipes.lowres
+
+recipe-dark: setup
+	.venv/bin/python -m examples.recipes.dark
 
 test: setup
 	.venv/bin/python -m pytest

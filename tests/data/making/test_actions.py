@@ -9,6 +9,7 @@ import tensorflow as tf
 from tests.helpers.clips import CLIPS, decoded
 from yt8m.data.labels import load_rated_labels, load_video_labels
 from yt8m.data.making import actions
+from yt8m.data.making.annotations import ClassIds, read_labels
 from yt8m.data.pipeline import make_dataset
 from yt8m.data.record_dataset import record_dataset
 from yt8m.data.splits import Source
@@ -145,6 +146,7 @@ def test_records(tmp_path):
     rated = load_rated_labels(Source(tuple(files)))
     assert len(labels) == 40 and len(rated) == 40 * 2 * 20 and rated.positive.sum() == 80
     assert set(labels) == {f"bright-train{number:05d}" for number in range(40)}
+    assert read_labels(tmp_path / "one" / "train_labels.csv", ClassIds()) == labels
     # As many of each class.
     assert np.bincount(rated.class_ids[rated.positive], minlength=20).tolist() == [4] * 20
     positive = {}

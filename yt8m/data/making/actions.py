@@ -12,7 +12,6 @@ import functools
 import io
 import json
 import os
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -74,7 +73,7 @@ def write_actions(
     size: one of ACTION_SIZES. version: "bright"; "low_resolution", each clip of its own side, of LOW_SIDES; or "dark",
     by gamma and gain, with the noise of a sensor and compressed more. actions: of five seconds each in a clip, whose
     labels are their classes; every segment is rated for every class. train/, holdout/ and test/: files of records;
-    vocabulary.csv. The same seed gives the same files, and draws the same of every version. Raises InputError where a
+    vocabulary.csv; train_labels.csv and so on: the classes of each clip. The same seed gives the same files, and draws the same of every version. Raises InputError where a
     file cannot be written, and where Pillow is not installed.
     """
     for name, value, valid in (("size", size, ACTION_SIZES), ("version", version, ACTION_VERSIONS)):
@@ -86,12 +85,14 @@ def write_actions(
         classes = _balanced(rng, clips * actions).reshape(clips, actions).tolist()
         for file in range(files):
             records = (
-                _make_record(f"{version}-{split}{index:05d}", classes[index], [seed, number, index], split, version)
+                _make_record(_video_id(version, split, index), classes[index], [seed, number, index], split, version)
                 for index in range(file, clips, files)
             )
             write_records(os.path.join(output_dir, split, f"{split}{file:04d}.tfrecord"), records)
+        labels = [(_video_id(version, split, index), *sorted(set(found))) for index, found in enumerate(classes)]
+        _write_csv(os.path.join(output_dir, f"{split}_labels.csv"), [("video_id", "class"), *labels])
         manifest[split] = {"clips": clips, "files": files}
-    _write_vocabulary(output_dir)
+    _write_csv(os.path.join(output_dir, "vocabulary.csv"), [("Index", "Name"), *enumerate(NAMES)])
     write_text(os.path.join(output_dir, "manifest.json"), json.dumps(manifest, indent=2) + "\n")
     return manifest
 
@@ -231,7 +232,11 @@ def _darkened(pictures, rng):
     return np.rint(255 * np.clip(light + noise, 0, 1)).astype(np.uint8)
 
 
-def _write_vocabulary(output_dir: StrPath, names: Sequence[str] = NAMES) -> None:
+def _video_id(version, split, index):
+    return f"{version}-{split}{index:05d}"
+
+
+def _write_csv(path, rows):
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("Index", "Name"), *enumerate(names)])
-    write_text(os.path.join(output_dir, "vocabulary.csv"), text.getvalue())
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_text(path, text.getvalue())

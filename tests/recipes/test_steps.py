@@ -1,0 +1,112 @@
+"""Steps of a recipe: each once, in order, and what becomes of them when one fails or is stopped."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from examples.recipes.clips import markdown, mean_and_spread
+from examples.recipes.steps import Step, run_steps
+from tests.helpers import ROOT
+
+LABELS = "video_id,class\na,1\nb,2\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Folder with labels of two videos and predictions that have one of them right."""
+    (tmp_path / "labels.csv").write_text(LABELS)
+    (tmp_path / "tags.csv").write_text("VideoId,LabelConfidencePairs\na,1 0.9 2 0.1\nb,1 0.8 2 0.2\n")
+    return tmp_path
+
+
+def scoring(folder, name="score", flag=""):
+    return Step(name, f"eval.py --submission={folder}/tags.csv --labels={folder}/labels.csv {flag}".strip())
+
+
+def test_a_step_is_done_once_unless_its_command_changes(folder, capsys):
+    steps = [scoring(folder), scoring(folder, "seed-0/again", "--top_k=1")]
+    done = run_steps(steps, folder / "run")
+    assert [found.result["hit_at_one"] for found in done.values()] == [0.5, 0.5] and list(done) == ["score", "seed-0/again"]
+    assert all(not found.resumed and 0 < found.cpu_seconds for found in done.values())
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("[1/2] score ") and second.startswith("[2/2] seed-0/again ")
+    commands = (folder / "run" / "commands.sh").read_text()
+    assert commands.splitlines()[0] == f".venv/bin/python {steps[0].command}"
+    assert run_steps(steps, folder / "run") == done and not capsys.readouterr().out
+    # Another command under the same name is another step.
+    (folder / "tags.csv").write_text("VideoId,LabelConfidencePairs\na,1 0.9\nb,2 0.8\n")
+    changed = run_steps([scoring(folder, flag="--top_k=2"), steps[1]], folder / "run")
+    assert changed["score"].result["hit_at_one"] == 1 and changed["seed-0/again"] == done["seed-0/again"]
+    assert capsys.readouterr().out.startswith("[1/2] score ")
+
+
+def test_a_step_that_fails_ends_the_program_with_its_reason(folder, capsys):
+    (folder / "labels.csv").write_text("video_id,class\na,x\n")
+    with pytest.raises(SystemExit) as stop:
+        run_steps([scoring(folder), scoring(folder, "never")], folder / "run")
+    said = capsys.readouterr()
+    assert stop.value.code == 2 and "[2/2]" not in said.out
+    assert "eval.py: error: " in said.err and "labels.csv, line 2" in said.err
+    # Mended, it goes on, and says that it was begun before.
+    (folder / "labels.csv").write_text(LABELS)
+    assert run_steps([scoring(folder)], folder / "run")["score"].resumed
+
+
+def test_a_stopped_recipe_ends_its_command_and_is_started_again(folder):
+    code = f"from examples.recipes.steps import Step, run_steps\nrun_steps([Step('wait', 'wait.py')], {str(folder)!r})"
+    # A command that is there in place of one that takes long.
+    script = f"import examples.recipes.steps as steps, pathlib\nsteps.ROOT = pathlib.Path({str(folder)!r})\n{code}"
+    (folder / "wait.py").write_text("import os, time\nprint(os.getpid(), flush=True)\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(60)\n")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=folder, env=environment)
+    deadline = time.monotonic() + 60
+    while not (folder / "pid").exists() or not (folder / "pid").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((folder / "pid").read_text()), 0)
+    assert not (folder / "steps").exists() and (folder / "logs" / "wait.txt").exists()
+
+
+def test_tables():
+    assert mean_and_spread([1.0, 2.0, 3.0], ".1f") == "2.0 ± 1.0" and mean_and_spread([0.25]) == "0.250"
+    assert markdown(["what", "F1"], [["plain", "0.5"]]) == "| what | F1 |\n| --- | ---: |\n| plain | 0.5 |\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["lowres", "dark"])
+def test_a_recipe_goes_from_the_command_to_its_table_and_no_step_is_done_twice(recipe, tmp_path):
+    flags = ["--size=tiny", "--seeds=2", "--epochs=2", f"--output_dir={tmp_path}"]
+    flags.append("--super_resolution_steps=5" if recipe == "lowres" else "--rounds=1")
+    command = [sys.executable, "-m", f"examples.recipes.{recipe}", *flags]
+
+    def said():
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    first = said()
+    table = (tmp_path / "table.md").read_text()
+    assert table in first
+    header, rule, *rows = [line.strip("| ").split(" | ") for line in table.splitlines()]
+    assert header[1:4] == ["slowfast", "tanet", "fused"] and len(rows) == (5 if recipe == "lowres" else 7)
+    steps = {path.relative_to(tmp_path / "steps"): path.stat().st_mtime_ns for path in (tmp_path / "steps").rglob("*.json")}
+    assert first.count("[") == len(steps) == len((tmp_path / "commands.sh").read_text().splitlines())
+    # The first row's cell is the mean of what eval.py said of both seeds.
+    name, key, scale = ("bilinear-tanet.tags", "f1", 1) if recipe == "lowres" else ("plain-tanet", "hit_at_one", 100)
+    found = [
+        json.loads((tmp_path / "steps" / f"seed-{seed}" / f"{name}.test.json").read_text())["result"][key]
+        for seed in range(2)
+    ]
+    values = [value["macro"] if recipe == "lowres" else value for value in found]
+    assert rows[0][2] == mean_and_spread([scale * value for value in values], ".3f" if recipe == "lowres" else ".1f")
+    again = said()
+    assert "[" not in again and table in again
+    assert {path: (tmp_path / "steps" / path).stat().st_mtime_ns for path in steps} == steps

@@ -3,23 +3,17 @@
 A seed is that of the initial weights, the order and the draws; the clips are the same for all.
 """
 
+import dataclasses
 import json
 import os
 import shlex
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 
-from absl import flags
-
 from examples.recipes.steps import Done, Step, run_steps
+from yt8m.commands import command_line
+from yt8m.options import option
 from yt8m.runtime.files import write_text
-
-FLAGS = flags.FLAGS
-flags.DEFINE_string("output_dir", None, "Folder of data, runs, predictions and the table.")
-flags.DEFINE_integer("seeds", 3, "Seeds, from 0.", lower_bound=1)
-flags.DEFINE_enum("size", "small", ("tiny", "small", "large"), "Number of generated clips: 40, 800 or 4000 to train on.")
-flags.DEFINE_integer("epochs", 20, "Epochs of a network that starts from none; others have a share of them.")
-flags.DEFINE_boolean("list", False, "The commands alone, as they are typed.")
 
 MODELS = {
     "slowfast": {"depth": 14, "width": 16, "alpha": 4, "beta": 0.25, "dropout": 0.2},
@@ -27,6 +21,8 @@ MODELS = {
 }
 SPLITS = ("train", "holdout", "test")
 CLIPS = {"tiny": 40, "small": 800, "large": 4000}
+"""Clips to train on of each --size."""
+
 _READING = "--clip_size=48 --num_frames=8"
 _TRAINING = (
     "--batch_size=16 --base_learning_rate=2e-3 --random_crop=0.6 --colour_jitter=0.3 --mixed_precision=off "
@@ -34,86 +30,94 @@ _TRAINING = (
 )
 
 
-def demo(name: str, version: str, *, seed: int) -> Step:
-    """Step that generates clips of actions in a version of yt8m-demo, below --output_dir/NAME."""
-    folder = os.path.join(FLAGS.output_dir, name)
-    return Step(
-        name, f"yt8m-demo --actions={version} --actions_size={FLAGS.size} --seed={seed} --output_dir={folder}"
-    )
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RecipeOptions(command_line.Options):
+    """Options of a recipe."""
+
+    output_dir: str = option("", "Folder of data, runs, predictions and the table.")
+    seeds: int = option(3, "Seeds, from 0.", low=1, high=100)
+    size: str = option("small", "Generated clips: 40, 800 or 4000 to train on.", choices=tuple(CLIPS))
+    epochs: int = option(20, "Epochs of a network that starts from none; others have a share of them.", low=1)
+    list: bool = option(False, "The commands alone, as they are typed.")
 
 
-def training(*, data: str, holdout: str, seed: int, epochs: float, extra: str = "") -> str:
-    """Flags of training. data, holdout: folders of clip records. epochs: share of --epochs. extra: further flags."""
-    count = max(1, round(epochs * FLAGS.epochs))
-    # To a third of the rate twice.
-    decay = f"--learning_rate_decay=0.33 --learning_rate_decay_examples={round(0.4 * count * CLIPS[FLAGS.size])}"
-    return (
-        f"--train_data_pattern={data}/train/*.tfrecord --eval_data_pattern={holdout}/holdout/*.tfrecord {_TRAINING} "
-        f"{decay} --num_epochs={count} --seed={seed} {extra}"
-    )
+class Recipe:
+    """Maker of the steps of a recipe. options: RecipeOptions."""
 
+    def __init__(self, options: RecipeOptions):
+        self.options = options
 
-def train(name: str, start: str, flags_of_training: str) -> Step:
-    """Step that trains a run, in --output_dir/NAME. start: a model of MODELS, or the name of a run to start from."""
-    if start in MODELS:
-        begin = f"--model={start} --model_config={shlex.quote(json.dumps(MODELS[start]))} {_READING}"
-    else:
-        begin = f"--init_from={path(start)}"
-    return Step(name, f"train.py {begin} {flags_of_training} --train_dir={path(name)}")
+    def path(self, name: str) -> str:
+        """Path of what a step makes."""
+        return os.path.join(self.options.output_dir, name)
 
+    def tags(self, name: str) -> str:
+        """Path of what a step predicts."""
+        return f"{self.path(name)}.csv"
 
-def predict(run: str, *, data: str, name: str = "", extra: str = "") -> Step:
-    """Step that tags the clips of the holdout and the test of ``data``, to --output_dir/NAME.csv."""
-    name = name or f"{run}.tags"
-    patterns = ",".join(f"{data}/{split}/*.tfrecord" for split in SPLITS[1:])
-    return Step(
-        name, f"inference.py --train_dir={path(run)} --input_data_pattern={patterns} {extra} --output_file={tags(name)}"
-    )
+    def demo(self, name: str, version: str, *, seed: int) -> Step:
+        """Step that generates clips of actions in a version of yt8m-demo."""
+        size = f"--actions_size={self.options.size}"
+        return Step(name, f"yt8m-demo --actions={version} {size} --seed={seed} --output_dir={self.path(name)}")
 
+    def training(self, *, data: str, holdout: str, seed: int, epochs: float, extra: str = "") -> str:
+        """Flags of training. data, holdout: names of folders of clip records. epochs: share of --epochs."""
+        count = max(1, round(epochs * self.options.epochs))
+        # To a third of the rate twice.
+        decayed = round(0.4 * count * CLIPS[self.options.size])
+        return (
+            f"--train_data_pattern={self.path(data)}/train/*.tfrecord "
+            f"--eval_data_pattern={self.path(holdout)}/holdout/*.tfrecord {_TRAINING} --num_epochs={count} "
+            f"--learning_rate_decay=0.33 --learning_rate_decay_examples={decayed} --seed={seed} {extra}"
+        )
 
-def fuse(name: str, members: Sequence[str], *, labels: str) -> Step:
-    """Step that fuses what the steps ``members`` have predicted, by means with the weights that rank the holdout best."""
-    files = ",".join(tags(member) for member in members)
-    return Step(
-        name,
-        f"ensemble.py --search --method=mean --submissions={files} --labels={labels}/holdout_labels.csv "
-        f"--output_file={tags(name)}",
-    )
+    def train(self, name: str, start: str, flags: str) -> Step:
+        """Step that trains a run. start: a model of MODELS, or the name of a run. flags: as ``training`` has them."""
+        if start in MODELS:
+            begin = f"--model={start} --model_config={shlex.quote(json.dumps(MODELS[start]))} {_READING}"
+        else:
+            begin = f"--init_from={self.path(start)}"
+        return Step(name, f"train.py {begin} {flags} --train_dir={self.path(name)}")
 
+    def predict(self, name: str, run: str, *, data: str, extra: str = "") -> Step:
+        """Step that tags the clips of the holdout and the test of ``data`` by the run of that name."""
+        patterns = ",".join(f"{self.path(data)}/{split}/*.tfrecord" for split in SPLITS[1:])
+        files = f"--input_data_pattern={patterns} --output_file={self.tags(name)}"
+        return Step(name, f"inference.py --train_dir={self.path(run)} {files} {extra}")
 
-def score(name: str, *, labels: str) -> list[Step]:
-    """Steps that fit thresholds on the holdout to what the step ``name`` has predicted, and score the test with them.
+    def fuse(self, name: str, members: Sequence[str], *, data: str) -> Step:
+        """Step that fuses predictions by means, with the weights that rank the holdout best."""
+        files = f"--submissions={','.join(map(self.tags, members))} --output_file={self.tags(name)}"
+        return Step(name, f"ensemble.py --search --method=mean {files} --labels={self.path(data)}/holdout_labels.csv")
 
-    Their results, of NAME.holdout and NAME.test, have hit_at_one and f1.
-    """
-    thresholds = f"{path(name)}.thresholds.csv"
-    commands = {"holdout": f"--fit_thresholds={thresholds}", "test": f"--thresholds={thresholds}"}
-    return [
-        Step(f"{name}.{split}", f"eval.py --submission={tags(name)} --labels={labels}/{split}_labels.csv {flag}")
-        for split, flag in commands.items()
-    ]
+    def score(self, name: str, *, data: str) -> list[Step]:
+        """Steps NAME.holdout, which fits thresholds to predictions, and NAME.test, which scores them with these.
 
+        Their results have hit_at_one and f1.
+        """
+        thresholds = f"{self.path(name)}.thresholds.csv"
+        flags = {"holdout": f"--fit_thresholds={thresholds}", "test": f"--thresholds={thresholds}"}
+        return [
+            Step(
+                f"{name}.{split}",
+                f"eval.py --submission={self.tags(name)} --labels={self.path(data)}/{split}_labels.csv {flag}",
+            )
+            for split, flag in flags.items()
+        ]
 
-def path(name: str) -> str:
-    """Path of what a step makes."""
-    return os.path.join(FLAGS.output_dir, name)
-
-
-def tags(name: str) -> str:
-    """Path of what a step predicts."""
-    return f"{path(name)}.csv"
-
-
-def run_recipe(steps: Sequence[Step], table: Callable[[Mapping[str, Done]], str]) -> None:
-    """Runs the steps, prints the table that is made of them, and writes it to --output_dir/table.md."""
-    done = run_steps(steps, FLAGS.output_dir)
-    text = table(done)
-    write_text(path("table.md"), text)
-    print(f"\n{text}\nin {sum(step.seconds for step in done.values()) / 60:.0f} minutes; {path('table.md')}")
+    def run(self, steps: Sequence[Step], table: Callable[[Mapping[str, Done]], str]) -> None:
+        """Runs the steps, prints the table that ``table`` makes of them, and writes it to table.md; or lists them."""
+        if self.options.list:
+            print("\n".join(step.command for step in steps))
+            return
+        done = run_steps(steps, self.options.output_dir)
+        text = table(done)
+        write_text(self.path("table.md"), text)
+        print(f"\n{text}\nin {sum(step.seconds for step in done.values()) / 60:.0f} minutes: {self.path('table.md')}")
 
 
 def mean_and_spread(values: Sequence[float], form: str = ".3f") -> str:
-    """Mean of seeds and their standard deviation."""
+    """Mean over seeds and their standard deviation."""
     spread = f" ± {statistics.stdev(values):{form}}" if len(values) > 1 else ""
     return f"{statistics.mean(values):{form}}{spread}"
 

@@ -1,31 +1,17 @@
-"""Recipe for dark video: labelled bright clips, dark ones without labels, two networks that teach; `make recipe-dark`.
+r"""Recipe for dark video: labelled bright clips, dark ones without labels, two networks that teach; `make recipe-dark`.
 
-    .venv/bin/python -m examples.recipes.dark [--seeds=3] [--output_dir=runs/recipe-dark] [--list]
+  .venv/bin/python -m examples.recipes.dark [--seeds=3] [--output_dir=runs/recipe-dark] [--list]
 
 The same command goes on where it was stopped. Prints a Markdown table: top-1 on the dark test clips, mean and standard
 deviation over seeds. Epochs, thresholds and weights are chosen on the dark holdout.
 """
 
-from absl import app, flags
+import dataclasses
 
-from examples.recipes.clips import (
-    FLAGS,
-    MODELS,
-    demo,
-    fuse,
-    markdown,
-    mean_and_spread,
-    path,
-    predict,
-    run_recipe,
-    score,
-    train,
-    training,
-)
+from examples.recipes.clips import MODELS, Recipe, RecipeOptions, markdown, mean_and_spread
 from examples.recipes.steps import Step
-
-flags.DEFINE_integer("rounds", 4, "Rounds of pseudo-labels.", lower_bound=1)
-FLAGS.set_default("output_dir", "runs/recipe-dark")
+from yt8m.commands import command_line
+from yt8m.options import option
 
 STARTS = {"plain": "", "gamma": "--clip_gamma=auto"}
 VIEWS = "--views=3 --crops=3"
@@ -33,92 +19,96 @@ STUDENT_EPOCHS = 0.15
 """Share of --epochs; a student sees as many dark clips as bright ones in each."""
 
 
-def main(_):
-    steps = [demo("bright", "bright", seed=0), demo("dark", "dark", seed=1)]
-    steps += [step for seed in range(FLAGS.seeds) for step in of_seed(seed)]
-    if FLAGS.list:
-        print("\n".join(step.command for step in steps))
-        return
-    run_recipe(steps, table)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DarkOptions(RecipeOptions):
+    """Options of the recipe for dark video."""
+
+    output_dir: str = option("runs/recipe-dark", "Folder of data, runs, predictions and the table.")
+    rounds: int = option(4, "Rounds of pseudo-labels.", unit="rounds", low=1, high=100)
 
 
-def of_seed(seed):
+def main(options: DarkOptions) -> None:
+    """Runs the recipe."""
+    recipe = Recipe(options)
+    steps = [recipe.demo("bright", "bright", seed=0), recipe.demo("dark", "dark", seed=1)]
+    steps += [step for seed in range(options.seeds) for step in of_seed(recipe, seed)]
+    recipe.run(steps, lambda done: table(done, options))
+
+
+def of_seed(recipe, seed):
     """Training, adaptation, rounds, predictions, fusion and scores of a seed."""
-    folder, dark = f"seed-{seed}", path("dark")
+    folder, rounds = f"seed-{seed}", range(1, recipe.options.rounds + 1)
     steps = []
 
     def scored(row, runs, extra=""):
-        """Steps that predict with the runs of a row, each by itself and fused, and score both."""
-        members = [predict(run, data=dark, name=f"{folder}/{row}-{model}", extra=extra) for model, run in runs.items()]
-        fused = fuse(f"{folder}/{row}", [member.name for member in members], labels=dark)
-        steps.extend([*members, fused])
-        for name in (*(member.name for member in members), fused.name):
-            steps.extend(score(name, labels=dark))
+        """Adds predictions by the runs of a row, each by itself and fused, and scores of all."""
+        members = [f"{folder}/{row}.{model}" for model in MODELS]
+        for member, run in zip(members, runs):
+            steps.append(recipe.predict(member, run, data="dark", extra=extra))
+            steps.extend(recipe.score(member, data="dark"))
+        fused(row, members)
+
+    def fused(row, members):
+        name = f"{folder}/{row}.fused"
+        steps.extend([recipe.fuse(name, members, data="dark"), *recipe.score(name, data="dark")])
 
     for start, extra in STARTS.items():
-        runs = {model: f"{folder}/{start}/{model}" for model in MODELS}
-        steps += [train(run, model, learning(seed, epochs=1, extra=extra)) for model, run in runs.items()]
+        runs = [f"{folder}/{start}/{model}" for model in MODELS]
+        flags = recipe.training(data="bright", holdout="dark", seed=seed, epochs=1, extra=extra)
+        steps += [recipe.train(run, model, flags) for model, run in zip(MODELS, runs)]
         scored(start, runs)
-        adapted = {model: f"{folder}/{start}-adapted/{model}" for model in MODELS}
-        steps += [adapt(run, adapted[model]) for model, run in runs.items()]
+        adapted = [f"{folder}/{start}-adapted/{model}" for model in MODELS]
+        steps += [adapt(recipe, run, name) for run, name in zip(runs, adapted)]
         scored(f"{start}-adapted", adapted)
-    for number in range(1, FLAGS.rounds + 1):
-        steps.append(teach(f"{folder}/round-{number}", list(adapted.values()), seed=seed))
-        adapted = {model: f"{folder}/round-{number}/round-1/{model}" for model in MODELS}
-        scored(f"students-{number}", adapted)
-    scored("views", adapted, VIEWS)
-    rounds = [f"{folder}/students-{number}-{model}" for number in range(1, FLAGS.rounds) for model in MODELS]
-    last = [f"{folder}/views-{model}" for model in MODELS]
-    steps.append(fuse(f"{folder}/everything", [*rounds, *last], labels=dark))
-    return [*steps, *score(f"{folder}/everything", labels=dark)]
+    teachers = adapted
+    for number in rounds:
+        steps.append(teach(recipe, f"{folder}/round-{number}", teachers, seed=seed))
+        teachers = [f"{folder}/round-{number}/round-1/{model}" for model in MODELS]
+        scored(f"students-{number}", teachers)
+    scored("views", teachers, VIEWS)
+    last = [f"{folder}/views.{model}" for model in MODELS]
+    fused("everything", [f"{folder}/students-{number}.{model}" for number in rounds[:-1] for model in MODELS] + last)
+    return steps
 
 
-def learning(seed, *, epochs, extra):
-    """Flags of training on the bright clips."""
-    return training(data=path("bright"), holdout=path("dark"), seed=seed, epochs=epochs, extra=extra)
-
-
-def adapt(run, name):
+def adapt(recipe, run, name):
     """Step that estimates the batch norm of a run anew on the dark clips to train on."""
-    pattern = f"{path('dark')}/train/*.tfrecord"
+    files = f"--input_data_pattern={recipe.path('dark')}/train/*.tfrecord"
     return Step(
-        name,
-        f"adapt.py --train_dir={path(run)} --input_data_pattern={pattern} --batch_size=64 --output_dir={path(name)}",
+        name, f"adapt.py --train_dir={recipe.path(run)} {files} --batch_size=64 --output_dir={recipe.path(name)}"
     )
 
 
-def teach(name, teachers, *, seed):
-    """Step of a round: the teachers' mean labels the dark clips, and each goes on learning from these and the bright."""
-    runs = ",".join(map(path, teachers))
-    flags_of_training = learning(seed, epochs=STUDENT_EPOCHS, extra=f"--train_dir={path(name)}")
-    dark = f"{path('dark')}/train/*.tfrecord"
+def teach(recipe, name, teachers, *, seed):
+    """Step of a round: the teachers' mean labels the dark clips, and each learns on from these and the bright ones."""
+    runs, dark = ",".join(map(recipe.path, teachers)), f"{recipe.path('dark')}/train/*.tfrecord"
+    flags = recipe.training(data="bright", holdout="dark", seed=seed, epochs=STUDENT_EPOCHS)
     return Step(
         name,
-        f"selftrain.py --members={runs} --teacher={runs} --iterations=1 --thresholds_by_class --pseudo_ratio=1 "
-        f"--to_label_data_pattern={dark} --adapt_bn={dark} {flags_of_training}",
+        f"selftrain.py --members={runs} --teacher={runs} --iterations=1 --to_label_data_pattern={dark} "
+        f"--thresholds_by_class --pseudo_ratio=1 --adapt_bn={dark} {flags} --train_dir={recipe.path(name)}",
     )
 
 
-def table(done):
-    """Top-1 of each row of a seed, over seeds."""
+def table(done, options):
+    """Top-1 of each row."""
 
     def top_1(name):
-        return mean_and_spread(
-            [done[f"seed-{seed}/{name}.test"].result["hit_at_one"] * 100 for seed in range(FLAGS.seeds)], ".1f"
-        )
+        found = [done[f"seed-{seed}/{name}.test"].result["hit_at_one"] for seed in range(options.seeds)]
+        return mean_and_spread([100 * value for value in found], ".1f")
 
     rows = {
         "trained on bright clips": "plain",
         "+ batch norm adapted": "plain-adapted",
-        "gamma": "gamma",
-        "gamma + batch norm adapted": "gamma-adapted",
-        **{f"round {number} of pseudo-labels": f"students-{number}" for number in range(1, FLAGS.rounds + 1)},
+        "with gamma": "gamma",
+        "with gamma, + batch norm adapted": "gamma-adapted",
+        **{f"+ round {number} of pseudo-labels": f"students-{number}" for number in range(1, options.rounds + 1)},
         "+ 3 views x 3 crops": "views",
     }
-    lines = [[words, *(top_1(f"{row}-{model}") for model in MODELS), top_1(row)] for words, row in rows.items()]
-    lines.append(["all rounds", "", "", top_1("everything")])
+    lines = [[words, *(top_1(f"{row}.{model}") for model in (*MODELS, "fused"))] for words, row in rows.items()]
+    lines.append(["all rounds", "", "", top_1("everything.fused")])
     return markdown(["top-1 on dark test, %", *MODELS, "fused"], lines)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main, DarkOptions, resume_hint="The same command goes on.")

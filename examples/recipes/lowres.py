@@ -1,119 +1,107 @@
-"""Recipe for low resolution: clips of 10 to 64 pixels, enlarged or not, two networks, fused; `make recipe-lowres`.
+r"""Recipe for low resolution: clips of 10 to 64 pixels, enlarged or not, two networks, fused; `make recipe-lowres`.
 
-    .venv/bin/python -m examples.recipes.lowres [--seeds=3] [--output_dir=runs/recipe-lowres] [--list]
+  .venv/bin/python -m examples.recipes.lowres [--seeds=3] [--output_dir=runs/recipe-lowres] [--list]
 
 The same command goes on where it was stopped. Prints a Markdown table: F1 on the test clips, by thresholds of the
 holdout, mean and standard deviation over seeds.
 """
 
-from absl import app, flags
+import dataclasses
 
-from examples.recipes.clips import (
-    FLAGS,
-    MODELS,
-    SPLITS,
-    demo,
-    fuse,
-    markdown,
-    mean_and_spread,
-    path,
-    predict,
-    run_recipe,
-    score,
-    train,
-    training,
-)
+from examples.recipes.clips import MODELS, SPLITS, Recipe, RecipeOptions, markdown, mean_and_spread
 from examples.recipes.steps import Step
-
-flags.DEFINE_integer("super_resolution_steps", 600, "Steps of the network that enlarges.")
-FLAGS.set_default("output_dir", "runs/recipe-lowres")
+from yt8m.commands import command_line
+from yt8m.options import option
 
 INPUTS = {"bilinear": "low", "super-resolved": "enlarged"}
 """What the networks see: the clips as they are, scaled bilinearly as they are read, or enlarged before."""
 
 FRESH = {"from none": "", "from none, multigrid": "--multigrid --multigrid_rate_scaling=0.5"}
-FULL, FINE_TUNED = 1, 0.5
-"""Shares of --epochs."""
+FINE_TUNING = 0.5
+"""Share of --epochs."""
 
 
-def main(_):
-    steps = [*shared(), *(step for seed in range(FLAGS.seeds) for step in of_seed(seed))]
-    if FLAGS.list:
-        print("\n".join(step.command for step in steps))
-        return
-    run_recipe(steps, table)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LowresOptions(RecipeOptions):
+    """Options of the recipe for low resolution."""
+
+    output_dir: str = option("runs/recipe-lowres", "Folder of data, runs, predictions and the table.")
+    super_resolution_steps: int = option(600, "Steps of the network that enlarges.", unit="steps", low=1)
 
 
-def shared():
+def main(options: LowresOptions) -> None:
+    """Runs the recipe."""
+    recipe = Recipe(options)
+    steps = [step for seed in range(options.seeds) for step in of_seed(recipe, seed)]
+    recipe.run([*shared(recipe), *steps], lambda done: table(done, options.seeds))
+
+
+def shared(recipe):
     """Clips, and the network that enlarges them, which is trained on others of full size."""
-    full, low = path("full"), path("low")
-    return [
-        demo("full", "bright", seed=1),
-        demo("low", "low_resolution", seed=0),
+    full, enlarger = recipe.path("full"), f"--train_dir={recipe.path('enlarger')}"
+    enlarged = [
         Step(
-            "enlarger",
-            f"yt8m-super-resolve --train_data_pattern={full}/train/*.tfrecord --eval_data_pattern={full}/holdout/*0.tfrecord "
-            "--network=espcn --width=16 --num_frames=2 --patch=64 --batch_size=16 --base_learning_rate=2e-3 "
-            f"--max_steps={FLAGS.super_resolution_steps} --train_dir={path('enlarger')}",
-        ),
-        *(
-            Step(
-                f"enlarged-{split}",
-                f"yt8m-super-resolve --train_dir={path('enlarger')} --input_data_pattern={low}/{split}/*.tfrecord "
-                f"--output_dir={path('enlarged')}/{split}",
-            )
-            for split in SPLITS
-        ),
+            f"enlarged-{split}",
+            f"yt8m-super-resolve {enlarger} --input_data_pattern={recipe.path('low')}/{split}/*.tfrecord "
+            f"--output_dir={recipe.path('enlarged')}/{split}",
+        )
+        for split in SPLITS
     ]
+    training = Step(
+        "enlarger",
+        f"yt8m-super-resolve {enlarger} --train_data_pattern={full}/train/*.tfrecord "
+        f"--eval_data_pattern={full}/holdout/*0.tfrecord --network=espcn --width=16 --num_frames=2 --patch=64 "
+        f"--batch_size=16 --base_learning_rate=2e-3 --max_steps={recipe.options.super_resolution_steps}",
+    )
+    return [recipe.demo("full", "bright", seed=1), recipe.demo("low", "low_resolution", seed=0), training, *enlarged]
 
 
-def of_seed(seed):
+def of_seed(recipe, seed):
     """Training, predictions, fusion and scores of a seed."""
-    folder, low = f"seed-{seed}", path("low")
+    folder = f"seed-{seed}"
+    steps = []
 
-    def trained(name, start, data, epochs, extra=""):
-        flags_of_training = training(data=path(data), holdout=path(data), seed=seed, epochs=epochs, extra=extra)
-        return train(f"{folder}/{name}", start, flags_of_training)
+    def train(name, start, data, epochs, extra=""):
+        flags = recipe.training(data=data, holdout=data, seed=seed, epochs=epochs, extra=extra)
+        steps.append(recipe.train(name, start, flags))
 
-    def scored(name, members):
-        return [fuse(f"{folder}/{name}", members, labels=low), *score(f"{folder}/{name}", labels=low)]
+    def fuse(name, members):
+        steps.extend([recipe.fuse(name, members, data="low"), *recipe.score(name, data="low")])
 
-    steps = [trained(f"full-{model}", model, "full", FULL) for model in MODELS]
+    for model in MODELS:
+        train(f"{folder}/full/{model}", model, "full", 1)
     for kind in (*INPUTS, *FRESH):
-        members = []
+        data = INPUTS.get(kind, "low")
         for model in MODELS:
-            run, data = f"{slug(kind)}-{model}", INPUTS.get(kind, "low")
+            name = f"{folder}/{slug(kind)}/{model}"
             if kind in INPUTS:
-                steps.append(trained(run, f"{folder}/full-{model}", data, FINE_TUNED))
+                train(name, f"{folder}/full/{model}", data, FINE_TUNING)
             else:
-                steps.append(trained(run, model, data, FULL, FRESH[kind]))
-            steps.append(predict(f"{folder}/{run}", data=path(data)))
-            members.append(steps[-1].name)
-            steps += score(members[-1], labels=low)
-        steps += scored(slug(kind), members)
-    everything = [f"{folder}/{kind}-{model}.tags" for kind in INPUTS for model in MODELS]
-    return [*steps, *scored("everything", everything)]
+                train(name, model, data, 1, FRESH[kind])
+            steps += [recipe.predict(f"{name}.tags", name, data=data), *recipe.score(f"{name}.tags", data="low")]
+        fuse(f"{folder}/{slug(kind)}/fused", [f"{folder}/{slug(kind)}/{model}.tags" for model in MODELS])
+    fuse(f"{folder}/everything", [f"{folder}/{slug(kind)}/{model}.tags" for kind in INPUTS for model in MODELS])
+    return steps
 
 
 def slug(kind):
-    """A row's name as that of a step."""
-    return kind.replace(", ", "-").replace(" ", "-")
+    """A row's name as that of a folder."""
+    return kind.replace(",", "").replace(" ", "-")
 
 
-def table(done):
-    """F1 of each row of a seed, over seeds, and the processor time of training."""
+def table(done, seeds):
+    """F1 of each row, and the processor time of training."""
 
     def f1(name):
-        values = [done[f"seed-{seed}/{name}.test"].result["f1"]["macro"] for seed in range(FLAGS.seeds)]
-        return mean_and_spread(values)
+        return mean_and_spread([done[f"seed-{seed}/{name}.test"].result["f1"]["macro"] for seed in range(seeds)])
 
     def minutes(kind):
-        runs = [[done[f"seed-{seed}/{slug(kind)}-{model}"] for model in MODELS] for seed in range(FLAGS.seeds)]
-        whole = [sum(run.cpu_seconds for run in of_seed) / 60 for of_seed in runs if not any(r.resumed for r in of_seed)]
-        return mean_and_spread(whole, ".1f") if whole else "-"
+        of_seeds = [[done[f"seed-{seed}/{slug(kind)}/{model}"] for model in MODELS] for seed in range(seeds)]
+        whole = [runs for runs in of_seeds if not any(run.resumed for run in runs)]
+        return mean_and_spread([sum(run.cpu_seconds for run in runs) / 60 for runs in whole], ".1f") if whole else ""
 
     rows = [
-        [kind, *(f1(f"{slug(kind)}-{model}.tags") for model in MODELS), f1(slug(kind)), minutes(kind)]
+        [kind, *(f1(f"{slug(kind)}/{model}.tags") for model in MODELS), f1(f"{slug(kind)}/fused"), minutes(kind)]
         for kind in (*INPUTS, *FRESH)
     ]
     rows.insert(len(INPUTS), ["both", "", "", f1("everything"), ""])
@@ -121,4 +109,4 @@ def table(done):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main, LowresOptions, resume_hint="The same command goes on.")

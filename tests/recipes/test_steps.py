@@ -100,7 +100,7 @@ def test_a_recipe_goes_from_the_command_to_its_table_and_no_step_is_done_twice(r
     steps = {path.relative_to(tmp_path / "steps"): path.stat().st_mtime_ns for path in (tmp_path / "steps").rglob("*.json")}
     assert first.count("[") == len(steps) == len((tmp_path / "commands.sh").read_text().splitlines())
     # The first row's cell is the mean of what eval.py said of both seeds.
-    name, key, scale = ("bilinear-tanet.tags", "f1", 1) if recipe == "lowres" else ("plain-tanet", "hit_at_one", 100)
+    name, key, scale = ("bilinear/tanet.tags", "f1", 1) if recipe == "lowres" else ("plain.tanet", "hit_at_one", 100)
     found = [
         json.loads((tmp_path / "steps" / f"seed-{seed}" / f"{name}.test.json").read_text())["result"][key]
         for seed in range(2)

@@ -11,7 +11,6 @@ import os
 import pathlib
 import resource
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from yt8m.runtime.files import write_text
+from yt8m.runtime.interrupts import handling_signals
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 _LOG_LINES = 15
@@ -53,14 +53,14 @@ def run_steps(steps: Sequence[Step], folder: str | os.PathLike) -> dict[str, Don
     """
     folder = pathlib.Path(folder)
     write_text(folder / "commands.sh", "".join(f"{_typed(step.command)}\n" for step in steps))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     done = {}
     for number, step in enumerate(steps, 1):
         path = folder / "steps" / f"{step.name}.json"
         found = Done(**json.loads(path.read_text())) if path.exists() else None
         if found is None or found.command != step.command:
             print(f"[{number}/{len(steps)}] {step.name}", end=" ", flush=True)
-            found = _run(step, folder / "logs" / f"{step.name}.txt")
+            with handling_signals(_stop):
+                found = _run(step, folder / "logs" / f"{step.name}.txt")
             write_text(path, json.dumps(found._asdict()) + "\n")
             print(f"{found.seconds:.0f} s", flush=True)
         done[step.name] = found
@@ -88,7 +88,9 @@ def _run(step, log):
     log.parent.mkdir(parents=True, exist_ok=True)
     started, before = time.monotonic(), _processor_seconds()
     with open(log, "a") as errors:
-        process = subprocess.Popen(_arguments(step.command), stdout=subprocess.PIPE, stderr=errors, text=True)
+        # In a session of its own, so that Ctrl-C comes once, from here: twice ends it without a checkpoint.
+        options = {"stdout": subprocess.PIPE, "stderr": errors, "text": True, "start_new_session": True}
+        process = subprocess.Popen(_arguments(step.command), **options)
         try:
             output, _ = process.communicate()
         except BaseException:
@@ -103,6 +105,10 @@ def _run(step, log):
     *_, last = ["", *output.splitlines()]
     result = json.loads(last) if last.startswith("{") else {}
     return Done(step.command, time.monotonic() - started, _processor_seconds() - before, resumed, result)
+
+
+def _stop(*_):
+    raise KeyboardInterrupt
 
 
 def _processor_seconds():

@@ -23,7 +23,7 @@ SPLITS = ("train", "holdout", "test")
 CLIPS = {"tiny": 40, "small": 800, "large": 4000}
 """Clips to train on of each --size."""
 
-_READING = "--clip_size=48 --num_frames=8"
+_READING = "--clip_size=48 --num_frames=8 --sampling=sequence --clip_stride=3"
 _TRAINING = (
     "--batch_size=16 --base_learning_rate=2e-3 --random_crop=0.6 --colour_jitter=0.3 --mixed_precision=off "
     "--checkpoint_minutes=0.5"
@@ -90,20 +90,19 @@ class Recipe:
         files = f"--submissions={','.join(map(self.tags, members))} --output_file={self.tags(name)}"
         return Step(name, f"ensemble.py --search --method=mean {files} --labels={self.path(data)}/holdout_labels.csv")
 
-    def score(self, name: str, *, data: str) -> list[Step]:
-        """Steps NAME.holdout, which fits thresholds to predictions, and NAME.test, which scores them with these.
+    def score(self, name: str, *, data: str, flag: str = "") -> Step:
+        """Step NAME.test, which scores predictions on the test of ``data``; its result has hit_at_one and f1."""
+        return self._evaluated(name, "test", data, flag)
 
-        Their results have hit_at_one and f1.
-        """
+    def score_f1(self, name: str, *, data: str) -> list[Step]:
+        """The same with the thresholds that a step before it, NAME.holdout, fits on the holdout."""
         thresholds = f"{self.path(name)}.thresholds.csv"
-        flags = {"holdout": f"--fit_thresholds={thresholds}", "test": f"--thresholds={thresholds}"}
-        return [
-            Step(
-                f"{name}.{split}",
-                f"eval.py --submission={self.tags(name)} --labels={self.path(data)}/{split}_labels.csv {flag}",
-            )
-            for split, flag in flags.items()
-        ]
+        fit = self._evaluated(name, "holdout", data, f"--fit_thresholds={thresholds}")
+        return [fit, self.score(name, data=data, flag=f"--thresholds={thresholds}")]
+
+    def _evaluated(self, name, split, data, flag):
+        labels = f"{self.path(data)}/{split}_labels.csv"
+        return Step(f"{name}.{split}", f"eval.py --submission={self.tags(name)} --labels={labels} {flag}".strip())
 
     def run(self, steps: Sequence[Step], table: Callable[[Mapping[str, Done]], str]) -> None:
         """Runs the steps, prints the table that ``table`` makes of them, and writes it to table.md; or lists them."""

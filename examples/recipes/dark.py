@@ -45,12 +45,12 @@ def of_seed(recipe, seed):
         members = [f"{folder}/{row}.{model}" for model in MODELS]
         for member, run in zip(members, runs):
             steps.append(recipe.predict(member, run, data="dark", extra=extra))
-            steps.extend(recipe.score(member, data="dark"))
+            steps.append(recipe.score(member, data="dark"))
         fused(row, members)
 
     def fused(row, members):
         name = f"{folder}/{row}.fused"
-        steps.extend([recipe.fuse(name, members, data="dark"), *recipe.score(name, data="dark")])
+        steps.extend([recipe.fuse(name, members, data="dark"), recipe.score(name, data="dark")])
 
     for start, extra in STARTS.items():
         runs = [f"{folder}/{start}/{model}" for model in MODELS]

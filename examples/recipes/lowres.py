@@ -66,7 +66,7 @@ def of_seed(recipe, seed):
         steps.append(recipe.train(name, start, flags))
 
     def fuse(name, members):
-        steps.extend([recipe.fuse(name, members, data="low"), *recipe.score(name, data="low")])
+        steps.extend([recipe.fuse(name, members, data="low"), *recipe.score_f1(name, data="low")])
 
     for model in MODELS:
         train(f"{folder}/full/{model}", model, "full", 1)
@@ -78,7 +78,7 @@ def of_seed(recipe, seed):
                 train(name, f"{folder}/full/{model}", data, FINE_TUNING)
             else:
                 train(name, model, data, 1, FRESH[kind])
-            steps += [recipe.predict(f"{name}.tags", name, data=data), *recipe.score(f"{name}.tags", data="low")]
+            steps += [recipe.predict(f"{name}.tags", name, data=data), *recipe.score_f1(f"{name}.tags", data="low")]
         fuse(f"{folder}/{slug(kind)}/fused", [f"{folder}/{slug(kind)}/{model}.tags" for model in MODELS])
     fuse(f"{folder}/everything", [f"{folder}/{slug(kind)}/{model}.tags" for kind in INPUTS for model in MODELS])
     return steps

@@ -59,8 +59,10 @@ def run_steps(steps: Sequence[Step], folder: str | os.PathLike) -> dict[str, Don
         found = Done(**json.loads(path.read_text())) if path.exists() else None
         if found is None or found.command != step.command:
             print(f"[{number}/{len(steps)}] {step.name}", end=" ", flush=True)
+            log = folder / "logs" / f"{step.name}.txt"
+            # What was begun and has no end was stopped.
             with handling_signals(_stop):
-                found = _run(step, folder / "logs" / f"{step.name}.txt")
+                found = _run(step, log, resumed=found is None and log.exists())
             write_text(path, json.dumps(found._asdict()) + "\n")
             print(f"{found.seconds:.0f} s", flush=True)
         done[step.name] = found
@@ -82,12 +84,10 @@ def _arguments(command):
     return [sys.executable, "-m", f"yt8m.commands.{module}", *arguments]
 
 
-def _run(step, log):
-    # What was begun and has no end was stopped.
-    resumed = log.exists()
+def _run(step, log, *, resumed):
     log.parent.mkdir(parents=True, exist_ok=True)
     started, before = time.monotonic(), _processor_seconds()
-    with open(log, "a") as errors:
+    with open(log, "a" if resumed else "w") as errors:
         # In a session of its own, so that Ctrl-C comes once, from here: twice ends it without a checkpoint.
         options = {"stdout": subprocess.PIPE, "stderr": errors, "text": True, "start_new_session": True}
         process = subprocess.Popen(_arguments(step.command), **options)

@@ -57,6 +57,14 @@ def test_half_size_is_the_mean_of_an_area_within_the_filter():
     assert np.abs(found[0, 1:47, 1:47] - expected).max() <= 1
 
 
+@pytest.mark.parametrize("size", [10, 31, 60])
+def test_a_size_known_in_the_graph_alone_makes_the_same_pictures(size):
+    decode = tf.function(lambda encoded, size: decode_pictures(encoded, size=size, crops=3))
+    encoded = tf.constant([jpeg(scene()), jpeg(scene(seed=1))])
+    # Aliases are filtered out of the smaller ones.
+    np.testing.assert_array_equal(decode(encoded, tf.constant(size)), made(encoded.numpy(), size=size, crops=3))
+
+
 @pytest.mark.parametrize("size", [(1, 1), (7, 200), (33, 17), (240, 320)])
 def test_pictures_of_all_sizes_become_squares_of_one(size):
     found = made([np.full((*size, 3), 90, np.uint8), scene()], size=20, crops=3)

@@ -31,7 +31,10 @@ def scoring(folder, name="score", flag=""):
 def test_a_step_is_done_once_unless_its_command_changes(folder, capsys):
     steps = [scoring(folder), scoring(folder, "seed-0/again", "--top_k=1")]
     done = run_steps(steps, folder / "run")
-    assert [found.result["hit_at_one"] for found in done.values()] == [0.5, 0.5] and list(done) == ["score", "seed-0/again"]
+    assert [found.result["hit_at_one"] for found in done.values()] == [0.5, 0.5] and list(done) == [
+        "score",
+        "seed-0/again",
+    ]
     assert all(not found.resumed and 0 < found.cpu_seconds for found in done.values())
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("[1/2] score ") and second.startswith("[2/2] seed-0/again ")
@@ -61,7 +64,9 @@ def test_a_stopped_recipe_ends_its_command_and_is_started_again(folder):
     code = f"from examples.recipes.steps import Step, run_steps\nrun_steps([Step('wait', 'wait.py')], {str(folder)!r})"
     # A command that is there in place of one that takes long.
     script = f"import examples.recipes.steps as steps, pathlib\nsteps.ROOT = pathlib.Path({str(folder)!r})\n{code}"
-    (folder / "wait.py").write_text("import os, time\nprint(os.getpid(), flush=True)\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(60)\n")
+    (folder / "wait.py").write_text(
+        "import os, time\nprint(os.getpid(), flush=True)\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(60)\n"
+    )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     process = subprocess.Popen([sys.executable, "-c", script], cwd=folder, env=environment)
     deadline = time.monotonic() + 60
@@ -97,7 +102,9 @@ def test_a_recipe_goes_from_the_command_to_its_table_and_no_step_is_done_twice(r
     assert table in first
     header, rule, *rows = [line.strip("| ").split(" | ") for line in table.splitlines()]
     assert header[1:4] == ["slowfast", "tanet", "fused"] and len(rows) == (5 if recipe == "lowres" else 7)
-    steps = {path.relative_to(tmp_path / "steps"): path.stat().st_mtime_ns for path in (tmp_path / "steps").rglob("*.json")}
+    steps = {
+        path.relative_to(tmp_path / "steps"): path.stat().st_mtime_ns for path in (tmp_path / "steps").rglob("*.json")
+    }
     assert first.count("[") == len(steps) == len((tmp_path / "commands.sh").read_text().splitlines())
     # The first row's cell is the mean of what eval.py said of both seeds.
     name, key, scale = ("bilinear/tanet.tags", "f1", 1) if recipe == "lowres" else ("plain.tanet", "hit_at_one", 100)

@@ -46,7 +46,7 @@ class Resolving:
         return PictureInput(size=None, shorter_side=ENLARGED // self._network.scale)
 
     def enlarge(self, pictures: Iterable[np.ndarray]) -> Iterator[np.ndarray | None]:
-        """The same for the pictures of a clip that are decoded already, uint8 (H, W, 3): one each, None for a large one.
+        """The pictures of a clip, uint8 (H, W, 3), decoded, by the same rule: one each, None for a large one.
 
         In the memory of 16 pictures, of one size and on end, that the network sees together.
         """

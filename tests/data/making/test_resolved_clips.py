@@ -52,9 +52,7 @@ def context_of(serialized):
 
 def test_small_clips_are_enlarged_and_all_else_stays(network, files, tmp_path):
     assert resolve_clips(files, tmp_path / "out", network, num_classes=10) == (3, 2)
-    before, after = (
-        records(path) for path in (files[0], tmp_path / "out" / "a.tfrecord")
-    )
+    before, after = (records(path) for path in (files[0], tmp_path / "out" / "a.tfrecord"))
     assert after[1] == before[1]
     (context, times, _), (context_after, times_after, sides) = map(context_of, (before[0], after[0]))
     assert context_after == context and times_after == times and sides == [128, 170]

@@ -240,8 +240,8 @@ class TrainConfig(Config):
     )
     multigrid: bool = option(
         False,
-        "Multigrid training of whole videos: 4, 2, then 1 times the examples of as many times fewer frames; of clips: 8, "
-        "4, 2, then 1 times those of fewer and smaller pictures.",
+        "Multigrid training of whole videos: 4, 2, then 1 times the examples of as many times fewer frames; of clips: "
+        "8, 4, 2, then 1 times those of fewer and smaller pictures.",
     )
     multigrid_short_cycle: bool = option(
         True, "Short cycle of --multigrid: up to 4, up to 2 and 1 times the batch in turn; of clips not at the end."

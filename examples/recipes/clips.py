@@ -16,16 +16,16 @@ from yt8m.options import option
 from yt8m.runtime.files import write_text
 
 MODELS = {
-    "slowfast": {"depth": 14, "width": 16, "alpha": 4, "beta": 0.25, "dropout": 0.2},
-    "tanet": {"depth": 14, "width": 16, "num_frames": 8, "dropout": 0.2},
+    "slowfast": {"depth": 14, "width": 16, "alpha": 4, "beta": 0.25, "dropout": 0.1},
+    "tanet": {"depth": 14, "width": 16, "num_frames": 8, "dropout": 0.1},
 }
 SPLITS = ("train", "holdout", "test")
 CLIPS = {"tiny": 40, "small": 800, "large": 4000}
 """Clips to train on of each --size."""
 
-_READING = "--clip_size=48 --num_frames=8 --sampling=sequence --clip_stride=3"
+_READING = "--clip_size=32 --num_frames=8 --sampling=sequence --clip_stride=3"
 _TRAINING = (
-    "--batch_size=16 --base_learning_rate=2e-3 --random_crop=0.6 --colour_jitter=0.3 --mixed_precision=off "
+    "--batch_size=8 --base_learning_rate=2e-3 --random_crop=0.6 --colour_jitter=0.3 --mixed_precision=off "
     "--checkpoint_minutes=0.5"
 )
 

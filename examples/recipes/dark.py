@@ -13,9 +13,9 @@ from examples.recipes.steps import Step
 from yt8m.commands import command_line
 from yt8m.options import option
 
-STARTS = {"plain": "", "gamma": "--clip_gamma=auto"}
+GAMMA = "--clip_gamma=auto"
 VIEWS = "--views=3 --crops=3"
-STUDENT_EPOCHS = 0.15
+STUDENT_EPOCHS = 0.1
 """Share of --epochs; a student sees as many dark clips as bright ones in each."""
 
 
@@ -52,14 +52,15 @@ def of_seed(recipe, seed):
         name = f"{folder}/{row}.fused"
         steps.extend([recipe.fuse(name, members, data="dark"), recipe.score(name, data="dark")])
 
-    for start, extra in STARTS.items():
-        runs = [f"{folder}/{start}/{model}" for model in MODELS]
-        flags = recipe.training(data="bright", holdout="dark", seed=seed, epochs=1, extra=extra)
-        steps += [recipe.train(run, model, flags) for model, run in zip(MODELS, runs)]
-        scored(start, runs)
-        adapted = [f"{folder}/{start}-adapted/{model}" for model in MODELS]
-        steps += [adapt(recipe, run, name) for run, name in zip(runs, adapted)]
-        scored(f"{start}-adapted", adapted)
+    runs = [f"{folder}/plain/{model}" for model in MODELS]
+    flags = recipe.training(data="bright", holdout="dark", seed=seed, epochs=1)
+    steps += [recipe.train(run, model, flags) for model, run in zip(MODELS, runs)]
+    scored("plain", runs)
+    scored("gamma", runs, GAMMA)
+    for row, extra in {"adapted": "", "gamma-adapted": GAMMA}.items():
+        adapted = [f"{folder}/{row}/{model}" for model in MODELS]
+        steps += [adapt(recipe, run, name, extra) for run, name in zip(runs, adapted)]
+        scored(row, adapted)
     teachers = adapted
     for number in rounds:
         steps.append(teach(recipe, f"{folder}/round-{number}", teachers, seed=seed))
@@ -71,12 +72,11 @@ def of_seed(recipe, seed):
     return steps
 
 
-def adapt(recipe, run, name):
+def adapt(recipe, run, name, extra):
     """Step that estimates the batch norm of a run anew on the dark clips to train on."""
     files = f"--input_data_pattern={recipe.path('dark')}/train/*.tfrecord"
-    return Step(
-        name, f"adapt.py --train_dir={recipe.path(run)} {files} --batch_size=64 --output_dir={recipe.path(name)}"
-    )
+    folders = f"--train_dir={recipe.path(run)} --output_dir={recipe.path(name)}"
+    return Step(name, f"adapt.py {folders} {files} --batch_size=64 {extra}".strip())
 
 
 def teach(recipe, name, teachers, *, seed):
@@ -99,9 +99,9 @@ def table(done, options):
 
     rows = {
         "trained on bright clips": "plain",
-        "+ batch norm adapted": "plain-adapted",
-        "with gamma": "gamma",
-        "with gamma, + batch norm adapted": "gamma-adapted",
+        "read with gamma": "gamma",
+        "batch norm adapted": "adapted",
+        "read with gamma, batch norm adapted": "gamma-adapted",
         **{f"+ round {number} of pseudo-labels": f"students-{number}" for number in range(1, options.rounds + 1)},
         "+ 3 views x 3 crops": "views",
     }

@@ -14,13 +14,15 @@ import os
 
 from yt8m.commands import command_line
 from yt8m.commands.groups import BackendOptions
-from yt8m.config import PATTERN_HELP
+from yt8m.config import PATTERN_HELP, ClipConfig
 from yt8m.options import option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AdaptOptions(BackendOptions):
     """Options of adaptation."""
+
+    configs = {ClipConfig: ("gamma",)}
 
     train_dir: str = option("", "Folder of the run whose best model is adapted; it stays as it is.", required=True)
     input_data_pattern: str = option("", f"Files to adapt to; labels are not read. {PATTERN_HELP}", required=True)
@@ -52,6 +54,7 @@ def main(options: AdaptOptions) -> None:
         holdout=holdout,
         segments=options.segment_labels,
         batch_size=options.batch_size,
+        gamma=options.of(ClipConfig).get("gamma"),
     )
     if holdout is None:
         scores = f"{options.train_dir} held nothing out, so that there is no score: give --eval_data_pattern"

@@ -324,9 +324,9 @@ def _chosen_shifts(run, train_dir):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClipViewOptions(Options):
-    """Views of clips whose scores are averaged."""
+    """Reading of clips: views whose scores are averaged, and another gamma than in training."""
 
-    configs = {ClipConfig: ("views", "crops")}
+    configs = {ClipConfig: ("views", "crops", "gamma")}
 
     def reading(self, run: RunConfig) -> DataConfig:
         """The DataConfig of ``run`` with what the flags say of reading."""

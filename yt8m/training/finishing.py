@@ -99,14 +99,16 @@ def adapt_run(
     holdout: Source | None,
     segments: bool | None = None,
     batch_size: int = 128,
+    gamma: str | None = None,
 ) -> Adaptation:
     """Adapts batch norm of the model of a finished run, which stays as it is: a run of its own in ``output_dir``.
 
     target_pattern: files, labels unread, to adapt to. holdout: Source to score on before and after, None for none.
     segments: whether the model is applied to segments of these files, False for whole videos, None as it was trained.
-    output_dir gets config.json, best.keras and adaptation.json, and is whatever the folder of a run is good for. Raises
-    InputError where it holds a run that is no adaptation or another process writes there, and where there is nothing to
-    adapt, or to adapt to.
+    gamma: of clips, as of ClipConfig, with which the adapted run reads them, None for that of training. output_dir gets
+    config.json, best.keras and adaptation.json, and is whatever the folder of a run is good for. Raises InputError where
+    it holds a run that is no adaptation or another process writes there, and where there is nothing to adapt, or to adapt
+    to.
     """
     model, run = checkpoints.load_model(train_dir)
     told = os.path.join(output_dir, "adaptation.json")
@@ -118,15 +120,17 @@ def adapt_run(
     segments = run.train.segment_labels if segments is None else segments
     batch_norm_layers(model)
 
-    def score():
+    def score(data):
         scorer = Scorer(model, batch_size=batch_size)
-        return headline(evaluate_model(scorer, holdout, run.data, segment_labels=run.train.segment_labels))
+        return headline(evaluate_model(scorer, holdout, data, segment_labels=run.train.segment_labels))
 
     with locked_folder(output_dir):
-        before = score() if holdout else ("", None)
+        before = score(run.data) if holdout else ("", None)
+        if gamma is not None:
+            run = run.replace(data=run.data.replace(clip=run.data.clip.replace(gamma=gamma)))
         windows = "all" if segments else "video"
         examples = adapt_batch_norm(model, target, run.data, windows=windows, batch_size=batch_size)
-        after = score() if holdout else ("", None)
+        after = score(run.data) if holdout else ("", None)
         adaptation = Adaptation(examples=examples, metric=before[0], before=before[1], after=after[1])
         details = {"train_dir": os.fspath(train_dir), "adapted_to": target_pattern} | dataclasses.asdict(adaptation)
         # First, so that a folder that was stopped half way is still known for an adaptation.

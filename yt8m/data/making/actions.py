@@ -73,8 +73,8 @@ def write_actions(
     size: one of ACTION_SIZES. version: "bright"; "low_resolution", each clip of its own side, of LOW_SIDES; or "dark",
     by gamma and gain, with the noise of a sensor and compressed more. actions: of five seconds each in a clip, whose
     labels are their classes; every segment is rated for every class. train/, holdout/ and test/: files of records;
-    vocabulary.csv; train_labels.csv and so on: the classes of each clip. The same seed gives the same files, and draws the
-    same of every version. Raises InputError where a file cannot be written, and where Pillow is not installed.
+    vocabulary.csv; train_labels.csv and so on: the classes of each clip. The same seed gives the same files, and draws
+    the same of every version. Raises InputError where a file cannot be written, and where Pillow is not installed.
     """
     for name, value, valid in (("size", size, ACTION_SIZES), ("version", version, ACTION_VERSIONS)):
         if value not in valid:

@@ -106,9 +106,10 @@ def adapt_run(
     target_pattern: files, labels unread, to adapt to. holdout: Source to score on before and after, None for none.
     segments: whether the model is applied to segments of these files, False for whole videos, None as it was trained.
     gamma: of clips, as of ClipConfig, with which the adapted run reads them, None for that of training. output_dir gets
-    config.json, best.keras and adaptation.json, and is whatever the folder of a run is good for. Raises InputError where
-    it holds a run that is no adaptation or another process writes there, and where there is nothing to adapt, or to adapt
-    to.
+    config.json, best.keras and adaptation.json, and is whatever the folder of a run is good for.
+
+    Raises InputError where it holds a run that is no adaptation or another process writes there, and where there is
+    nothing to adapt, or to adapt to.
     """
     model, run = checkpoints.load_model(train_dir)
     told = os.path.join(output_dir, "adaptation.json")

@@ -106,6 +106,44 @@ def test_scores_of_views_are_the_mean_of_each(folder):
     assert np.std(each, axis=0).max() > 1e-4
 
 
+def test_clips_are_read_with_another_gamma_than_in_training(folder, tmp_path, monkeypatch):
+    from yt8m.data.pipeline import make_dataset
+    from yt8m.inference.scorer import Scorer
+    from yt8m.models.checkpoints import load_model, read_run_config
+    from yt8m.training import finishing
+
+    run, test = f"--train_dir={folder}/whole", f"--input_data_pattern={folder}/data/test/test0000.tfrecord"
+    model, config = load_model(f"{folder}/whole")
+    assert config.data.clip.gamma == "off"
+
+    def tagged(*flags):
+        passed("inference", *flags, f"--output_file={tmp_path}/tags.csv")
+        lines = [line.split(",") for line in (tmp_path / "tags.csv").read_text().splitlines()[1:]]
+        pairs = {video_id: dict(zip(words.split()[::2], words.split()[1::2])) for video_id, words in lines}
+        return np.array([[float(scores[str(label)]) for label in range(20)] for _, scores in sorted(pairs.items())])
+
+    def scored(gamma):
+        data = config.data.replace(clip=config.data.clip.replace(gamma=gamma))
+        scores = {}
+        files = [f"{folder}/data/test/test0000.tfrecord"]
+        for features, _, info in make_dataset(files, data, windows="video", batch_size=10, with_info=True):
+            of_batch = Scorer(model, batch_size=10)({name: values.numpy() for name, values in features.items()})
+            scores |= dict(zip(info["id"].numpy().tolist(), of_batch))
+        return np.array([values for _, values in sorted(scores.items())])
+
+    lifted = tagged(run, test, "--clip_gamma=0.4")
+    np.testing.assert_allclose(lifted, scored("0.4"), atol=2e-6)
+    assert np.abs(lifted - scored("off")).max() > 1e-3
+    # Adaptation reads with it, and so does the adapted run. The model has no batch norm.
+    read = []
+    monkeypatch.setattr(finishing, "batch_norm_layers", lambda model: [])
+    monkeypatch.setattr(
+        finishing, "adapt_batch_norm", lambda model, source, config, **_: read.append(config.clip.gamma) or 10
+    )
+    passed("adapt", run, test, "--clip_gamma=0.4", "--batch_size=4", f"--output_dir={tmp_path}/adapted")
+    assert read == ["0.4"] and read_run_config(tmp_path / "adapted").data.clip.gamma == "0.4"
+
+
 @pytest.mark.slow
 def test_whole_clips_are_scored_and_tagged(folder):
     run, test = f"--train_dir={folder}/whole", f"{folder}/data/test/*.tfrecord"

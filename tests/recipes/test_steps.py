@@ -88,7 +88,7 @@ def test_tables():
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["lowres", "dark"])
 def test_a_recipe_goes_from_the_command_to_its_table_and_no_step_is_done_twice(recipe, tmp_path):
-    flags = ["--size=tiny", "--seeds=2", "--epochs=2", f"--output_dir={tmp_path}"]
+    flags = ["--size=tiny", "--seeds=1", "--epochs=2", f"--output_dir={tmp_path}"]
     flags.append("--super_resolution_steps=5" if recipe == "lowres" else "--rounds=1")
     command = [sys.executable, "-m", f"examples.recipes.{recipe}", *flags]
 
@@ -106,14 +106,11 @@ def test_a_recipe_goes_from_the_command_to_its_table_and_no_step_is_done_twice(r
         path.relative_to(tmp_path / "steps"): path.stat().st_mtime_ns for path in (tmp_path / "steps").rglob("*.json")
     }
     assert first.count("[") == len(steps) == len((tmp_path / "commands.sh").read_text().splitlines())
-    # The first row's cell is the mean of what eval.py said of both seeds.
-    name, key, scale = ("bilinear/tanet.tags", "f1", 1) if recipe == "lowres" else ("plain.tanet", "hit_at_one", 100)
-    found = [
-        json.loads((tmp_path / "steps" / f"seed-{seed}" / f"{name}.test.json").read_text())["result"][key]
-        for seed in range(2)
-    ]
-    values = [value["macro"] if recipe == "lowres" else value for value in found]
-    assert rows[0][2] == mean_and_spread([scale * value for value in values], ".3f" if recipe == "lowres" else ".1f")
+    # A cell is what eval.py said.
+    name = "bilinear/tanet.tags" if recipe == "lowres" else "plain.tanet"
+    found = json.loads((tmp_path / "steps" / "seed-0" / f"{name}.test.json").read_text())["result"]
+    said_there = f"{found['f1']['macro']:.3f}" if recipe == "lowres" else f"{100 * found['hit_at_one']:.1f}"
+    assert rows[0][2] == said_there
     again = said()
     assert "[" not in again and table in again
     assert {path: (tmp_path / "steps" / path).stat().st_mtime_ns for path in steps} == steps

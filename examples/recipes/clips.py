@@ -21,13 +21,13 @@ MODELS = {
 }
 SPLITS = ("train", "holdout", "test")
 CLIPS = {"tiny": 40, "small": 800, "large": 4000}
-"""Clips to train on of each --size."""
+"""Clips to train on of each size of yt8m-demo."""
+
+SIZES = {"tiny": ("tiny", "tiny"), "small": ("large", "small")}
+"""Of each --size, that of the clips of full size and full light, and that of the others."""
 
 _READING = "--clip_size=32 --num_frames=8 --sampling=sequence --clip_stride=3"
-_TRAINING = (
-    "--batch_size=8 --base_learning_rate=2e-3 --random_crop=0.6 --colour_jitter=0.3 --mixed_precision=off "
-    "--checkpoint_minutes=0.5"
-)
+_TRAINING = "--batch_size=16 --base_learning_rate=3e-3 --random_crop=0.7 --mixed_precision=off --checkpoint_minutes=0.5"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,8 +36,12 @@ class RecipeOptions(command_line.Options):
 
     output_dir: str = option("", "Folder of data, runs, predictions and the table.")
     seeds: int = option(3, "Seeds, from 0.", low=1, high=100)
-    size: str = option("small", "Generated clips: 40, 800 or 4000 to train on.", choices=tuple(CLIPS))
-    epochs: int = option(20, "Epochs of a network that starts from none; others have a share of them.", low=1)
+    size: str = option(
+        "small",
+        "Generated clips to train on: 4000 of full size and full light and 800 others (small), or 40 of both (tiny).",
+        choices=tuple(SIZES),
+    )
+    epochs: float = option(1.0, "Factor on the epochs of every network.", unit="", above=0, high=100)
     list: bool = option(False, "The commands alone, as they are typed.")
 
 
@@ -57,17 +61,18 @@ class Recipe:
 
     def demo(self, name: str, version: str, *, seed: int) -> Step:
         """Step that generates clips of actions in a version of yt8m-demo."""
-        size = f"--actions_size={self.options.size}"
-        return Step(name, f"yt8m-demo --actions={version} {size} --seed={seed} --output_dir={self.path(name)}")
+        size = SIZES[self.options.size][version != "bright"]
+        flags = f"--actions={version} --actions_size={size} --seed={seed}"
+        return Step(name, f"yt8m-demo {flags} --output_dir={self.path(name)}")
 
-    def training(self, *, data: str, holdout: str, seed: int, epochs: float, extra: str = "") -> str:
-        """Flags of training. data, holdout: names of folders of clip records. epochs: share of --epochs."""
-        count = max(1, round(epochs * self.options.epochs))
+    def training(self, *, data: str, holdout: str, seed: int, epochs: int, many: bool, extra: str = "") -> str:
+        """Flags of training. data, holdout: names of folders of clip records. many: whether ``data`` is of full size."""
+        epochs = max(1, round(epochs * self.options.epochs))
         # To a third of the rate twice.
-        decayed = round(0.4 * count * CLIPS[self.options.size])
+        decayed = round(0.4 * epochs * CLIPS[SIZES[self.options.size][not many]])
         return (
             f"--train_data_pattern={self.path(data)}/train/*.tfrecord "
-            f"--eval_data_pattern={self.path(holdout)}/holdout/*.tfrecord {_TRAINING} --num_epochs={count} "
+            f"--eval_data_pattern={self.path(holdout)}/holdout/*.tfrecord {_TRAINING} --num_epochs={epochs} "
             f"--learning_rate_decay=0.33 --learning_rate_decay_examples={decayed} --seed={seed} {extra}"
         )
 

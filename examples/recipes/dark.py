@@ -15,8 +15,11 @@ from yt8m.options import option
 
 GAMMA = "--clip_gamma=auto"
 VIEWS = "--views=3 --crops=3"
-STUDENT_EPOCHS = 0.1
-"""Share of --epochs; a student sees as many dark clips as bright ones in each."""
+EPOCHS = 6
+"""Of 4000 bright clips."""
+
+STUDENT_STEPS = 200
+"""Of 16 clips, half of them dark: each of the 800 is seen twice."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,7 +56,7 @@ def of_seed(recipe, seed):
         steps.extend([recipe.fuse(name, members, data="dark"), recipe.score(name, data="dark")])
 
     runs = [f"{folder}/plain/{model}" for model in MODELS]
-    flags = recipe.training(data="bright", holdout="dark", seed=seed, epochs=1)
+    flags = recipe.training(data="bright", holdout="dark", seed=seed, epochs=EPOCHS, many=True)
     steps += [recipe.train(run, model, flags) for model, run in zip(MODELS, runs)]
     scored("plain", runs)
     scored("gamma", runs, GAMMA)
@@ -82,7 +85,8 @@ def adapt(recipe, run, name, extra):
 def teach(recipe, name, teachers, *, seed):
     """Step of a round: the teachers' mean labels the dark clips, and each learns on from these and the bright ones."""
     runs, dark = ",".join(map(recipe.path, teachers)), f"{recipe.path('dark')}/train/*.tfrecord"
-    flags = recipe.training(data="bright", holdout="dark", seed=seed, epochs=STUDENT_EPOCHS)
+    steps = max(1, round(STUDENT_STEPS * recipe.options.epochs))
+    flags = recipe.training(data="bright", holdout="dark", seed=seed, epochs=1, many=True, extra=f"--max_steps={steps}")
     return Step(
         name,
         f"selftrain.py --members={runs} --teacher={runs} --iterations=1 --to_label_data_pattern={dark} "

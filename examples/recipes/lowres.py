@@ -20,8 +20,8 @@ FRESH = {"from none": "", "from none, multigrid": "--multigrid --multigrid_rate_
 FRESH_MODEL = "slowfast"
 """What is trained from none."""
 
-FINE_TUNING = 0.3
-"""Share of --epochs."""
+EPOCHS = {"pre-training": 6, "fine-tuning": 8, "from none": 30}
+"""Pre-training has 4000 clips, the others 800: from none as many steps as pre-training."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,8 +64,9 @@ def of_seed(recipe, seed):
     folder = f"seed-{seed}"
     steps = []
 
-    def train(name, start, data, epochs, extra=""):
-        flags = recipe.training(data=data, holdout=data, seed=seed, epochs=epochs, extra=extra)
+    def train(name, start, data, how, extra=""):
+        many = how == "pre-training"
+        flags = recipe.training(data=data, holdout=data, seed=seed, epochs=EPOCHS[how], many=many, extra=extra)
         steps.append(recipe.train(name, start, flags))
 
     def fuse(name, members):
@@ -75,17 +76,17 @@ def of_seed(recipe, seed):
         steps.extend([recipe.predict(f"{name}.tags", name, data=data), *recipe.score_f1(f"{name}.tags", data="low")])
 
     for model in MODELS:
-        train(f"{folder}/full/{model}", model, "full", 1)
+        train(f"{folder}/full/{model}", model, "full", "pre-training")
     for kind, data in INPUTS.items():
         runs = {model: f"{folder}/{kind}/{model}" for model in MODELS}
         for model, run in runs.items():
-            train(run, f"{folder}/full/{model}", data, FINE_TUNING)
+            train(run, f"{folder}/full/{model}", data, "fine-tuning")
             predict(run, data)
         fuse(f"{folder}/{kind}/fused", [f"{run}.tags" for run in runs.values()])
     fuse(f"{folder}/everything", [f"{folder}/{kind}/{model}.tags" for kind in INPUTS for model in MODELS])
     for kind, extra in FRESH.items():
         run = f"{folder}/{slug(kind)}/{FRESH_MODEL}"
-        train(run, FRESH_MODEL, "low", 1, extra)
+        train(run, FRESH_MODEL, "low", "from none", extra)
         predict(run, "low")
     return steps
 

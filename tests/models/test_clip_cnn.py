@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.small_models import data_config, inputs_of, small_model
-from yt8m.config import ClipConfig, ModelConfig, RunConfig
+from yt8m.config import ClipConfig, ModelConfig, RunConfig, TrainConfig
 from yt8m.data.splits import Source
 from yt8m.models.base import build_model
 from yt8m.models.published import load_published
@@ -75,6 +75,7 @@ def test_pictures_that_are_too_small_are_refused_before_there_is_a_run(tmp_path)
     run = RunConfig(
         model=ModelConfig(name="clip_cnn", hyperparameters={"network": "MobileNet"}),
         data=data_config("clip_cnn", clip=ClipConfig(size=16)),
+        train=TrainConfig(),
         train_data_pattern="nowhere",
     )
     source = Source(files=())

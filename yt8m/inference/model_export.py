@@ -12,8 +12,8 @@ the frames and the size that it was trained on, and ranks their classes, (N, K) 
 
 ONNX and LiteRT take segments and score them: in, for each feature (N, 5, size) uint8 and ``num_frames`` (N,) int32, the
 real ones of the five, and for a model of whole videos ``video_`` and name (N, V, size) uint8 and ``num_video_frames``
-(N,) int32, see DataConfig.video_frames, or clips as above; out, (N, C) float32. Their classes stand in a text file beside them, one
-``id,name`` a line.
+(N,) int32, see DataConfig.video_frames, or clips as above; out, (N, C) float32. Their classes stand in a text file
+beside them, one ``id,name`` a line.
 """
 
 import os
@@ -52,7 +52,8 @@ def export(
 
     form: one of FORMATS. config: the DataConfig it was trained with. class_ids: the classes to give; class_names: dict
     of id to name, None for none. top_k: K of the SavedModel; views: of its segments, averaged as in inference, see
-    yt8m.data.views; of clips one view alone. Raises InputError where the form cannot hold the model, or a package for it is missing.
+    yt8m.data.views; of clips one view alone. Raises InputError where the form cannot hold the model, or a
+    package for it is missing.
     """
     if keras.backend.backend() != "tensorflow":
         raise InputError("export runs with the TensorFlow backend, whichever the model was trained with")

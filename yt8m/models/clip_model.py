@@ -81,7 +81,7 @@ class ClipModel(VideoModel):
         }
 
     def check_clips(self, *, num_frames: int | None, size: tuple[int, int]) -> None:
-        """Raises InputError for clips of a length, or of pictures of a (height, width), that the network cannot take."""
+        """Raises InputError for clips of a length, or of a (height, width), that the network cannot take."""
 
     def clip(self, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Normalised pictures (B, T, H, W, 3), padding as it comes, and the frame mask (B, T)."""

@@ -19,7 +19,7 @@ from yt8m.models.presets import PRESETS
 
 _ROWS, _CLIPS = 8, 2
 _SIDE = 224
-CLIP_FRAMES = {"slowfast": 32, "tanet": 8}
+CLIP_FRAMES = {"clip_cnn": 8, "slowfast": 32, "tanet": 8}
 """Frames of a clip, as in the papers."""
 
 _VIDEO_FRAMES = 30

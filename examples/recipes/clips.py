@@ -66,7 +66,7 @@ class Recipe:
         return Step(name, f"yt8m-demo {flags} --output_dir={self.path(name)}")
 
     def training(self, *, data: str, holdout: str, seed: int, epochs: int, many: bool, extra: str = "") -> str:
-        """Flags of training. data, holdout: names of folders of clip records. many: whether ``data`` is of full size."""
+        """Flags of training. data, holdout: names of folders of clip records. many: if these are of full size."""
         epochs = max(1, round(epochs * self.options.epochs))
         # To a third of the rate twice.
         decayed = round(0.4 * epochs * CLIPS[SIZES[self.options.size][not many]])

@@ -1,5 +1,6 @@
 """Multigrid training of clips, over the number of pictures and their size."""
 
+import contextlib
 import itertools
 
 import keras
@@ -11,9 +12,11 @@ from yt8m.config import AugmentConfig, ClipConfig, ModelConfig, RunConfig, Train
 from yt8m.data.splits import Source
 from yt8m.data.tfrecord import write_records
 from yt8m.models import MODELS, checkpoints
+from yt8m.models.tanet import TANet
 from yt8m.training.multigrid import Multigrid
-from yt8m.training.train import train
+from yt8m.training.train import _build, train
 from yt8m.training.training_data import TrainingData
+from yt8m.types import InputError
 
 CLIPS_OF_FILE, BATCH, FRAMES, SIZE, EPOCHS = 24, 1, 8, 32, 5
 SHAPES = [
@@ -126,3 +129,22 @@ def test_stopped_in_a_cycle_it_goes_on_to_the_same_weights(source, tmp_path, tra
     assert (state.step, state.examples) == (straight.step, straight.examples)
     for one, other in zip(variables_of(tmp_path / "straight"), variables_of(tmp_path / "stopped"), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_network_that_takes_no_such_small_pictures_says_so_before_training(source, tmp_path, monkeypatch):
+    """Of 32 pixels the short cycle makes 16."""
+    sizes = []
+
+    def check(model, *, num_frames, size):
+        sizes.append(size[0])
+        if size[0] < 20:
+            raise InputError(f"too small: {size[0]} pixels")
+
+    monkeypatch.setattr(TANet, "check_clips", check)
+    model = ModelConfig(name="tanet", hyperparameters={"depth": 14, "width": 4, "num_frames": FRAMES})
+    for multigrid, found in ((True, [16]), (False, [32])):
+        sizes.clear()
+        run = make_run(multigrid=multigrid, max_steps=1 if multigrid else None).replace(model=model)
+        with pytest.raises(InputError, match="too small: 16 pixels") if multigrid else contextlib.nullcontext():
+            _build(run)
+        assert sizes == found

@@ -17,6 +17,7 @@ from yt8m.data.splits import Source, Without, collect_ids, exclude_videos, open_
 from yt8m.inference.scorer import check_views
 from yt8m.models import checkpoints
 from yt8m.models.base import build_model
+from yt8m.models.clip_model import ClipModel
 from yt8m.models.initialization import continue_from, initialize_from
 from yt8m.models.learner import Learner
 from yt8m.models.losses import make_loss, penalize
@@ -36,6 +37,7 @@ from yt8m.training.callbacks import (
     WriteCurves,
 )
 from yt8m.training.finishing import batch_norm_layers, finish_run
+from yt8m.training.multigrid import Multigrid
 from yt8m.training.optimizer_wrappers import layer_factors
 from yt8m.training.optimizers import make_optimizer
 from yt8m.training.precision import settled
@@ -266,6 +268,9 @@ def _build(run):
     """The VideoModel of ``run``, with its loss. Raises InputError where it cannot be trained or finished as asked."""
     model = build_model(run.model, run.data, dtype="mixed_bfloat16" if run.train.mixed_precision == "on" else None)
     check_views(model, allowed_views(run.train.augment))
+    if isinstance(model, ClipModel):
+        for size in _sizes_of_clips(run):
+            model.check_clips(num_frames=run.data.num_frames, size=(size, size))
     if run.adapt_bn:
         # What cannot be done is said before training, not after.
         batch_norm_layers(model)
@@ -275,6 +280,13 @@ def _build(run):
     model.pair_loss = make_loss(run.train.loss, label_smoothing=run.train.label_smoothing)
     penalize(model, head_l2=run.train.head_l2, hidden_l2=run.train.hidden_l2)
     return model
+
+
+def _sizes_of_clips(run):
+    """The sides of pictures that a model of clips is given: with multigrid training smaller ones, too."""
+    schedule = Multigrid(config=run.train, num_frames=run.data.num_frames, size=run.data.clip.size)
+    epochs = range(run.train.num_epochs or 1) if run.train.multigrid else (0,)
+    return sorted({shape.size for epoch in epochs for shape in schedule.shapes(epoch)} | {run.data.clip.size})
 
 
 def _check_multigrid(run, model):

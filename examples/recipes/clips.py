@@ -27,7 +27,7 @@ SIZES = {"tiny": ("tiny", "tiny"), "small": ("large", "small")}
 """Of each --size, that of the clips of full size and full light, and that of the others."""
 
 _READING = "--clip_size=32 --num_frames=8 --sampling=sequence --clip_stride=3"
-_TRAINING = "--batch_size=16 --base_learning_rate=3e-3 --random_crop=0.7 --mixed_precision=off --checkpoint_minutes=0.5"
+_TRAINING = "--batch_size=16 --base_learning_rate=1e-2 --random_crop=0.7 --mixed_precision=off --checkpoint_minutes=0.5"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -119,8 +119,8 @@ def make_dataset(
     if config.level == "clip":
         seeds = (shuffle_seed, frame_seed) if training else None
         read = {"windows": windows, "factors": factors, "seeds": seeds, "augment": augment}
-        read |= {"num_frames": num_frames, "clip_sizes": clip_sizes}
-        clips = clip_batches(blocks, config, batch_size=batch_size, drop_remainder=drop_remainder, **read)
+        turns = {"num_frames": num_frames, "clip_sizes": clip_sizes}
+        clips = clip_batches(blocks, config, batch_size=batch_size, drop_remainder=drop_remainder, **read, **turns)
         finish = {"windows": windows, "margin": 0, "with_info": options["with_info"]}
         batches = parallel_map(clips, functools.partial(_as_element, config=config, **finish))
     elif windows == "video":

@@ -88,7 +88,7 @@ def test_tables():
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["lowres", "dark"])
 def test_a_recipe_goes_from_the_command_to_its_table_and_no_step_is_done_twice(recipe, tmp_path):
-    flags = ["--size=tiny", "--seeds=1", "--epochs=0.2", f"--output_dir={tmp_path}"]
+    flags = ["--size=tiny", "--seeds=1", "--epochs=0.05", f"--output_dir={tmp_path}"]
     flags.append("--super_resolution_steps=5" if recipe == "lowres" else "--rounds=1")
     command = [sys.executable, "-m", f"examples.recipes.{recipe}", *flags]
 

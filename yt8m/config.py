@@ -12,7 +12,9 @@ from yt8m.train_parts import (
     ClipConfig,
     ConsistencyConfig,
     MaskedFramesConfig,
+    MaskedTokensConfig,
     RateConfig,
+    TextConfig,
     check_data,
     with_switches,
 )
@@ -139,6 +141,7 @@ class DataConfig(Config):
         False, "Skip and count corrupt records instead of stopping at the first.", resumable=True
     )
     clip: ClipConfig = ClipConfig()
+    text: TextConfig = TextConfig()
 
     def _check(self):
         check_data(self)
@@ -213,9 +216,10 @@ class TrainConfig(Config):
     label_smoothing: float = option(0.0, "Label smoothing e: a label y becomes (1 - e) y + e / 2.", low=0, below=1)
     augment: AugmentConfig = AugmentConfig()
     label_weight: float = option(
-        1.0, "Weight of the loss of the labels; 0 pre-trains on --masked_frames alone.", low=0, high=1e6
+        1.0, "Weight of the loss of the labels; 0 pre-trains on what is masked alone.", low=0, high=1e6
     )
     masked_frames: MaskedFramesConfig = MaskedFramesConfig()
+    masked_tokens: MaskedTokensConfig = MaskedTokensConfig()
     consistency: ConsistencyConfig = ConsistencyConfig()
     pseudo_ratio: float = option(
         2.0,
@@ -289,7 +293,7 @@ class TrainConfig(Config):
     )
 
     def _check(self):
-        if not self.label_weight and not self.masked_frames.weight:
+        if not (self.label_weight or self.masked_frames.weight or self.masked_tokens.weight):
             raise InputError("label_weight is 0, and there is nothing else to learn: give masked_frames a weight")
         if not self.label_weight and self.average_checkpoints:
             raise InputError("average_checkpoints goes by the score of labels, and label_weight is 0")

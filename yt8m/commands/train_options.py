@@ -10,8 +10,10 @@ from yt8m.config import (
     ConsistencyConfig,
     DataConfig,
     MaskedFramesConfig,
+    MaskedTokensConfig,
     RateConfig,
     RunConfig,
+    TextConfig,
     TrainConfig,
 )
 from yt8m.options import option
@@ -44,10 +46,12 @@ class TrainOptions(FeatureOptions, ModelOptions, PlacementOptions):
         ),
         DataConfig: ("num_frames", "max_frames", "sampling", "video_frames", "video_radius", "unrated"),
         ClipConfig: ("size", "stride", "gamma"),
+        TextConfig: (),
         TrainConfig: (),
         RateConfig: (),
         AugmentConfig: (),
         MaskedFramesConfig: (),
+        MaskedTokensConfig: (),
         ConsistencyConfig: (),
     }
 
@@ -79,6 +83,7 @@ class TrainOptions(FeatureOptions, ModelOptions, PlacementOptions):
             rate=RateConfig(**self.of(RateConfig)),
             augment=AugmentConfig(**self.of(AugmentConfig)),
             masked_frames=self._masked_frames(),
+            masked_tokens=MaskedTokensConfig(**self.of(MaskedTokensConfig)),
             consistency=self._consistency(),
         )
 

@@ -16,6 +16,7 @@ MODELS = Registry(
             "logistic",
             "mix_nextvlad",
             "moe",
+            "multimodal_bert",
             "nextvlad",
             "slowfast",
             "tanet",

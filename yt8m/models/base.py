@@ -50,6 +50,9 @@ class VideoModel(keras.Model):
     takes_video_frames = False
     """Whether it reads frames of the whole video beside those of an example, see DataConfig.video_frames."""
 
+    takes_texts = False
+    """Whether it reads texts beside the features: its constructor has an argument ``text``, see TextConfig.of_model."""
+
     def __init__(
         self,
         *,
@@ -245,7 +248,7 @@ class ClassColumns(keras.Model):
 
 def hyperparameters_of(name: str) -> dict[str, Any]:
     """Dict of the hyperparameters of the model registered as ``name`` to their defaults."""
-    shared = set(inspect.signature(VideoModel.__init__).parameters)
+    shared = {*inspect.signature(VideoModel.__init__).parameters, "text"}
     return {
         parameter.name: parameter.default
         for parameter in inspect.signature(MODELS[name].__init__).parameters.values()
@@ -291,6 +294,10 @@ def _maker(model_config, data_config, dtype):
         raise InputError(
             f"video_frames is {data_config.video_frames}, and model {model_config.name} reads none: set it to 0"
         )
+    if model_class.takes_texts != bool(data_config.text.fields):
+        verb, what = ("reads texts", "set") if model_class.takes_texts else ("reads no texts", "leave out")
+        raise InputError(f"model {model_config.name} {verb}: {what} text_fields and tokenizer")
+    text = {"text": data_config.text.of_model()} if model_class.takes_texts else {}
     check_hyperparameters(model_config.name, model_config.hyperparameters)
 
     def make():
@@ -301,6 +308,7 @@ def _maker(model_config, data_config, dtype):
             l2_normalize=data_config.l2_normalize,
             dtype=dtype,
             name=model_config.name,
+            **text,
             **model_config.hyperparameters,
         )
         model.build()

@@ -10,6 +10,7 @@ train_dir/
   unadapted.keras           that model before its batch norm was adapted, with --adapt_bn
   snapshot-<step>.keras     the last evaluated models, if they are to be averaged
   metrics.jsonl             one line an evaluation
+  tokenizer.json            the tokenizer of the texts, for a model that reads such
   seen_videos.npz           which videos it and the run that it started from were trained on, see SeenVideos
   calibration.json          what makes probabilities of the best model's scores, if eval.py --calibrate was run
   features.json             which backbones made the features, if yt8m-video did; NAME.projection.npz beside it
@@ -63,7 +64,10 @@ def read_run_config(train_dir: StrPath) -> RunConfig:
     if found > FORMAT:
         raise InputError(f"{path} is of a newer release, in format {found}; this one reads up to {FORMAT}")
     try:
-        return RunConfig.from_dict(values if found == FORMAT else _upgraded(values))
+        run = RunConfig.from_dict(values if found == FORMAT else _upgraded(values))
+        text = run.data.text
+        kept = text.replace(tokenizer=_tokenizer_path(train_dir)) if text.fields else text
+        return run.replace(data=run.data.replace(text=kept))
     except InputError as error:
         raise InputError(f"{path} is not {what}: {error}") from error
     except (AttributeError, KeyError, TypeError) as error:
@@ -97,9 +101,17 @@ def _upgraded(values):
 
 
 def write_run_config(train_dir: StrPath, run: RunConfig) -> None:
-    """Writes config.json."""
+    """Writes config.json, and the tokenizer beside it."""
+    tokenizer, kept = run.data.text.tokenizer, _tokenizer_path(train_dir)
+    if tokenizer and os.path.realpath(tokenizer) != os.path.realpath(kept):
+        with atomic_path(kept) as temporary:
+            shutil.copyfile(tokenizer, temporary)
     content = json.dumps({"format": FORMAT} | run.to_dict(), indent=2, sort_keys=True)
     write_text(os.path.join(train_dir, "config.json"), content + "\n")
+
+
+def _tokenizer_path(train_dir):
+    return os.path.join(train_dir, "tokenizer.json")
 
 
 def check_same_run(train_dir: StrPath, run: RunConfig) -> None:

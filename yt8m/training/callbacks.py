@@ -8,9 +8,9 @@ from typing import Any
 import keras
 
 from yt8m.inference.model_evaluation import (
-    MaskedFramesScorer,
+    MaskedScorer,
     ModelScorer,
-    evaluate_masked_frames,
+    evaluate_masked,
     evaluate_model,
     headline,
 )
@@ -132,7 +132,7 @@ class EvaluateHoldout(_AfterStep):
         self.signal = signal
         config = session.config
         self.scorer = ModelScorer(session.model, batch_size=config.batch_size, placement=session.placement)
-        self.frames_scorer = MaskedFramesScorer(session.learner) if not config.label_weight else None
+        self.masked_scorer = MaskedScorer(session.learner) if not config.label_weight else None
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Evaluates every evaluate_steps steps."""
@@ -174,9 +174,9 @@ class EvaluateHoldout(_AfterStep):
 
     def _score(self):
         session, config = self.session, self.session.config
-        if self.frames_scorer is not None:
-            return evaluate_masked_frames(
-                self.frames_scorer,
+        if self.masked_scorer is not None:
+            return evaluate_masked(
+                self.masked_scorer,
                 session.holdout,
                 session.run.data,
                 segment_labels=config.segment_labels,

@@ -96,7 +96,8 @@ def _train(run, train_dir, source, holdout, resources):
     _check_run(run, placement, train_dir)
     # What the model is adapted to at the end may change until then.
     inputs = inputs_of(run.replace(adapt_bn=""), source, holdout)
-    manifest = make_manifest(inputs)
+    tokenizer = {"tokenizer": [run.data.text.tokenizer]} if run.data.text.fields else {}
+    manifest = make_manifest({**inputs, **tokenizer})
     files = [*source.files, *(holdout.files if holdout else ())]
     _check_features(run, inputs)
     if checkpoints.has_begun(train_dir):
@@ -229,6 +230,8 @@ def _check_run(run, placement, train_dir):
         )
     if run.pseudo_data_pattern and run.data.video_frames:
         raise InputError("pseudo-labelled segments come without their videos: they are not for a model of video_frames")
+    if run.pseudo_data_pattern and run.data.text.fields:
+        raise InputError("pseudo-labelled records come without their texts: they are not for a model of texts")
     checkpoints.check_same_run(train_dir, run)
 
 
@@ -287,10 +290,14 @@ def _build(run):
 
 def _make_learner(model, config):
     """The model to fit: the VideoModel itself, or a Learner around it where there are losses besides the labels'."""
-    if not config.masked_frames.weight and not config.consistency.weight:
+    if not (config.masked_frames.weight or config.masked_tokens.weight or config.consistency.weight):
         return model
     return Learner(
-        model, masked_frames=config.masked_frames, consistency=config.consistency, label_weight=config.label_weight
+        model,
+        masked_frames=config.masked_frames,
+        masked_tokens=config.masked_tokens,
+        consistency=config.consistency,
+        label_weight=config.label_weight,
     )
 
 

@@ -22,6 +22,7 @@ from yt8m.models.learner import Learner
 from yt8m.models.losses import make_loss, penalize
 from yt8m.models.published import load_published
 from yt8m.runtime.devices import Placement, default_jit_compile
+from yt8m.runtime.files import file_digest
 from yt8m.runtime.interrupts import handling_signals
 from yt8m.runtime.locks import locked_folder
 from yt8m.runtime.progress import Progress
@@ -246,6 +247,14 @@ def _check_features(run, inputs):
     origins_of_files(files)
     if run.init_from:
         check_origins(run.init_from, files)
+        _check_tokenizer(run)
+
+
+def _check_tokenizer(run):
+    """Raises InputError where the run to start from has another tokenizer, whose numbers mean other tokens."""
+    here, there = run.data.text.tokenizer, checkpoints.read_run_config(run.init_from).data.text.tokenizer
+    if here and there and file_digest(here) != file_digest(there):
+        raise InputError(f"the tokenizer of {run.init_from} is another than {here}: leave out tokenizer")
 
 
 def _check_adaptation(run, state, train_dir):
@@ -337,7 +346,7 @@ def _restore_or_initialize(run, learner, model, train_dir):
             fresh = initialize_from(model, run.init_from)
             print(f"starting from the weights of {run.init_from}")
         if fresh:
-            print(f"the vocabularies differ in size: {len(fresh)} weights of the head are initialised")
+            print(f"{len(fresh)} weights that the two do not share are initialised, the first {fresh[0]}")
     if run.init_weights:
         fresh = load_published(model, run.init_weights)
         head = f"; {len(fresh)} weights of the head are initialised" if fresh else ""

@@ -354,7 +354,7 @@ class RunConfig(Config):
         below=1,
         defaults_to="all",
     )
-    preset: str = option("", "Preset: one of the paper's nine models, with its sampling and shifts.")
+    preset: str = option("", "Preset: a model of the paper, or a multimodal_bert, with its sampling and shifts.")
     init_from: str = option("", "Folder of a run whose weights to start from, such as the pre-trained one.")
     init_weights: str = option("", "File of published weights to start from, .pyth or .pth; see the pages of models.")
     init_optimizer: bool = option(

@@ -44,7 +44,7 @@ def test_every_script_comes_back_from_its_tokens(tmp_path, kind):
         assert len(numbers) and tokenizer.unknown not in numbers.tolist()
     (numbers, words), (latin, latin_words) = tokenizer.encode(["云顶之弈", "Guitar ☃ 17"])
     # Tokens of several characters are what unigram is for; each is a word of its own.
-    assert len(numbers) == (1 if kind == "unigram" else 4) + (kind == "unigram" and len(numbers) > 1)
+    assert len(numbers) == 4 if kind == "wordpiece" else len(numbers) <= 2
     assert words.tolist() == list(range(len(numbers)))
     assert tokenizer.unknown in latin.tolist() and len(set(latin_words.tolist())) == 3
 

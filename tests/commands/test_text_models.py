@@ -14,7 +14,7 @@ from tests.helpers.commands import passed, refused
 from tests.helpers.records import make_video
 from tests.helpers.texts import whole, write_tokenizer
 from yt8m.models.checkpoints import read_metrics, read_run_config
-from yt8m.types import InputError
+from yt8m.types import DataWarning, InputError
 
 SMALL = '{"num_layers": 1, "num_heads": 2, "hidden_size": 16, "feed_forward_size": 32}'
 
@@ -67,7 +67,9 @@ def test_another_tokenizer_is_refused(folder, demo_data, tmp_path):
 def test_texts_of_a_video_given_as_arrays_count(folder):
     run = yt8m.load(folder / "pretrained")
     frames = {"rgb": np.zeros((7, 1024), np.uint8), "audio": np.zeros((7, 128), np.uint8)}
-    plain, told = (run.predict(frames, texts=texts).scores for texts in ((), (whole("title", "guitar"),)))
+    with pytest.warns(DataWarning, match="the run reads asr, tags, title, and a video is given without texts"):
+        plain = run.predict(frames).scores
+    told = run.predict(frames, texts=(whole("title", "guitar"),)).scores
     assert np.abs(plain - told).max() > 1e-6
     with pytest.raises(InputError, match="the run reads asr, tags, title, and a text is of 'ocr'"):
         run.predict(frames, texts=(whole("ocr", "x"),))

@@ -1,6 +1,7 @@
 """A trained run, loaded, for use from Python: timelines of videos, rankings, scores."""
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -21,7 +22,7 @@ from yt8m.ranking.evaluation import Evaluation
 from yt8m.ranking.submission import write_lists
 from yt8m.ranking.timelines import Timeline
 from yt8m.ranking.top_segments import TopSegments
-from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError, TimedText
+from yt8m.types import MAX_SEGMENTS_PER_CLASS, DataWarning, InputError, TimedText
 
 _BATCH_SIZE = 64
 
@@ -60,8 +61,11 @@ class TrainedRun:
         record = FrameRecord(video_id=video_id, features=self._checked(features), texts=self._checked_texts(texts))
         serialized = tf.constant([record.serialize()])
         inputs, info = examples.parse_all(serialized, config=self.run.data, views=self.views)
-        if self.run.data.text.fields:
+        if fields := self.run.data.text.fields:
             inputs = with_tokens(inputs, self.run.data)
+            if not texts:
+                text = f"the run reads {', '.join(fields)}, and a video is given without texts, here as in others"
+                warnings.warn(text, DataWarning, stacklevel=2)
         wanted = self._class_ids(class_ids)
         scores = []
         for first in range(0, len(info["start_time"]), _BATCH_SIZE):

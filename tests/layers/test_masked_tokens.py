@@ -38,11 +38,10 @@ def test_whole_words_are_hidden_up_to_a_share_of_the_tokens():
         wanted = min(max(1, int(np.rint(np.float32(0.3) * np.float32(real)))), real)
         assert len(set(hidden.tolist())) == counts[row] and (tokens[row, hidden] > 0).all()
         whole = {int(word): int((words[row] == word).sum()) for word in set(words[row, hidden].tolist())}
-        if len(whole) > 1 or counts[row] <= wanted:
-            assert counts[row] == sum(whole.values()) <= wanted or not real
-        else:
-            # A single word that is longer than that, as far as there is room.
-            assert counts[row] == min(sum(whole.values()), 6)
+        total = sum(whole.values())
+        assert len(whole) <= 1 or total <= wanted
+        # A single word may be longer than that, as far as there is room.
+        assert counts[row] == (total if total <= wanted else min(total, 6))
         if real:
             assert counts[row] >= 1
         others = np.setdiff1d(np.arange(20), hidden)

@@ -65,7 +65,10 @@ class Contrast(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Cross-entropy in both directions."""
         right = ops.arange(ops.shape(y_pred)[0])
-        both = [keras.losses.sparse_categorical_crossentropy(right, way, from_logits=True) for way in (y_pred, ops.transpose(y_pred))]
+        both = [
+            keras.losses.sparse_categorical_crossentropy(right, way, from_logits=True)
+            for way in (y_pred, ops.transpose(y_pred))
+        ]
         return (ops.mean(both[0]) + ops.mean(both[1])) / 2
 
 
@@ -84,7 +87,8 @@ def retrieve(contrast: Contrast, files: list[str], data: DataConfig) -> tuple[fl
     """(recall, the best that can be had, number of videos)."""
     texts, features, keys = [], [], []
     embed = tf.function(
-        lambda inputs: [contrast.vectors(inputs, of=of, training=False) for of in ("texts", "features")], reduce_retracing=True
+        lambda inputs: [contrast.vectors(inputs, of=of, training=False) for of in ("texts", "features")],
+        reduce_retracing=True,
     )
     for inputs, _ in make_dataset(files, data, windows="video", batch_size=_BATCH):
         found = embed(inputs)
@@ -127,7 +131,14 @@ def main(_):
                 print(f"| {epoch} | {recall:.3f} | {best:.3f} | {_TOP / count:.3f} of {count:,} |", flush=True)
             if epoch < FLAGS.epochs:
                 batches = make_dataset(
-                    train, data, windows="video", batch_size=_BATCH, training=True, seed=FLAGS.seed, epoch=epoch, drop_remainder=True
+                    train,
+                    data,
+                    windows="video",
+                    batch_size=_BATCH,
+                    training=True,
+                    seed=FLAGS.seed,
+                    epoch=epoch,
+                    drop_remainder=True,
                 )
                 contrast.fit(batches.map(lambda features, targets: (features, targets["unrated"])), verbose=0)
 

@@ -69,9 +69,7 @@ class World:
         write_demo(folder, seed=seed, size=size)
         path = os.path.join(folder, "tokenizer.json")
         train_tokenizer(read_record_texts(self._files("train")), path, kind="unigram", vocabulary_size=2000)
-        text = TextConfig(
-            fields=FIELDS, tokenizer=path, max_tokens=64, vocabulary_size=load_tokenizer(path).size
-        )
+        text = TextConfig(fields=FIELDS, tokenizer=path, max_tokens=64, vocabulary_size=load_tokenizer(path).size)
         self.data = DataConfig(num_classes=len(NAMES), num_frames=12, sampling="uniform", text=text)
 
     def _files(self, split):
@@ -80,7 +78,13 @@ class World:
     def dataset(self, arm: Arm, *, epoch: int) -> tf.data.Dataset:
         """Batches (features, targets) of the videos to train on."""
         data = make_dataset(
-            self._files("train"), self.data, windows="video", batch_size=_BATCH, training=True, seed=self.seed, epoch=epoch
+            self._files("train"),
+            self.data,
+            windows="video",
+            batch_size=_BATCH,
+            training=True,
+            seed=self.seed,
+            epoch=epoch,
         )
         return data.map(lambda features, targets: (_seen(features, arm), targets))
 

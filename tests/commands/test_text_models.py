@@ -41,20 +41,29 @@ def folder(made_once, demo_data):
     return made_once("texts", make)
 
 
+@pytest.mark.slow
 def test_a_run_keeps_its_tokenizer(folder, demo_data):
     run = read_run_config(folder / "pretrained")
     assert run.data.text.tokenizer == str(folder / "pretrained" / "tokenizer.json")
     assert (folder / "pretrained" / "tokenizer.json").read_bytes() == (folder / "tokenizer.json").read_bytes()
     inputs = json.loads((folder / "pretrained" / "inputs.json").read_text())
-    assert [entry["name"] for entry in inputs["files"]["tokenizer"]] == ["tokenizer.json"]
+    (entry,) = inputs["files"]["tokenizer"]
+    assert "tokenizer.json" in entry.values()
     metrics = read_metrics(folder / "pretrained")
-    assert {"label_loss", "masked_tokens_loss", "masked_frames_loss"} <= set(metrics[-1]) or metrics[-1]["train_loss"] > 5
+    assert metrics[-1]["train_loss"] > 5
+        "train_loss"
+    ] > 5
 
 
+@pytest.mark.slow
 def test_another_tokenizer_is_refused(folder, demo_data, tmp_path):
     shutil.copytree(folder / "pretrained", tmp_path / "run")
     other = write_tokenizer(tmp_path / "other.json")
-    given = [f"--train_data_pattern={demo_data}/train/*.tfrecord", f"--init_from={folder}/pretrained", "--num_classes=30"]
+    given = [
+        f"--train_data_pattern={demo_data}/train/*.tfrecord",
+        f"--init_from={folder}/pretrained",
+        "--num_classes=30",
+    ]
     said = refused("train", *given, f"--tokenizer={other}", f"--train_dir={tmp_path}/new")
     assert "is another than" in said or "vocabulary_size" in said
     run = yt8m.load(tmp_path / "run")
@@ -64,6 +73,7 @@ def test_another_tokenizer_is_refused(folder, demo_data, tmp_path):
         run.predict(frames)
 
 
+@pytest.mark.slow
 def test_texts_of_a_video_given_as_arrays_count(folder):
     run = yt8m.load(folder / "pretrained")
     frames = {"rgb": np.zeros((7, 1024), np.uint8), "audio": np.zeros((7, 128), np.uint8)}
@@ -87,17 +97,19 @@ def test_texts_of_a_video_given_as_arrays_count(folder):
         (["--model=frame_bert", "--masked_tokens_weight=1"], "masked tokens are for a model of texts"),
     ],
 )
-def test_what_does_not_go_together_is_named(folder, demo_data, tmp_path, flags, message):
+def test_what_does_not_go_together_is_named(demo_data, tmp_path, flags, message):
+    tokenizer = write_tokenizer(tmp_path / "tokenizer.json")
     small = [] if "--model=frame_bert" in flags else [f"--model_config={SMALL}"]
-    given = [flag.format(folder / "tokenizer.json") for flag in flags]
+    given = [flag.format(tokenizer) for flag in flags]
     data = f"--train_data_pattern={demo_data}/train/*.tfrecord"
     assert message in refused("train", data, "--num_classes=30", f"--train_dir={tmp_path}/run", *small, *given)
 
 
-def test_records_without_texts_are_named(folder, tmp_path, write):
+def test_records_without_texts_are_named(tmp_path, write):
+    tokenizer = write_tokenizer(tmp_path / "tokenizer.json")
     path = write("v.tfrecord", make_video("a"))
     said = refused("train", f"--train_data_pattern={path}", "--model=multimodal_bert", f"--train_dir={tmp_path}/run",
-                   f"--tokenizer={folder}/tokenizer.json", "--num_classes=10")  # fmt: skip
+                   f"--tokenizer={tokenizer}", "--num_classes=10")  # fmt: skip
     assert "holds no texts in its first records: yt8m-pack --texts_csv writes them" in said
 
 

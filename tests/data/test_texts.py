@@ -176,7 +176,10 @@ def broken(change):
     [
         (lambda c: c["text/title"].bytes_list.value.append(b"\xff\xfe"), "text 1 of text/title is not UTF-8"),
         (lambda c: c["text/asr/end"].float_list.value.append(1), "have 5, 5, 6 values, and must have equally many"),
-        (lambda c: c["text/asr/start"].float_list.value.__setitem__(0, math.nan), "holds a text from nan to 4.5 seconds"),
+        (
+            lambda c: c["text/asr/start"].float_list.value.__setitem__(0, math.nan),
+            "holds a text from nan to 4.5 seconds",
+        ),
         (lambda c: c["text/asr/end"].float_list.value.__setitem__(3, 8), "holds a text from 9 to 8 seconds"),
     ],
 )

@@ -31,7 +31,9 @@ def test_one_encoder_sees_cls_text_sep_and_frames(model):
     frames = np.concatenate([inputs[name] for name in ("rgb", "audio")], axis=-1) * (4 / 255) + (4 / 512 - 2)
     real = np.arange(5) < inputs["num_frames"][:, None]
     encoder, special = model.frame_encoder, np.asarray(model.special)
-    projected = np.where(real[..., None], frames, 0) @ np.asarray(encoder.project.kernel) + np.asarray(encoder.project.bias)
+    projected = np.where(real[..., None], frames, 0) @ np.asarray(encoder.project.kernel) + np.asarray(
+        encoder.project.bias
+    )
     texts = np.asarray(model.text_embedding(inputs["tokens"], sources=inputs["token_sources"]))
     cls, sep = (np.broadcast_to(row, (6, 1, 16)) for row in special[:2])
     tokens = np.concatenate([cls, texts, sep, projected + special[2]], axis=1).astype(np.float32)
@@ -175,7 +177,9 @@ def save_run(folder, name, hyperparameters=ENCODER, seed=0):
     """A run as far as it is started from: its config and its best model."""
     folder.mkdir()
     data, config = data_config(name), ModelConfig(name=name, hyperparameters=hyperparameters)
-    checkpoints.write_run_config(folder, RunConfig(data=data.replace(text=TextConfig()), model=config, train=TrainConfig()))
+    checkpoints.write_run_config(
+        folder, RunConfig(data=data.replace(text=TextConfig()), model=config, train=TrainConfig())
+    )
     model = randomized(build_model(config, data), seed)
     checkpoints.save_best(folder, model)
     return model
@@ -193,7 +197,9 @@ def test_the_layers_over_frames_go_from_one_bert_to_the_other(tmp_path, names):
         variable.path for variable in model.frame_encoder.variables
     }
     for variable in model.variables:
-        assert (variable.path in fresh) == np.array_equal(variable, before[variable.path]) or not before[variable.path].any()
+        assert (variable.path in fresh) == np.array_equal(variable, before[variable.path]) or not before[
+            variable.path
+        ].any()
     inputs = inputs_of(model) | tokens_of(6)
     features, mask = model.modalities(inputs)
     joined = np.concatenate([np.asarray(values) for values in features.values()], axis=-1)

@@ -41,7 +41,8 @@ def full_config(name):
     """YouTube-8M's features, and what else the model reads."""
     text = TextConfig(fields=("title", "asr"), tokenizer="tokenizer.json", vocabulary_size=16_000)
     return DataConfig(
-        video_frames=30 if MODELS[name].takes_video_frames else 0, text=text if MODELS[name].takes_texts else TextConfig()
+        video_frames=30 if MODELS[name].takes_video_frames else 0,
+        text=text if MODELS[name].takes_texts else TextConfig(),
     )
 
 

@@ -79,9 +79,7 @@ def main(options: DoctorOptions, patterns: list[str]) -> int:
         note_leaks(survey, others)
     if sides:
         note_split_leaks(survey, *sides)
-    facts = summarize(
-        survey, names=names or None, segment_classes=segment_classes, max_tokens=options.max_tokens
-    )
+    facts = summarize(survey, names=names or None, segment_classes=segment_classes, max_tokens=options.max_tokens)
     if options.json:
         write_text(options.json, json.dumps(facts, indent=1) + "\n")
     print(printable(page(facts), keep="\n"), end="")

@@ -172,7 +172,9 @@ class FeatureOptions(Options):
         if "num_classes" not in chosen:
             chosen["num_classes"] = found_num_classes(files[0])
         reads_texts = model is not None and MODELS[model.name].takes_texts
-        chosen["text"] = text_settings(files[0], known=chosen.get("text", {}), given=self.of(TextConfig), wanted=reads_texts)
+        chosen["text"] = text_settings(
+            files[0], known=chosen.get("text", {}), given=self.of(TextConfig), wanted=reads_texts
+        )
         if model is not None and MODELS[model.name].takes_video_frames and not chosen.get("video_frames"):
             chosen["video_frames"] = VIDEO_FRAMES
         return DataConfig.from_dict(chosen)

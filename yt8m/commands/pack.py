@@ -76,8 +76,7 @@ class PackOptions(AnnotationOptions, RayOptions):
     )
     records: str = option(
         "",
-        "Records of any level, such as YouTube-8M's, that are copied into OUTPUT_DIR with --texts_csv. "
-        f"{PATTERN_HELP}",
+        f"Records of any level, such as YouTube-8M's, that are copied into OUTPUT_DIR with --texts_csv. {PATTERN_HELP}",
     )
     workers: int = option(1, "Processes that decode --videos, one each at a time.", unit="processes", low=1, high=1024)
     skip_unreadable: bool = option(False, "Go on without those of --videos that cannot be read, instead of stopping.")
@@ -96,12 +95,13 @@ class PackOptions(AnnotationOptions, RayOptions):
         if given and self.videos:
             raise InputError(f"--{given[0]} is for features, and --videos have pictures: leave one of them out")
 
-
     def _check_records(self):
         own = [name for name in (*_OF_FEATURES, *_OF_ANNOTATIONS, "videos") if getattr(self, name)]
         given = own + [fields_of(PackSettings)[name].flag for name in self.of(PackSettings)]
         if given:
-            raise InputError(f"--{given[0]} is for records that are made, and --records are there: leave one of them out")
+            raise InputError(
+                f"--{given[0]} is for records that are made, and --records are there: leave one of them out"
+            )
         if not self.texts_csv:
             raise InputError("--records are copied with the texts of --texts_csv: give it too")
 

@@ -76,7 +76,9 @@ def text_settings(file: str, *, known: Mapping[str, Any], given: Mapping[str, An
     """
     if not wanted:
         if given:
-            raise InputError("--text_fields, --tokenizer and --max_tokens are for --model=multimodal_bert: leave them out")
+            raise InputError(
+                "--text_fields, --tokenizer and --max_tokens are for --model=multimodal_bert: leave them out"
+            )
         return {}
     from yt8m.data.scan import probe
     from yt8m.data.tokens import load_tokenizer
@@ -85,7 +87,9 @@ def text_settings(file: str, *, known: Mapping[str, Any], given: Mapping[str, An
     if not chosen.get("fields"):
         chosen["fields"] = probe([file]).texts
         if not chosen["fields"]:
-            raise InputError(f"{file} holds no texts in its first records: yt8m-pack --texts_csv writes them, see docs/text.md")
+            raise InputError(
+                f"{file} holds no texts in its first records: yt8m-pack --texts_csv writes them, see docs/text.md"
+            )
         _tell(f"text_fields is {','.join(chosen['fields'])}, as the first records of {file} have them")
     if not chosen.get("tokenizer"):
         raise InputError("--tokenizer must be given: yt8m-tokenizer trains one on the texts of records")

@@ -159,7 +159,9 @@ def with_tokens(features: dict[str, Any], config: DataConfig) -> dict[str, Any]:
         *made, cut = tokenizer(texts, max_tokens=settings.max_tokens)
         if cut:
             text = f"an example has more than the {settings.max_tokens:,} tokens that are read, as --max_tokens says"
-            warnings.warn(f"{text}: its fields are cut to equal shares, here as in others", LongTextsWarning, stacklevel=2)
+            warnings.warn(
+                f"{text}: its fields are cut to equal shares, here as in others", LongTextsWarning, stacklevel=2
+            )
         return made
 
     features = dict(features)

@@ -128,7 +128,9 @@ def evaluate_masked(
     if not examples:
         raise InputError(f"there is nothing to evaluate on in {source.files[0]} and {len(source.files) - 1} more")
     losses, qualities = (sums / examples).T.tolist()
-    return {f"{name}_quality": value for name, value in zip(scorer.tasks, qualities)} | {"loss": sum(losses) / len(losses)}
+    return {f"{name}_quality": value for name, value in zip(scorer.tasks, qualities)} | {
+        "loss": sum(losses) / len(losses)
+    }
 
 
 class MaskedScorer(keras.Model):

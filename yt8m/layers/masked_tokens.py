@@ -26,9 +26,7 @@ class MaskedTokens(Layer):
     ``hide`` goes before the encoder and ``call`` behind it.
     """
 
-    def __init__(
-        self, vocabulary_size: int, *, fraction: float = 0.15, name: str = "masked_tokens", dtype: Any = None
-    ):
+    def __init__(self, vocabulary_size: int, *, fraction: float = 0.15, name: str = "masked_tokens", dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
         self.vocabulary_size = vocabulary_size
         self.fraction = fraction

@@ -63,7 +63,9 @@ class Learner(keras.Model):
         if not hasattr(self.model, "encode_features"):
             raise InputError(f"masked frames are for frame_bert and multimodal_bert, and this is {self.model.name}")
         if self.model.level == "video":
-            raise InputError("masked frames are hidden among others, and video-level records have one mean: leave them out")
+            raise InputError(
+                "masked frames are hidden among others, and video-level records have one mean: leave them out"
+            )
         return MaskedFrames(
             self.masked_frames_config.method,
             feature_sizes=self.model.feature_sizes,
@@ -115,7 +117,9 @@ class Learner(keras.Model):
             results["consistency"] = self._consistency_loss(inputs["unlabelled"])
         return results
 
-    def masked_scores(self, inputs: dict[str, Any], *, training: bool | None = None) -> dict[str, tuple[Tensor, Tensor]]:
+    def masked_scores(
+        self, inputs: dict[str, Any], *, training: bool | None = None
+    ) -> dict[str, tuple[Tensor, Tensor]]:
         """Loss and quality of the guesses of hidden frames and of hidden tokens, see MaskedFrames and MaskedTokens.
 
         Both are hidden in one pass, so that frames and words are guessed from what is left of either.

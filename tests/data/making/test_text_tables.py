@@ -10,8 +10,8 @@ from tests.helpers.commands import passed, refused
 from tests.helpers.records import make_video
 from tests.helpers.texts import whole
 from yt8m.data.making.text_tables import read_text_tables
-from yt8m.data.tfrecord import VideoRecord, list_files
 from yt8m.data.texts import parse_texts
+from yt8m.data.tfrecord import VideoRecord, list_files
 from yt8m.features.words.texts import SPEECH, TITLE, read_texts, write_texts
 from yt8m.runtime.files import read_json
 from yt8m.types import DataWarning, InputError, TimedText
@@ -116,7 +116,9 @@ def test_records_that_are_there_get_texts(tmp_path, write, table):
     assert "texts of 2 of 3 videos" in result.stdout and "copied 3 records of 2 files" in result.stdout
     raw = {
         path.name: list(
-            tf.data.TFRecordDataset(str(path), compression_type="GZIP" if path.suffix == ".gz" else "").as_numpy_iterator()
+            tf.data.TFRecordDataset(
+                str(path), compression_type="GZIP" if path.suffix == ".gz" else ""
+            ).as_numpy_iterator()
         )
         for path in (tmp_path / "out").glob("*.tfrecord*")
     }
@@ -130,7 +132,9 @@ def test_records_that_are_there_get_texts(tmp_path, write, table):
     # Other texts of the same field take the place of those that are there, and others stay.
     other = tmp_path / "other.csv"
     other.write_text("video_id,field,text\na,title,new\nq,asr,x\n")
-    passed("pack", f"--records={tmp_path}/out/frames.tfrecord", f"--texts_csv={other}", f"--output_dir={tmp_path}/third")
+    passed(
+        "pack", f"--records={tmp_path}/out/frames.tfrecord", f"--texts_csv={other}", f"--output_dir={tmp_path}/third"
+    )
     found = texts_of(f"{tmp_path}/third/*.tfrecord", "title", "asr")
     assert {key: [text[-1] for text in texts] for key, texts in found.items()} == {"a": ["new"], "q": ["x"]}
     assert read_json(tmp_path / "third" / "pack.json")["num_classes"] == 5

@@ -53,9 +53,9 @@ def test_bad_texts_are_errors(write):
     path = write("v.tfrecord", videos()[0], _Broken(record))
     facts = summarize(Survey([path], CONFIG))
     (error,) = facts["errors"]
-    assert error["what"] == "text 0 of text/title is not UTF-8" and "record 1, video b" in error["examples"][0]
+    assert error["what"] == "text # of text/title is not UTF-8" and "record 1, video b" in error["examples"][0]
     assert facts["texts"]["fields"]["title"]["videos"] == 1
-    assert "text 0 of text/title is not UTF-8" in refused_page(path)
+    assert "text # of text/title is not UTF-8" in refused_page(path)
 
 
 def refused_page(path):

@@ -52,7 +52,9 @@ class TextWorld:
         taken = {name.lower() for name in names}
         for language in _LANGUAGES:
             self._classes[language] = [_new_word(rng, language, taken) for _ in names]
-            self._topics[language] = [[_new_word(rng, language, taken) for _ in range(_TOPIC_WORDS)] for _ in range(TOPICS)]
+            self._topics[language] = [
+                [_new_word(rng, language, taken) for _ in range(_TOPIC_WORDS)] for _ in range(TOPICS)
+            ]
             self._fillers[language] = [_new_word(rng, language, taken) for _ in range(_FILLERS)]
         self._classes["latin"] = [name.lower() for name in names]
         # As in any language, a few words are most of what is said.

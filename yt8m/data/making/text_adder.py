@@ -33,7 +33,9 @@ def add_texts(files: Sequence[str], texts: Texts, output_dir: StrPath, *, paths:
     names = {os.path.basename(file): file for file in files}
     for file in files:
         if names[os.path.basename(file)] != file:
-            raise InputError(f"{file} and {names[os.path.basename(file)]} have one name: add texts to each folder alone")
+            raise InputError(
+                f"{file} and {names[os.path.basename(file)]} have one name: add texts to each folder alone"
+            )
         if os.path.realpath(os.path.dirname(file) or ".") == os.path.realpath(output_dir):
             raise InputError(f"{os.fspath(output_dir)} is the folder of {file}: name another folder as output_dir")
     say_whose_texts(texts, collect_ids(Source(tuple(files)), skip_corrupt=False, title="reading ids"), paths=paths)

@@ -47,7 +47,9 @@ def say_whose_texts(texts: Texts, ids: Collection[str], *, paths: Sequence[str])
         raise InputError(f"{', '.join(paths)} has texts of {counted(len(texts), 'video')}, the first {others[0]}, none of "
                          "which is there")  # fmt: skip
     if others:
-        text = f"{', '.join(paths)} has texts of {counted(len(others), 'video')} that are not there, the first {others[0]}"
+        text = (
+            f"{', '.join(paths)} has texts of {counted(len(others), 'video')} that are not there, the first {others[0]}"
+        )
         warnings.warn(text, DataWarning, stacklevel=2)
     print(f"texts of {len(texts) - len(others):,} of {counted(len(ids), 'video')}")
 

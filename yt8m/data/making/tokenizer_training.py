@@ -1,5 +1,6 @@
-"""A tokenizer trained on the texts of records, of any script, the same for the same texts."""
+"""A tokenizer trained on the texts of records, of any script."""
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from yt8m.runtime.progress import Progress
 from yt8m.types import InputError, StrPath
 
 UNKNOWN = "[UNK]"
+_WITHIN = "##"
 _LONGEST_WORD = 1000
 """Characters of a run without blanks that WordPiece looks at: sentences in Thai have no blanks."""
 
@@ -48,26 +50,31 @@ def _texts(serialized, fields, where):
 def train_tokenizer(texts: Iterator[str], path: StrPath, *, kind: str, vocabulary_size: int) -> int:
     """Writes the tokenizer.json that ``texts`` give to ``path``; returns the size of its vocabulary.
 
-    kind: "unigram" (Kudo 2018, SentencePiece's), whose tokens may be of several characters in scripts without blanks,
-    or "wordpiece" (BERT's), for which each Chinese character is a word. Texts are first in NFKC and lower case. Tokens
-    are at most ``vocabulary_size``, and fewer where texts are few. Raises InputError where there are no texts, or more
-    characters than tokens.
+    kind: "wordpiece" (BERT's), for which each Chinese character is a word, the same file for the same texts; or "unigram"
+    (Kudo 2018, SentencePiece's), whose tokens may be of several characters in scripts without blanks, and whose scores
+    the library sums up in no fixed order. Texts are first in NFKC and lower case. Tokens are at most
+    ``vocabulary_size``, and fewer where texts are few. Raises InputError where there are no texts, or more characters
+    than tokens.
     """
     import_tokenizers()
     # Each once and sorted, so that neither repeated titles nor the order of files count.
     lines = sorted(set(texts))
     if not lines:
         raise InputError("there are no texts to train a tokenizer on: yt8m-pack --texts_csv writes them into records")
-    tokenizer, trainer = _unigram(vocabulary_size) if kind == "unigram" else _wordpiece(vocabulary_size)
+    too_few = f"the texts have more characters than a vocabulary of {vocabulary_size:,} tokens has room for: give more"
     try:
-        tokenizer.train_from_iterator(lines, trainer, len(lines))
+        tokenizer = {"unigram": _unigram, "wordpiece": _wordpiece}[kind](lines, vocabulary_size)
     except Exception as error:
-        raise InputError(f"no tokenizer of {vocabulary_size:,} tokens comes of the texts: {error}") from error
-    write_text(path, tokenizer.to_str(pretty=True) + "\n")
-    return int(tokenizer.get_vocab_size())
+        raise InputError(f"{too_few} ({error})") from error
+    if tokenizer.get_vocab_size() > vocabulary_size:
+        raise InputError(too_few)
+    # Nothing is looked for in texts as it stands: no text says [UNK].
+    described = json.loads(tokenizer.to_str()) | {"added_tokens": []}
+    write_text(path, json.dumps(described, ensure_ascii=False, indent=1) + "\n")
+    return len(described["model"]["vocab"])
 
 
-def _unigram(size: int) -> tuple[Any, Any]:
+def _unigram(lines: Sequence[str], size: int) -> Any:
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.Unigram())
@@ -77,10 +84,11 @@ def _unigram(size: int) -> tuple[Any, Any]:
     trainer = trainers.UnigramTrainer(
         vocab_size=size, special_tokens=[UNKNOWN], unk_token=UNKNOWN, show_progress=False
     )
-    return tokenizer, trainer
+    tokenizer.train_from_iterator(lines, trainer, len(lines))
+    return tokenizer
 
 
-def _wordpiece(size: int) -> tuple[Any, Any]:
+def _wordpiece(lines: Sequence[str], size: int) -> Any:
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.WordPiece(unk_token=UNKNOWN, max_input_chars_per_word=_LONGEST_WORD))
@@ -88,5 +96,13 @@ def _wordpiece(size: int) -> tuple[Any, Any]:
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), bert])
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
-    trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=[UNKNOWN], show_progress=False)
-    return tokenizer, trainer
+    # Of pairs as frequent as others those with the lower numbers are merged, and characters within words would have theirs
+    # from a hash table. What is special is numbered first, as it is given.
+    within: set[str] = set()
+    for line in lines:
+        words = tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(line))
+        within.update(*(word[1:] for word, _ in words))
+    first = [UNKNOWN, *(f"{_WITHIN}{character}" for character in sorted(within))]
+    trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=first, show_progress=False)
+    tokenizer.train_from_iterator(lines, trainer, len(lines))
+    return tokenizer

@@ -39,9 +39,7 @@ class TextTally:
         self.fields: dict[str, FieldTally] = {}
         self.lengths: collections.Counter[int] = collections.Counter()
 
-    def add(
-        self, records: Sequence[bytes], good: np.ndarray, findings: Findings, place: Callable[[int], str]
-    ) -> None:
+    def add(self, records: Sequence[bytes], good: np.ndarray, findings: Findings, place: Callable[[int], str]) -> None:
         """Counts the ``good`` (B,) bool of serialized ``records``; what is wrong with texts becomes a finding.
 
         place: function of a row to words on it.

@@ -1,4 +1,4 @@
-"""Parts of the configs of a run: clips, texts, learning rate, augmentation, masked frames, consistency; see yt8m.config."""
+"""Parts of the configs of a run: clips, texts, learning rate, augmentation, what is masked; see yt8m.config."""
 
 import dataclasses
 from typing import Any
@@ -77,8 +77,8 @@ class TextConfig(Config):
     )
     tokenizer: str = option(
         "",
-        "Tokenizer of the texts: a tokenizer.json as yt8m-tokenizer trains it, or any of Hugging Face's. The run keeps a "
-        "copy.",
+        "Tokenizer of the texts: a tokenizer.json as yt8m-tokenizer trains it, or any of Hugging Face's. The run "
+        "keeps a copy.",
         defaults_to="that of --init_from",
         resumable=True,
     )

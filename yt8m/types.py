@@ -155,7 +155,7 @@ def sanitized_id(video_id: str) -> str:
 
 @dataclasses.dataclass(frozen=True, order=True)
 class TimedText:
-    """A text of a video from ``start`` to ``end``, seconds; of the whole video from 0 to infinity. field: where it is from."""
+    """A text of a video from ``start`` to ``end``, seconds, 0 and infinity for all of it. field: where it is from."""
 
     start: float
     end: float

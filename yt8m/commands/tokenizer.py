@@ -21,8 +21,8 @@ class TokenizerOptions(command_line.Options):
     output_file: str = option("tokenizer.json", "File of the tokenizer.")
     kind: str = option(
         "wordpiece",
-        "Algorithm: wordpiece, as BERT has it, each Chinese character a word, the same for the same texts; unigram, as "
-        "SentencePiece has it, with tokens of several characters in scripts without blanks too.",
+        "Algorithm: wordpiece, BERT's, each Chinese character a word, the same for the same texts; unigram, "
+        "SentencePiece's, with tokens of several characters in scripts without blanks too.",
         choices=TOKENIZERS,
     )
     vocabulary_size: int = option(

@@ -71,8 +71,9 @@ def make_dataset(
     At clip level a frame is a picture, uint8 (H, W, 3), every example has T = config.num_frames, and views are those of
     config.clip, see yt8m.data.clips.
 
-    With config.text.fields, features have "tokens", "token_sources" and "token_words", see yt8m.data.tokens, (B, L) int32
-    each, L = config.text.max_tokens, for "unlabelled" (B, 2, L): of segments the texts within them, see yt8m.data.texts.
+    With config.text.fields, features have "tokens", "token_sources" and "token_words", (B, L) int32 each, see
+    yt8m.data.tokens, L = config.text.max_tokens, for "unlabelled" (B, 2, L); of segments the texts within them, see
+    yt8m.data.texts.
 
     Frames behind num_frames are zeros. With config.video_frames V, features are also "video_" and name, (B, V, size)
     uint8, and "num_video_frames" (B,) int32: frames of the whole video. targets: sparse, see yt8m.models.targets.

@@ -12,7 +12,7 @@ from yt8m.types import LongVideosWarning, Tensor, UnevenLengthsWarning
 def tell_uneven(ids: Tensor, found: Tensor, uneven: Tensor, names: tuple[str, ...]) -> None:
     """Warns of the first video whose features differ in length.
 
-    ids: (B,) string; found: (F, B) int32, frames of each feature, of ``names``; uneven: (B,) bool, one of them at least.
+    ids: (B,) string; found: (F, B) int32, frames of each of ``names``; uneven: (B,) bool, one of them at least.
     """
 
     def warn(video_id, lengths):

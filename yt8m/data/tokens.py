@@ -37,7 +37,7 @@ class Tokenizer:
     def __init__(self, path: StrPath):
         tokenizers = import_tokenizers()
         text = read_bytes(path, most=_MOST_BYTES).decode(errors="replace")
-        described = parse_json(text, path, what=_WHAT, fields={"model": dict})["model"]
+        described = parse_json(text, os.fspath(path), what=_WHAT, fields={"model": dict})["model"]
         try:
             self._tokenizer = tokenizers.Tokenizer.from_str(text)
         except Exception as error:
@@ -75,8 +75,8 @@ class Tokenizer:
     def __call__(self, texts: np.ndarray, *, max_tokens: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
         """Tokens, sources and words of examples, (..., max_tokens) int32 each; and how many examples are cut.
 
-        texts: (..., F) array of bytes, UTF-8. tokens: number + 1. sources: number of the field + 1. words: a number from
-        1 on, the same for the tokens of a word. What is behind the tokens of an example is 0 in all of them. Field
+        texts: (..., F) array of bytes, UTF-8. tokens: number + 1. sources: number of the field + 1. words: a number
+        from 1 on, the same for the tokens of a word. What is behind the tokens of an example is 0 in all of them. Field
         follows field; where they have more than max_tokens, see fair_shares.
         """
         longest = _CHARACTERS_A_TOKEN * max_tokens

@@ -32,7 +32,8 @@ class Scorer:
         pictures have (H, W, 3) in place of size.
 
         The S views of a segment are scored one by one, each beside the same frames (n, V, size) of the whole video
-        where there are such, and the same texts, and their probabilities averaged. Raises DivergedError where a score is not finite.
+        and texts where there are such, and their probabilities averaged. Raises DivergedError where a score is not
+        finite.
         """
         count = len(next(iter(features.values())))
         scores = np.asarray(self._predict(self._filled(features)), np.float32)[:count]

@@ -14,14 +14,15 @@ _SHOWN_AS_MASK, _SHOWN_AS_OTHER = 0.8, 0.1
 
 @keras.saving.register_keras_serializable("yt8m")
 class MaskedTokens(Layer):
-    """Hides words of a batch of texts and scores an encoder's guesses of their tokens (Devlin et al. 2019, section 3.1).
+    """Hides words of texts and scores an encoder's guesses of their tokens (Devlin et al. 2019, section 3.1).
 
-    Words are drawn until ``fraction`` of an example's tokens is to be guessed; one that would be more is left whole, but
-    for the first, of which as many tokens as there is room for are hidden. Of the tokens 80% the encoder sees as [MASK],
-    10% as a random one, 10% as they are. Whole words: BERT's "whole word masking" of May 2019.
+    Words are drawn until ``fraction`` of an example's tokens is to be guessed; one that would be more is left whole,
+    but for the first, of which as many tokens as there is room for are hidden. Of the tokens 80% the encoder sees as
+    [MASK], 10% as a random one, 10% as they are. Whole words: BERT's "whole word masking" of May 2019.
 
-    vocabulary_size: V; tokens are from 1 to V, [MASK] is V + 1. The loss is the cross-entropy of softmax(g . e_v + b_v),
-    e the table of the encoder's own embedding and g = LN(gelu(W h + c)) of its output h, in a mean over hidden tokens.
+    vocabulary_size: V; tokens are from 1 to V, [MASK] is V + 1. The loss is the cross-entropy of softmax(g . e_v +
+    b_v), e the table of the encoder's own embedding and g = LN(gelu(W h + c)) of its output h, in a mean over all that
+    is hidden.
 
     ``hide`` goes before the encoder and ``call`` behind it.
     """
@@ -80,8 +81,8 @@ class MaskedTokens(Layer):
     ) -> tuple[Tensor, Tensor]:
         """Loss, and quality, the share of hidden tokens whose likeliest guess is right: two float32 scalars.
 
-        encoded: (B, L, E), the encoder's outputs for what ``hide`` gave, with its ``places`` and ``counts``; tokens: the
-        true ones; vocabulary: (V, E), their vectors. Both are 0 where nothing is hidden.
+        encoded: (B, L, E), the encoder's outputs for what ``hide`` gave, with its ``places`` and ``counts``; tokens:
+        the true ones; vocabulary: (V, E), their vectors. Both are 0 where nothing is hidden.
         """
         taken = ops.take_along_axis(encoded, places[..., None], axis=1)
         guesses = self.norm(self.transform(taken))

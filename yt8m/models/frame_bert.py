@@ -114,7 +114,7 @@ class FrameBertModel(VideoModel):
         frame_mask: Tensor,
         training: bool | None = None,
     ) -> dict[str, Tensor]:
-        """Contextual "frames" (B, T, E) of dequantised features, dict of (B, T, size), in place of those of ``inputs``."""
+        """Contextual "frames" (B, T, E) of dequantised features, dict of (B, T, size); ``inputs`` are not looked at."""
         features = dict(features)
         for name, encoder in self.modality_encoders.items():
             features[name] = encoder(features[name], frame_mask=frame_mask, training=training)

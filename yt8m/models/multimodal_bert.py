@@ -67,8 +67,14 @@ class MultimodalBertModel(VideoModel):
         if pooling == "concat":
             raise InputError("pooling concat takes 5 frames alone; valid: first, mean, attention, additive_attention")
         self.text = {"fields": list(text["fields"])} | {key: text[key] for key in ("max_tokens", "vocabulary_size")}
-        self.settings = {"num_layers": num_layers, "num_heads": num_heads, "feed_forward_size": feed_forward_size}
-        self.settings |= {"dropout": dropout, "hidden_size": hidden_size, "positions": positions}
+        self.settings: dict[str, Any] = {
+            "num_layers": num_layers,
+            "num_heads": num_heads,
+            "feed_forward_size": feed_forward_size,
+            "dropout": dropout,
+            "hidden_size": hidden_size,
+            "positions": positions,
+        }
         self.head_name = head
         self.num_mixtures = num_mixtures
         self.text_embedding = TextEmbedding(

@@ -4,8 +4,8 @@ What a name carries beside the architecture, and where it comes from: the author
 of temporal shifts at inference; their training commands give 5 contiguous frames for the BERT models and 5 random ones
 for GatedNetVLAD; "iter" is the number of random frames that MixNeXtVLAD sees of a video in pre-training.
 
-The two others are BERT base and large (Devlin et al. 2019) over texts and up to 32 frames, as those that a 2021 challenge
-of multimodal similarity was won with: the deeper one was better there.
+The two others are BERT base and large (Devlin et al. 2019) over texts and up to 32 frames, as a 2021 challenge of
+multimodal similarity was won with: the deeper one was better there.
 """
 
 import dataclasses

@@ -36,7 +36,8 @@ _WIDE = 16 / 9
 class ClipPacker:
     """Packs ``sources``, dict of video id to path or address, into ``output_dir``; whole files of an earlier call stay.
 
-    settings: PackSettings, of which those of features say nothing here. clips: ClipSettings. labelling: Labelling. texts: dict of video id to TimedTexts.
+    settings: PackSettings, of which those of features say nothing here. clips: ClipSettings. labelling: Labelling.
+    texts: dict of video id to TimedTexts.
     num_classes: size of the vocabulary, which training finds in pack.json. workers: processes that decode; ray: address
     of a cluster that does so instead. skip_unreadable: leave out and count what cannot be read; else it is an error.
     replace: as of Packer. Attributes: ``log``, what pack.json says after ``run``.

@@ -50,8 +50,8 @@ def write_demo(output_dir: StrPath, *, seed: int = 0, size: str = "small") -> di
     size: a key of SIZES. train/: frame-level records with video labels. validate/: with video labels and ratings.
     test/: without labels; its ratings are in test_labels.csv (``id:start,class,score``, no header). vocabulary.csv and
     segment_label_ids.csv as in the real set. rgb (1024) and audio (128), 20 to 60 frames a video at 1 a second. Each
-    split has texts, see yt8m.data.making.synthetic_texts, and SPLIT_pairs.csv, pairs of its videos and their similarity.
-    The same seed gives the same files. Raises InputError where a file cannot be written.
+    split has texts, see yt8m.data.making.synthetic_texts, and SPLIT_pairs.csv, how similar pairs of its videos are. The
+    same seed gives the same files. Raises InputError where a file cannot be written.
     """
     if size not in SIZES:
         raise InputError(f"there is no demo of size {size!r}; valid: {', '.join(SIZES)}")

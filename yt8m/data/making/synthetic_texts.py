@@ -1,8 +1,8 @@
 """Titles, transcripts and tags of the synthetic YouTube-8M, and pairs of its videos with their similarity.
 
-What makes them like real ones: they name what is shown, often and not always, and say besides what no picture shows, the
-topic of a video; they are in several languages and scripts, of which some have no blanks; most words say nothing; any
-may be missing. Speech is timed, and names what is there at that time. The similarity of two videos is half of what is
+What makes them like real ones: they name what is shown, often and not always, and say what no picture shows, the topic
+of a video; they are in several languages and scripts, of which some have no blanks; most words say nothing; any may be
+missing. Speech is timed, and names what is there at that time. The similarity of two videos is half of what is
 shown in both and half of their topics, so that neither pictures nor texts alone tell it.
 """
 
@@ -34,7 +34,7 @@ _LANGUAGES = {
 
 @dataclasses.dataclass(frozen=True)
 class Hidden:
-    """What decides the similarity of a video: shown (C,) float of the classes that are there; topics (TOPICS,) float."""
+    """What decides the similarity of a video: shown (C,) float, the classes that are there; topics (TOPICS,) float."""
 
     shown: np.ndarray
     topics: np.ndarray
@@ -62,7 +62,7 @@ class TextWorld:
         self._rarity /= self._rarity.sum()
 
     def draw(self, rng: np.random.Generator, activity: np.ndarray) -> tuple[tuple[TimedText, ...], Hidden]:
-        """The texts of a video and what they are made of. activity: (seconds, C) float, how much each class is there."""
+        """The texts of a video and what they are made of. activity: (seconds, C) float, how much a class is there."""
         shown = activity.max(axis=0) > 0
         topics = np.zeros(TOPICS)
         topics[rng.choice(TOPICS, size=rng.integers(1, 3), replace=False)] = 1

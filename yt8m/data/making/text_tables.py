@@ -31,7 +31,8 @@ def read_text_tables(paths: Sequence[str]) -> Texts:
     if not kept:
         raise InputError(f"{', '.join(paths)} holds no texts")
     if total > kept:
-        text = f"{total - kept:,} of {total:,} texts are left out: {empty:,} are empty, {total - kept - empty:,} there twice"
+        text = f"{total - kept:,} of {total:,} texts are left out: {empty:,} are empty"
+        text += f", {total - kept - empty:,} there twice"
         warnings.warn(text, DataWarning, stacklevel=2)
     return {
         video_id: tuple(sorted(texts, key=lambda text: (text.field, text.start)))
@@ -44,8 +45,8 @@ def say_whose_texts(texts: Texts, ids: Collection[str], *, paths: Sequence[str])
     """Says how many of the videos ``ids`` have texts, and warns of those of others; InputError where none has any."""
     others = [video_id for video_id in texts if video_id not in ids]
     if len(others) == len(texts):
-        raise InputError(f"{', '.join(paths)} has texts of {counted(len(texts), 'video')}, the first {others[0]}, none of "
-                         "which is there")  # fmt: skip
+        whose = f"{counted(len(texts), 'video')}, the first {others[0]}"
+        raise InputError(f"{', '.join(paths)} has texts of {whose}, none of which is there")
     if others:
         text = (
             f"{', '.join(paths)} has texts of {counted(len(others), 'video')} that are not there, the first {others[0]}"

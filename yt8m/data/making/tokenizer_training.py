@@ -50,9 +50,9 @@ def _texts(serialized, fields, where):
 def train_tokenizer(texts: Iterator[str], path: StrPath, *, kind: str, vocabulary_size: int) -> int:
     """Writes the tokenizer.json that ``texts`` give to ``path``; returns the size of its vocabulary.
 
-    kind: "wordpiece" (BERT's), for which each Chinese character is a word, the same file for the same texts; or "unigram"
-    (Kudo 2018, SentencePiece's), whose tokens may be of several characters in scripts without blanks, and whose scores
-    the library sums up in no fixed order. Texts are first in NFKC and lower case. Tokens are at most
+    kind: "wordpiece" (BERT's), for which each Chinese character is a word, the same file for the same texts; or
+    "unigram" (Kudo 2018, SentencePiece's), whose tokens may be of several characters in scripts without blanks, and
+    whose scores the library sums up in no fixed order. Texts are first in NFKC and lower case. Tokens are at most
     ``vocabulary_size``, and fewer where texts are few. Raises InputError where there are no texts, or more characters
     than tokens.
     """
@@ -81,9 +81,7 @@ def _unigram(lines: Sequence[str], size: int) -> Any:
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
-    trainer = trainers.UnigramTrainer(
-        vocab_size=size, special_tokens=[UNKNOWN], unk_token=UNKNOWN, show_progress=False
-    )
+    trainer = trainers.UnigramTrainer(vocab_size=size, special_tokens=[UNKNOWN], unk_token=UNKNOWN, show_progress=False)
     tokenizer.train_from_iterator(lines, trainer, len(lines))
     return tokenizer
 
@@ -96,8 +94,8 @@ def _wordpiece(lines: Sequence[str], size: int) -> Any:
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), bert])
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
-    # Of pairs as frequent as others those with the lower numbers are merged, and characters within words would have theirs
-    # from a hash table. What is special is numbered first, as it is given.
+    # Of pairs as frequent as others those with the lower numbers are merged, and characters within words would have
+    # theirs from a hash table. What is special is numbered first, as it is given.
     within: set[str] = set()
     for line in lines:
         words = tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(line))

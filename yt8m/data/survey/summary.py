@@ -26,9 +26,9 @@ def summarize(
 ) -> dict[str, Any]:
     """Dict, as JSON has it, of what ``survey``, a Survey, found.
 
-    names: dict of class id to name; segment_classes: ids that segments are rated for; None where unknown. max_tokens: those
-    that are read of an example. Classes that
-    stand in the records and not there are added to the survey's findings.
+    names: dict of class id to name; segment_classes: ids that segments are rated for; None where unknown. max_tokens:
+    those that are read of an example. Classes that stand in the records and not there are added to the survey's
+    findings.
     """
     tally, config = survey.tally, survey.config
     _note_unknown_classes(tally, names, segment_classes)

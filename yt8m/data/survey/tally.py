@@ -22,8 +22,8 @@ class Tally:
 
     Attributes: records, bad_records; lengths, Counter of the frames of a video, of a clip its seconds; videos, rated
     and positive, (num_classes,) int64 arrays of the videos, ratings and positive ratings of each class; unlabeled,
-    videos without labels; rated_videos, rated_segments (distinct), ratings; pictures, a PictureTally; texts, a TextTally; ids, an IdIndex;
-    findings, Findings.
+    videos without labels; rated_videos, rated_segments (distinct), ratings; pictures, a PictureTally; texts, a
+    TextTally; ids, an IdIndex; findings, Findings.
     """
 
     def __init__(self, config: DataConfig, texts: TextTally | None = None):

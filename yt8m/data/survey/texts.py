@@ -1,4 +1,4 @@
-"""What a survey finds in the texts of records: who has them, how long they are, in which scripts, and what is unknown."""
+"""What a survey finds in the texts of records: who has them, their lengths and scripts, and what is unknown."""
 
 import collections
 import functools

@@ -68,7 +68,7 @@ class World:
         self.folder, self.seed = folder, seed
         write_demo(folder, seed=seed, size=size)
         path = os.path.join(folder, "tokenizer.json")
-        train_tokenizer(read_record_texts(self._files("train")), path, kind="unigram", vocabulary_size=2000)
+        train_tokenizer(read_record_texts(self._files("train")), path, kind="wordpiece", vocabulary_size=2000)
         text = TextConfig(fields=FIELDS, tokenizer=path, max_tokens=64, vocabulary_size=load_tokenizer(path).size)
         self.data = DataConfig(num_classes=len(NAMES), num_frames=12, sampling="uniform", text=text)
 
@@ -102,7 +102,9 @@ class World:
         """(rows of the first, rows of the second, scores) of the pairs of ``splits``."""
         place = {name: row for row, name in enumerate(ids)}
         found = [read_pairs(os.path.join(self.folder, f"{split}_pairs.csv")) for split in splits]
-        first, second = ([place[name] for of in found for name in part] for part in zip(*[of[:2] for of in found]))
+        first, second = (
+            [place[name] for names in part for name in names] for part in zip(*[of[:2] for of in found])
+        )
         return np.array(first), np.array(second), np.concatenate([of.scores for of in found])
 
 

@@ -97,8 +97,7 @@ def _train(run, train_dir, source, holdout, resources):
     _check_run(run, placement, train_dir)
     # What the model is adapted to at the end may change until then.
     inputs = inputs_of(run.replace(adapt_bn=""), source, holdout)
-    tokenizer = {"tokenizer": [run.data.text.tokenizer]} if run.data.text.fields else {}
-    manifest = make_manifest({**inputs, **tokenizer})
+    manifest = make_manifest({**inputs, "tokenizer": [run.data.text.tokenizer] if run.data.text.fields else None})
     files = [*source.files, *(holdout.files if holdout else ())]
     _check_features(run, inputs)
     if checkpoints.has_begun(train_dir):

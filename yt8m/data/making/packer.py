@@ -33,8 +33,8 @@ class Packer:
 
     labels: dict of video id to class ids; intervals: dict of video id to list of Interval; None where there are none.
     Without labels, a video has those classes that are rated positive in it. texts: dict of video id to TimedTexts.
-    num_classes: size of the vocabulary, which training finds in pack.json. replace: whether records that
-    were packed of other videos, or with other settings, are replaced; else they are an error. After ``run``, ``log`` is what that
+    num_classes: size of the vocabulary, which training finds in pack.json. replace: whether records that were packed of
+    other videos, or with other settings, are replaced; else they are an error. After ``run``, ``log`` is what that
     holds: the shards and what was counted in each; ``projections`` has the Projection of each feature that has one;
     ``renamed``: dict of id to what it is in records, where settings.sanitize_ids has changed it.
     Raises InputError for an id that no submission can hold, unless sanitize_ids.

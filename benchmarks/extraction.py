@@ -3,14 +3,15 @@
     .venv/bin/python -m benchmarks.extraction [--videos='clips/*.mp4'] [--hours=3]
 
 Prints for each video the time of FFmpeg's decode of all its frames by PyAV, that of the network on as many pictures as
-are taken, that of the extraction of pictures, and the ratio of the last to the sum of the others, best of --repeats in
-turn; and the peak memory of a process that extracts pictures and sound of a minute, and of that minute over and over
-for --hours.
+are taken, that of the extraction of pictures, medians of --repeats turns, and the median of each turn's ratio of the
+last to the sum of the others; and the peak memory of a process that extracts pictures and sound of a minute, and of
+that minute over and over for --hours.
 """
 
 import glob
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -55,16 +56,18 @@ def ratio_row(video, extractor):
         for first in range(0, count, _BATCH):
             backbone.features(pictures[first : first + _BATCH])
 
-    best = {}
-    for _ in range(FLAGS.repeats):
-        for way in (plain, network, extractor):
-            start = time.perf_counter()
-            way(video)
-            best[way] = min(best.get(way, float("inf")), time.perf_counter() - start)
+    turns = [[_seconds(way, video) for way in (plain, network, extractor)] for _ in range(FLAGS.repeats)]
+    ratio = statistics.median(extraction / (decode + computed) for decode, computed, extraction in turns)
     info = probe_video(video)
     name = f"`{os.path.basename(video)}`, {info.video_codec} {info.width} x {info.height}"
-    times = " | ".join(f"{best[way]:.2f} s" for way in (plain, network, extractor))
-    return f"| {name} | {times} | {best[extractor] / (best[plain] + best[network]):.2f} |"
+    times = " | ".join(f"{statistics.median(ways):.2f} s" for ways in zip(*turns))
+    return f"| {name} | {times} | {ratio:.2f} |"
+
+
+def _seconds(way, video):
+    start = time.perf_counter()
+    way(video)
+    return time.perf_counter() - start
 
 
 def report(video):

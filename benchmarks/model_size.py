@@ -20,7 +20,7 @@ from yt8m.types import TOKEN_INPUTS
 
 _ROWS, _CLIPS = 8, 2
 _SIDE = 224
-CLIP_FRAMES = {"slowfast": 32, "tanet": 8}
+CLIP_FRAMES = {"clip_cnn": 8, "slowfast": 32, "tanet": 8}
 """Frames of a clip, as in the papers."""
 
 _VIDEO_FRAMES = 30

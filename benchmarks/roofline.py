@@ -155,7 +155,7 @@ def products_of_step(model: keras.Model, features: dict, targets: dict | None) -
     return list((_jax_products if keras.backend.backend() == "jax" else _tensorflow_products)(model, features, targets))
 
 
-_CONVOLUTIONS = re.compile(r"^Conv(2D|3D)(BackpropInput|BackpropFilter)?(V2)?$")
+_CONVOLUTIONS = re.compile(r"^(?:Depthwise)?Conv(?:2D|3D|2dNative)(BackpropInput|BackpropFilter)?(?:V2)?$")
 
 
 def _tensorflow_products(model, features, targets):
@@ -179,7 +179,7 @@ def _tensorflow_products(model, features, targets):
             *count, rows, columns = operation.outputs[0].shape
             yield Product(math.prod(count), rows, inner, columns)
         elif found := _CONVOLUTIONS.match(operation.type):
-            yield _convolution(operation, found[2])
+            yield _convolution(operation, found[1])
 
 
 def _convolution(operation, gradient):
@@ -190,6 +190,11 @@ def _convolution(operation, gradient):
         given = operation.outputs[0].shape
     elif gradient == "BackpropFilter":
         kernel = operation.outputs[0].shape
+    if operation.type.startswith("Depthwise"):
+        # Each channel by itself.
+        return Product(
+            kernel[2] * kernel[3], math.prod(outputs[:-1]), kernel[0] * kernel[1], 1, math.prod(outputs[:-1])
+        )
     return Product(1, math.prod(outputs[:-1]), math.prod(kernel[:-1]), kernel[-1], math.prod(given))
 
 

@@ -356,7 +356,9 @@ class RunConfig(Config):
     )
     preset: str = option("", "Preset: a model of the paper, or a multimodal_bert, with its sampling and shifts.")
     init_from: str = option("", "Folder of a run whose weights to start from, such as the pre-trained one.")
-    init_weights: str = option("", "File of published weights to start from, .pyth or .pth; see the pages of models.")
+    init_weights: str = option(
+        "", "File of published weights to start from: .pyth or .pth, for clip_cnn .h5; see the pages of models."
+    )
     init_optimizer: bool = option(
         False,
         "Start from the last checkpoint of --init_from, with its optimizer's moments and step, so that the decay of "

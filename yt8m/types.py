@@ -44,6 +44,9 @@ class InputError(ValueError):
     The scripts print its message alone and exit with status 2.
     """
 
+    _keras_call_info_injected = True
+    """What Keras knows an error by to which it has added the arguments of a layer's call: to these it shall not."""
+
 
 class DivergedError(InputError):
     """Training whose loss is not finite."""

@@ -8,6 +8,7 @@ PyTorch has torch.compile, fused AdamW and, for bfloat16, autocast. Prints a Mar
 
 import concurrent.futures
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -67,7 +68,8 @@ def _ours(case, lock):
 
 
 def _rate(command):
-    done = subprocess.run(command, capture_output=True, text=True)
+    environment = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"} | os.environ
+    done = subprocess.run(command, capture_output=True, env=environment, text=True)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1])["rate"]

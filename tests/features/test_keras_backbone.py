@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from yt8m.features.backbones import load_backbone
-from yt8m.features.backbones.keras_network import keras_networks
+from yt8m.runtime.keras_networks import keras_networks
 from yt8m.types import InputError
 
 SMALL = ["MobileNet", "MobileNetV3Small"]

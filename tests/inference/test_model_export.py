@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests.helpers.small_models import data_config, is_of_clips, small_model, tokens_of
-from yt8m.config import ModelConfig
+from yt8m.config import ClipConfig, ModelConfig
 from yt8m.inference.model_export import default_path, export
 from yt8m.models import MODELS
 from yt8m.models.base import build_model
@@ -110,10 +110,53 @@ def test_mixed_precision_is_exported_in_float32(tmp_path):
     np.testing.assert_allclose(ranked["scores"], -np.sort(-expected(full), axis=1), atol=1e-6)
 
 
+OF_CLIPS = [
+    pytest.param(name, form, marks=pytest.mark.slow if name != "tanet" else ())
+    for name in MODELS
+    if is_of_clips(name)
+    for form in ("savedmodel", "onnx", "litert")
+]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name, form", OF_CLIPS)
+def test_clips_are_scored(name, form, tmp_path):
+    config = data_config(name, num_frames=8, clip=ClipConfig(size=32))
+    model = small_model(name)
+    random = np.random.default_rng(0)
+    for variable in model.head.trainable_variables:
+        variable.assign(variable + 0.2 * random.normal(size=variable.shape))
+    clips = {
+        "pictures": random.integers(0, 256, (3, 8, 32, 32, 3), dtype=np.uint8),
+        "num_frames": np.array([8, 5, 1], np.int32),
+    }
+    wanted = np.asarray(model(clips))[:, list(CLASS_IDS)]
+    assert wanted.std(axis=0).max() > 4e-5
+    path = default_path(str(tmp_path), form)
+    export(model, path, form=form, config=config, class_ids=CLASS_IDS, class_names={3: "three"}, top_k=3)
+    if form == "savedmodel":
+        ranked = tf.saved_model.load(path).signatures["serving_default"](
+            **{k: tf.constant(v) for k, v in clips.items()}
+        )
+        order = np.argsort(-wanted, axis=1)
+        np.testing.assert_array_equal(ranked["class_ids"], np.array(CLASS_IDS)[order])
+        np.testing.assert_allclose(ranked["scores"], np.take_along_axis(wanted, order, axis=1), atol=1e-5)
+        assert "start_time" not in ranked and b"three" in ranked["class_names"].numpy()[0].tolist()
+        return
+    if form == "onnx":
+        found = pytest.importorskip("onnxruntime").InferenceSession(path).run(["scores"], clips)[0]
+    else:
+        found = tf.lite.Interpreter(path).get_signature_runner()(**clips)["scores"]
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
 def test_what_cannot_be_exported_is_named(tmp_path, monkeypatch):
     model = small_model("moe", level="video")
     with pytest.raises(InputError, match="means of whole videos"):
         export(model, str(tmp_path / "x"), form="savedmodel", config=data_config(level="video"), class_ids=CLASS_IDS)
+    options = {"form": "savedmodel", "config": data_config("tanet"), "class_ids": CLASS_IDS, "views": (-1, 0)}
+    with pytest.raises(InputError, match="a model of clips is exported without"):
+        export(small_model("tanet"), str(tmp_path / "x"), **options)
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
     with pytest.raises(InputError, match=r"pip install 'yt8m\[onnx\]'"):
         export(small_model("logistic"), str(tmp_path / "x"), form="onnx", config=data_config(), class_ids=CLASS_IDS)

@@ -2,8 +2,8 @@
 
   export.py --train_dir=runs/finetuned --format=savedmodel,onnx --segment_label_ids_file=segment_label_ids.csv
 
-A SavedModel takes the uint8 frames of one video and ranks its segments; ONNX and LiteRT score segments of 5 frames.
-Dequantisation is inside all of them.
+A SavedModel takes the uint8 frames of one video and ranks its segments; ONNX and LiteRT score segments of 5 frames. Of
+a model of clips all of them take clips. Dequantisation is inside all of them.
 """
 
 import dataclasses

@@ -7,10 +7,13 @@ SavedModel takes one video and ranks its segments; the signature ``serving_defau
 K)
   float32, best class first; S = ceil(T / 5).
 
+Of a model of clips it takes clips instead, ``pictures`` (N, T, side, side, 3) uint8 and ``num_frames`` (N,) int32, of
+the frames and the size that it was trained on, and ranks their classes, (N, K) each, without times.
+
 ONNX and LiteRT take segments and score them: in, for each feature (N, 5, size) uint8 and ``num_frames`` (N,) int32, the
 real ones of the five, and for a model of whole videos ``video_`` and name (N, V, size) uint8 and ``num_video_frames``
-(N,) int32, see DataConfig.video_frames; out, (N, C) float32. Their classes stand in a text file beside them, one
-``id,name`` a line.
+(N,) int32, see DataConfig.video_frames, or clips as above; out, (N, C) float32. Their classes stand in a text file
+beside them, one ``id,name`` a line.
 
 A model of texts takes their numbers too, ``tokens`` and ``token_sources``, (L,) int32 of a video or (N, L) of segments,
 see yt8m.data.tokens.
@@ -30,7 +33,8 @@ from yt8m.data.views import all_windows, window_frames
 from yt8m.inference.scorer import check_views
 from yt8m.models.base import VideoModel
 from yt8m.runtime.files import atomic_folder, atomic_path, write_text
-from yt8m.types import SEGMENT_SECONDS, TOKEN_SOURCES, TOKENS, InputError, StrPath
+from yt8m.train_parts import CHANNELS
+from yt8m.types import PICTURES, SEGMENT_SECONDS, TOKEN_SOURCES, TOKENS, InputError, StrPath
 
 FORMATS = ("savedmodel", "onnx", "litert")
 _SUFFIXES = {"onnx": ".onnx", "litert": ".tflite"}
@@ -47,29 +51,33 @@ def export(
     top_k: int = 20,
     views: Sequence[Any] = (0,),
 ) -> None:
-    """Writes ``model``, a frame-level VideoModel, to ``path``: a folder for "savedmodel", else a file.
+    """Writes ``model``, a VideoModel of frames or clips, to ``path``: a folder for "savedmodel", else a file.
 
     form: one of FORMATS. config: the DataConfig it was trained with. class_ids: the classes to give; class_names: dict
     of id to name, None for none. top_k: K of the SavedModel; views: of its segments, averaged as in inference, see
-    yt8m.data.views. Raises InputError where the form cannot hold the model, or a package for it is missing.
+    yt8m.data.views; of clips one view alone. Raises InputError where the form cannot hold the model, or a
+    package for it is missing.
     """
     if keras.backend.backend() != "tensorflow":
         raise InputError("export runs with the TensorFlow backend, whichever the model was trained with")
-    if config.level != "frame":
-        what = "pictures" if config.level == "clip" else "means of whole videos"
-        raise InputError(f"the model takes {what}: only models of features of frames are exported")
+    if config.level == "video":
+        raise InputError("the model takes means of whole videos: only models of frames and of clips are exported")
+    if config.level == "clip" and tuple(views) != (0,):
+        raise InputError("shifts and other views of segments are of features: a model of clips is exported without")
     check_views(model, views)
     narrow = _in_float32(model).for_classes(class_ids)
     names = [(class_names or {}).get(class_id, "") for class_id in class_ids]
     if form == "savedmodel":
-        server = _VideoServer(narrow, config, class_ids, names, top_k=min(top_k, len(class_ids)), views=views)
+        classes = _Classes(class_ids, names, top_k=min(top_k, len(class_ids)))
+        is_of_clips = config.level == "clip"
+        server = _ClipServer(narrow, config, classes) if is_of_clips else _VideoServer(narrow, config, classes, views)
         signature = server.rank.get_concrete_function(**server.inputs())
         with atomic_folder(path) as temporary:
             tf.saved_model.save(server, temporary, signatures={"serving_default": signature})
         return
     writers = {"onnx": _write_onnx, "litert": _write_litert}
     with atomic_path(path) as temporary:
-        writers[form](_SegmentScorer(narrow, config), temporary)
+        writers[form](_Scorer(narrow, config), temporary)
     lines = [f"{class_id},{name}\n" for class_id, name in zip(class_ids, names)]
     write_text(f"{path}.classes.csv", "".join(lines))
 
@@ -89,16 +97,50 @@ def default_path(folder: StrPath, form: str) -> str:
     return os.path.join(folder, "exported" + _SUFFIXES.get(form, ""))
 
 
-class _VideoServer(tf.Module):
-    """Ranks the segments of one video, all in the graph."""
+class _Classes(tf.Module):
+    """The classes of a model's columns, and the best ``top_k`` of scores."""
 
-    def __init__(self, model, config, class_ids, class_names, *, top_k, views):
+    def __init__(self, class_ids, class_names, *, top_k):
+        super().__init__()
+        self.class_ids = np.asarray(class_ids, np.int32)
+        self.class_names = class_names
+        self.top_k = top_k
+
+    def ranked(self, scores):
+        """Dict of class_ids, class_names and scores, (N, top_k), of scores (N, C)."""
+        scores, columns = tf.math.top_k(scores, self.top_k)
+        return {
+            "class_ids": tf.gather(tf.constant(self.class_ids), columns),
+            "class_names": tf.gather(tf.constant(self.class_names, tf.string), columns),
+            "scores": scores,
+        }
+
+
+class _ClipServer(tf.Module):
+    """Ranks the classes of clips."""
+
+    def __init__(self, model, config, classes):
         super().__init__()
         self.model = model
         self.config = config
-        self.class_ids = np.asarray(class_ids, np.int32)
-        self.class_names = np.asarray(class_names, object)
-        self.top_k = top_k
+        self.classes = classes
+
+    def inputs(self):
+        return _clip_specs(self.config)
+
+    @tf.function
+    def rank(self, **clips):
+        return self.classes.ranked(self.model(clips, training=False))
+
+
+class _VideoServer(tf.Module):
+    """Ranks the segments of one video, all in the graph."""
+
+    def __init__(self, model, config, classes, views):
+        super().__init__()
+        self.model = model
+        self.config = config
+        self.classes = classes
         self.views = views
 
     def inputs(self):
@@ -121,14 +163,9 @@ class _VideoServer(tf.Module):
         segments |= self._beside(frames, starts, lengths)
         rows = tf.shape(indices)[0]
         segments |= {name: tf.repeat(inputs[name][None], rows, axis=0) for name in _token_specs(self.config)}
-        scores = tf.reshape(self.model(segments, training=False), (-1, len(self.views), len(self.class_ids)))
-        scores, columns = tf.math.top_k(tf.reduce_mean(scores, axis=1), self.top_k)
-        return {
-            "start_time": starts,
-            "class_ids": tf.gather(tf.constant(self.class_ids), columns),
-            "class_names": tf.gather(tf.constant(self.class_names.tolist(), tf.string), columns),
-            "scores": scores,
-        }
+        scores = self.model(segments, training=False)
+        scores = tf.reshape(scores, (-1, len(self.views), scores.shape[-1]))
+        return {"start_time": starts} | self.classes.ranked(tf.reduce_mean(scores, axis=1))
 
     def _beside(self, frames, starts, num_frames):
         """Frames of the whole video beside every view of the segments at ``starts``, where the model takes such."""
@@ -146,18 +183,14 @@ class _VideoServer(tf.Module):
         return beside | {"num_video_frames": counts}
 
 
-class _SegmentScorer(tf.Module):
-    """Scores segments."""
+class _Scorer(tf.Module):
+    """Scores segments, or clips."""
 
     def __init__(self, model, config):
         super().__init__()
         self.model = model
         self.config = config
-        specs = _example_specs(config.features, SEGMENT_SECONDS, "num_frames")
-        if config.video_frames:
-            beside = {f"video_{name}": size for name, size in config.features.items()}
-            specs |= _example_specs(beside, config.video_frames, "num_video_frames")
-        specs |= _token_specs(config, rows=(None,))
+        specs = _clip_specs(config) if config.level == "clip" else _segment_specs(config)
         # As constants: variables come out of LiteRT's converter without their values.
         self._weights, self._state = (
             [np.asarray(variable) for variable in variables]
@@ -165,9 +198,23 @@ class _SegmentScorer(tf.Module):
         )
         self.score = tf.function(self._score, input_signature=[specs])
 
-    def _score(self, segments):
+    def _score(self, examples):
         constants = ([tf.constant(value) for value in values] for values in (self._weights, self._state))
-        return {"scores": self.model.stateless_call(*constants, segments, training=False)[0]}
+        return {"scores": self.model.stateless_call(*constants, examples, training=False)[0]}
+
+
+def _clip_specs(config):
+    side = config.clip.size
+    pictures = tf.TensorSpec((None, config.num_frames, side, side, CHANNELS), tf.uint8, name=PICTURES)
+    return {PICTURES: pictures, "num_frames": tf.TensorSpec((None,), tf.int32, name="num_frames")}
+
+
+def _segment_specs(config):
+    specs = _example_specs(config.features, SEGMENT_SECONDS, "num_frames")
+    if config.video_frames:
+        beside = {f"video_{name}": size for name, size in config.features.items()}
+        specs |= _example_specs(beside, config.video_frames, "num_video_frames")
+    return specs | _token_specs(config, rows=(None,))
 
 
 def _example_specs(sizes, length, count):

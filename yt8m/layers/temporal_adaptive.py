@@ -70,7 +70,7 @@ class TemporalAdaptiveModule(Layer):
         half = KERNEL // 2
         around = ops.pad(clip, [(0, 0), (half, half), (0, 0), (0, 0), (0, 0)])
         return sum(
-            around[:, place : place + self.num_frames] * kernels[:, None, None, None, :, place]
+            around[:, place : place + self.num_frames] * kernels[..., place][:, None, None, None, :]
             for place in range(KERNEL)
         )
 

@@ -10,6 +10,7 @@ MODELS = Registry(
     modules={
         name: f"yt8m.models.{name}"
         for name in (
+            "clip_cnn",
             "dbof",
             "frame_bert",
             "gated_netvlad",

@@ -80,6 +80,9 @@ class ClipModel(VideoModel):
             "num_frames": keras.KerasTensor((None,), dtype="int32"),
         }
 
+    def check_clips(self, *, num_frames: int | None, size: tuple[int, int]) -> None:
+        """Raises InputError for clips of a length, or of a (height, width), that the network cannot take."""
+
     def clip(self, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Normalised pictures (B, T, H, W, 3), padding as it comes, and the frame mask (B, T)."""
         mean, std = (ops.convert_to_tensor(self.settings[name], "float32") for name in ("mean", "std"))

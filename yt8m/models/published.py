@@ -28,11 +28,17 @@ def load_published(model: VideoModel, path: StrPath) -> list[str]:
 
     The file has a state dict, or a checkpoint with one, by names that the model's class knows: those of its authors'
     program, or others that ``published_renames`` makes those. Weights of the head are taken where it is logistic and
-    both have as many classes. Raises InputError where the class knows no such files, where one is not to be read, is of
-    another model, or holds values that are no finite numbers.
+    both have as many classes. A model with ``load_network`` has files of Keras instead. Raises InputError where the
+    class knows no such files, where one is not to be read, is of another model, or holds values that are no finite
+    numbers.
     """
+    if hasattr(model, "load_network"):
+        model.load_network(path)
+        return [variable.path for head in model.heads for variable in head.variables]
     if not hasattr(model, "published_names"):
-        raise InputError(f"init_weights is for models with published weights, slowfast and tanet, not {model.name}")
+        raise InputError(
+            f"init_weights is for models with published weights, clip_cnn, slowfast and tanet, not {model.name}"
+        )
     wanted = model.published_names()
     given = {
         _renamed(name, model.published_renames): (name, array)

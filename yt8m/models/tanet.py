@@ -102,12 +102,17 @@ class TANet(ClipModel):
         length, needed = pictures.shape[1], self.network["num_frames"]
         if length == needed:
             return pictures
-        if length is not None and length > needed:
-            raise InputError(
-                f"this tanet has kernels of {needed} frames, and the clips have {length}: give it num_frames {length} "
-                f"in model_config, or the data num_frames {needed}"
-            )
+        self.check_clips(num_frames=length, size=pictures.shape[2:4])
         return ops.pad(pictures, [(0, 0), (0, needed), (0, 0), (0, 0), (0, 0)])[:, :needed]
+
+    def check_clips(self, *, num_frames: int | None, size: tuple[int, int]) -> None:
+        """Raises InputError for clips longer than the kernels are for."""
+        needed = self.network["num_frames"]
+        if num_frames is not None and num_frames > needed:
+            raise InputError(
+                f"this tanet has kernels of {needed} frames, and the clips have {num_frames}: give it num_frames "
+                f"{num_frames} in model_config, or the data num_frames {needed}"
+            )
 
     @property
     def depth_groups(self) -> list[list[keras.layers.Layer]]:

@@ -17,6 +17,7 @@ from yt8m.data.splits import Source, Without, collect_ids, exclude_videos, open_
 from yt8m.inference.scorer import check_views
 from yt8m.models import checkpoints
 from yt8m.models.base import build_model
+from yt8m.models.clip_model import ClipModel
 from yt8m.models.initialization import continue_from, initialize_from
 from yt8m.models.learner import Learner
 from yt8m.models.losses import make_loss, penalize
@@ -277,6 +278,8 @@ def _build(run):
     """The VideoModel of ``run``, with its loss. Raises InputError where it cannot be trained or finished as asked."""
     model = build_model(run.model, run.data, dtype="mixed_bfloat16" if run.train.mixed_precision == "on" else None)
     check_views(model, allowed_views(run.train.augment))
+    if isinstance(model, ClipModel):
+        model.check_clips(num_frames=run.data.num_frames, size=(run.data.clip.size,) * 2)
     masked = run.train.masked_frames.weight
     if run.adapt_bn:
         # What cannot be done is said before training, not after.

@@ -12,11 +12,11 @@ import keras
 import numpy as np
 
 from yt8m.features.backbones.base import LinearHead, PictureInput
-from yt8m.features.backbones.keras_network import float32_layers
 from yt8m.features.backbones.pictures import PictureBackbone, imagenet_classes
 from yt8m.features.backbones.registry import BACKBONES
 from yt8m.runtime.devices import default_jit_compile, has_accelerator
 from yt8m.runtime.files import read_bytes
+from yt8m.runtime.keras_networks import layers_of
 from yt8m.runtime.torch_file import read_torch_file
 from yt8m.types import InputError
 
@@ -97,7 +97,7 @@ class EfficientNetLite(PictureBackbone):
         side = variant.size
         self.input = PictureInput(size=(side, side), shorter_side=side + 32, interpolation="bicubic")
         weights = _Weights(read_torch_file(data, path), f"{path} is not weights of EfficientNet-Lite{variant.number}")
-        with float32_layers():
+        with layers_of("float32"):
             self.network = build_network(variant, weights)
         self.network.compile(jit_compile=default_jit_compile())
         self.accelerated = has_accelerator()

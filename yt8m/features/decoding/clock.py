@@ -33,31 +33,41 @@ class Clock:
         self._last: Fraction | None = None
         self._zero = Fraction(0) if origin is None else origin
         self._times = _BestTimes()
+        self._said: tuple[int, int | None, Fraction | None] | None = None
+        self._length = self._frame_seconds
 
     def time(self, frame: Any) -> Fraction:
         """Seconds from the origin to a frame, the next one that was decoded; never less than for the one before."""
         ticks = self._times.of(frame)
-        raw = self.raw_end if ticks is None else ticks * frame.time_base
+        unit = frame.time_base
+        raw = self.raw_end if ticks is None else ticks * unit
         if self.origin is None:
             self.origin = self._zero = raw
         now = raw - self._zero
+        # Most frames begin where the one before ends, and arithmetic of fractions is slow.
+        if now != self.end:
+            now = self._set_right(now)
+        length = self._seconds(frame, unit)
+        self._last, self.end, self.raw_end = now, now + length, raw + length
+        return now
+
+    def _set_right(self, now):
+        """The time of a frame that would be at ``now``: where that is a jump, the end of the frame before."""
         gap = now - self.end
         back, forward = (_FARTHEST, _FARTHEST) if self._last is None else (_BACK, self._longest_jump)
         if not -back <= gap <= forward:
             self._zero, now = self._zero + gap, self.end
             self.jumps += 1
             self.first_jump = self.first_jump if self.jumps > 1 else now
-        if self._last is not None:
-            now = max(now, self._last)
-        length = self._seconds(frame)
-        self._last, self.end, self.raw_end = now, now + length, raw + length
-        return now
+        return now if self._last is None else max(now, self._last)
 
-    def _seconds(self, frame):
+    def _seconds(self, frame, unit):
         rate = getattr(frame, "sample_rate", None)
-        ticks, unit = (frame.samples, Fraction(1, rate)) if rate else (frame.duration or 0, frame.time_base)
-        length = ticks * unit
-        return length if 0 < length <= self._longest_jump else self._frame_seconds
+        said = (frame.samples, rate, None) if rate else (frame.duration or 0, None, unit)
+        if said != self._said:
+            length = Fraction(said[0], rate) if rate else said[0] * unit
+            self._said, self._length = said, length if 0 < length <= self._longest_jump else self._frame_seconds
+        return self._length
 
 
 class _BestTimes:

@@ -14,6 +14,7 @@ from yt8m.train_parts import (
     MaskedFramesConfig,
     MaskedTokensConfig,
     RateConfig,
+    SimilarityConfig,
     TextConfig,
     check_data,
     with_switches,
@@ -42,6 +43,8 @@ PATTERNS = (
     "pseudo_data_pattern",
     "unlabelled_data_pattern",
     "adapt_bn",
+    "pairs",
+    "eval_pairs",
 )
 """Fields of a RunConfig that name input files."""
 
@@ -221,6 +224,7 @@ class TrainConfig(Config):
     masked_frames: MaskedFramesConfig = MaskedFramesConfig()
     masked_tokens: MaskedTokensConfig = MaskedTokensConfig()
     consistency: ConsistencyConfig = ConsistencyConfig()
+    similarity: SimilarityConfig = SimilarityConfig()
     pseudo_ratio: float = option(
         2.0,
         "Pseudo-labelled segments for each rated one of a step; both share --batch_size.",
@@ -354,6 +358,15 @@ class RunConfig(Config):
         below=1,
         defaults_to="all",
     )
+    pairs: str = option(
+        "",
+        "CSV of id_a,id_b,score, the similarity of pairs of videos: training on these in place of labels. "
+        "--holdout_fraction is of the pairs then, none of whose videos is trained on.",
+        resumable=True,
+    )
+    eval_pairs: str = option(
+        "", "CSV of pairs to evaluate on, instead of held-out ones, by Spearman's rank correlation.", resumable=True
+    )
     preset: str = option("", "Preset: a model of the paper, or a multimodal_bert, with its sampling and shifts.")
     init_from: str = option("", "Folder of a run whose weights to start from, such as the pre-trained one.")
     init_weights: str = option(
@@ -394,7 +407,33 @@ class RunConfig(Config):
     def _check(self):
         if self.init_optimizer and not self.init_from:
             raise InputError("init_optimizer goes on with the optimizer of another run: set init_from to its folder")
+        if self.pairs or self.eval_pairs:
+            self._check_pairs()
         if self.init_weights and self.init_from:
             raise InputError("init_weights and init_from each say what to start from: give one of them")
         if (self.exclude_holdout_files or self.exclude_holdout_fraction) and not self.exclude_videos:
             raise InputError("exclude_holdout_files and exclude_holdout_fraction are of exclude_videos: set it too")
+
+    def _check_pairs(self):
+        if not self.pairs:
+            raise InputError("eval_pairs evaluates what is trained on pairs: set pairs too")
+        if self.eval_pairs and self.holdout_fraction:
+            raise InputError("eval_pairs and holdout_fraction each hold out pairs in their own way: give one of them")
+        if self.data.level == "clip":
+            raise InputError("pairs are of records of features, and these are clips: leave pairs out")
+        train = self.train
+        others = {
+            "segment_labels": train.segment_labels,
+            "eval_data_pattern": self.eval_data_pattern,
+            "holdout_files": self.holdout_files,
+            "exclude_videos": self.exclude_videos,
+            "pseudo_data_pattern": self.pseudo_data_pattern,
+            "unlabelled_data_pattern": self.unlabelled_data_pattern,
+            "masked_frames_weight": train.masked_frames.weight,
+            "masked_tokens_weight": train.masked_tokens.weight,
+            "multigrid": train.multigrid,
+            "augmentation": train.augment != AugmentConfig(),
+        }
+        for name, value in others.items():
+            if value:
+                raise InputError(f"{name} is of training on labels, and pairs replaces these: leave one of them out")

@@ -8,6 +8,7 @@ from yt8m.types import MAX_FRAMES, PICTURES, InputError, field_problem
 
 MASKED_FRAMES = ("nce", "mse")
 ANNEALINGS = ("none", "linear", "log", "exp")
+SIMILARITY_LOSSES = ("mse", "cosent")
 CLIP_SAMPLINGS = ("uniform", "sequence")
 SCHEDULES = ("exponential", "cosine")
 CHANNELS = 3
@@ -303,6 +304,29 @@ class MaskedTokensConfig(Config):
         above=0,
         below=1,
         flag="mask_token_fraction",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SimilarityConfig(Config):
+    """Training on pairs of videos whose similarity was annotated, see yt8m.models.pair_learner."""
+
+    loss: str = option(
+        "mse",
+        "Loss of --pairs: mse, the squared error of the cosine against the score, which is from -1 to 1 then; cosent, "
+        "the order of cosines in a batch against that of scores.",
+        choices=SIMILARITY_LOSSES,
+        flag="similarity_loss",
+    )
+    size: int = option(
+        256,
+        "Dimensions that the vectors of videos are projected to with --pairs.",
+        low=1,
+        high=1 << 16,
+        flag="embedding_size",
+    )
+    scale: float = option(
+        20.0, "Factor on differences of cosines in --similarity_loss=cosent.", above=0, high=1000, flag="cosent_scale"
     )
 
 

@@ -115,7 +115,7 @@ def make_dataset(
     if windows == "all" and config.level == "frame":
         parse_all = functools.partial(examples.parse_all, config=config, views=views)
         batches = parallel_map(blocks, parse_all).rebatch(batch_size, drop_remainder=drop_remainder)
-        return _tokenized(batches, config).prefetch(2)
+        return tokenized(batches, config).prefetch(2)
     changed = margin or windows == "unlabelled" or augment.of_batches
     options = {"cache": cache, "with_info": with_info or note_ids is not None}
     # What changes a batch draws for all of it.
@@ -129,7 +129,7 @@ def make_dataset(
     elif windows == "video":
         videos = _batch_videos(blocks, config, batch_size, drop_remainder=drop_remainder, seed=shuffle_seed)
         configs = [config.replace(num_frames=length) for length in num_frames] or [config]
-        batches = _read_videos(videos, configs, seed=frame_seed, **options)
+        batches = read_videos(videos, configs, seed=frame_seed, **options)
     else:
         segments = blocks if cache is not None else _read_segments(blocks, config, windows, margin)
         if factors is not None:
@@ -145,11 +145,11 @@ def make_dataset(
         batches = batches.map(functools.partial(_note, note_ids=note_ids, with_info=with_info))
     if share[1] > 1:
         batches = batches.map(functools.partial(_share, share=share, features_too=options["share"][1] == 1))
-    return _tokenized(batches, config).prefetch(2)
+    return tokenized(batches, config).prefetch(2)
 
 
-def _tokenized(batches, config):
-    """Batches whose texts are tokens, where texts are read."""
+def tokenized(batches: tf.data.Dataset, config: DataConfig) -> tf.data.Dataset:
+    """Batches of (features, ...) whose texts are tokens, where texts are read."""
     if not config.text.fields:
         return batches
     return parallel_map(batches, lambda features, *others: (with_tokens(features, config), *others))
@@ -181,11 +181,13 @@ def _batch_videos(blocks, config, batch_size, *, drop_remainder, seed):
     return records.batch(min(batch_size)).rebatch(list(batch_size), drop_remainder=drop_remainder)
 
 
-def _read_videos(videos, configs, *, cache, share, **options):
+def read_videos(
+    videos: tf.data.Dataset, configs: Sequence[DataConfig], *, cache: Any, share: tuple[int, int], **options: Any
+) -> tf.data.Dataset:
     """Elements of batches of videos, serialized or numbers in ``cache``, as the one of ``configs`` has them whose turn
     it is.
 
-    share: of the frames that are read from a cache.
+    share: of the frames that are read from a cache; options: of examples.parse_videos.
     """
     read = examples.parse_videos if cache is None else functools.partial(cache.read_videos, share=share)
 

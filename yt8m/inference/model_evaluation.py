@@ -19,7 +19,8 @@ from yt8m.ranking.evaluation import RatedLabels, evaluate_scores
 from yt8m.ranking.metrics import VideoMetrics
 from yt8m.runtime.devices import Placement
 from yt8m.runtime.progress import Progress
-from yt8m.types import MAX_SEGMENTS_PER_CLASS, DataWarning, InputError, Segment, Tensor
+from yt8m.similarity.pairs import spearman
+from yt8m.types import MAX_SEGMENTS_PER_CLASS, DataWarning, DivergedError, InputError, Segment, Tensor
 
 _MASKED = ("masked_frames", "masked_tokens")
 """Tasks of a Learner whose guesses are scored, the first one that it has as the headline."""
@@ -149,6 +150,39 @@ class MaskedScorer(keras.Model):
         """Output of the layer or model, see the class."""
         scores = self.learner.masked_scores(inputs, training=False)
         return ops.stack([ops.stack(scores[name]) for name in self.tasks])[None]
+
+
+def evaluate_pairs(scorer: Any, batches: Any) -> dict[str, float | int]:
+    """Dict of ``spearman`` of cosines and annotation, ``mse`` and ``num_pairs``.
+
+    scorer: a PairScorer. batches: of yt8m.data.pair_records.make_pairs.
+    """
+    found, wanted = [], []
+    for features, targets in batches.as_numpy_iterator():
+        found.append(scorer.predict_on_batch(features))
+        wanted.append(targets["similarity"])
+    cosines, scores = np.concatenate(found).astype(np.float64), np.concatenate(wanted).astype(np.float64)
+    if not np.isfinite(cosines).all():
+        raise DivergedError("cosines of pairs are not finite: lower base_learning_rate")
+    # Where a model says the same of all, it ranks nothing.
+    correlation = spearman(cosines, scores) if np.ptp(cosines) else 0.0
+    return {
+        "spearman": correlation,
+        "mse": float(np.mean((cosines - scores) ** 2)),
+        "num_pairs": len(scores),
+    }
+
+
+class PairScorer(keras.Model):
+    """Cosines (B,) of a batch of pairs by a PairLearner."""
+
+    def __init__(self, learner: Any):
+        super().__init__(name="pair_scorer")
+        self.learner = learner
+
+    def call(self, inputs: dict[str, Any]) -> Tensor:
+        """Output of the layer or model, see the class."""
+        return self.learner(inputs, training=False)
 
 
 class ModelScorer:

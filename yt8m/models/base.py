@@ -73,6 +73,7 @@ class VideoModel(keras.Model):
         self.num_classes = num_classes
         self.level = level
         self.l2_normalize = l2_normalize
+        self.projection: keras.layers.Dense | None = None
 
     @property
     def fixed_frames(self) -> int | None:
@@ -82,6 +83,19 @@ class VideoModel(keras.Model):
     def embed(self, inputs: dict[str, Any], *, training: bool | None = None) -> Tensor:
         """The vector before the head, (B, E)."""
         raise NotImplementedError
+
+    def embedding(self, inputs: dict[str, Any], *, training: bool | None = None) -> Tensor:
+        """The vector that similarity goes by: that before the head, or its projection where there is one, (B, size)."""
+        vector = self.embed(inputs, training=training)
+        return vector if self.projection is None else self.projection(vector)
+
+    def add_projection(self, size: int) -> None:
+        """Adds a projection, linear and without bias, of the vector before the head to ``size`` numbers; built."""
+        if not self.built:
+            self.build()
+        embedded = keras.backend.compute_output_spec(self.embed, self.symbolic_inputs())
+        self.projection = keras.layers.Dense(size, use_bias=False, dtype=self.dtype_policy, name="projection")
+        self.projection.build(embedded.shape)
 
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
         """Output of the layer or model, see the class."""
@@ -214,6 +228,7 @@ class VideoModel(keras.Model):
             "num_classes": self.num_classes,
             "level": self.level,
             "l2_normalize": self.l2_normalize,
+            **({} if self.projection is None else {"projection_size": self.projection.units}),
         }
 
     @classmethod
@@ -229,7 +244,11 @@ class VideoModel(keras.Model):
             config = cls.upgraded(config)
         if isinstance(config.get("dtype"), dict):
             config["dtype"] = keras.saving.deserialize_keras_object(config["dtype"])
-        return cls(**config)
+        projection_size = config.pop("projection_size", None)
+        model = cls(**config)
+        if projection_size is not None:
+            model.add_projection(projection_size)
+        return model
 
 
 class ClassColumns(keras.Model):

@@ -10,7 +10,7 @@ from yt8m.models.learner import Learner
 from yt8m.models.model_files import load_model_file
 from yt8m.types import InputError, StrPath
 
-_MAY_DIFFER = {"name", "dtype", "trainable", "num_classes", "level", "dropout", "temperature"}
+_MAY_DIFFER = {"name", "dtype", "trainable", "num_classes", "level", "dropout", "temperature", "projection_size"}
 """Settings of a model that another may start its weights from."""
 
 
@@ -121,6 +121,12 @@ def _copy_weights(model, source, train_dir):
             fresh.append(variable.path)
         else:
             variable.assign(given)
+    there = _projection(source)
+    for place, variable in enumerate(_projection(model)):
+        if there and there[place].shape == variable.shape:
+            variable.assign(there[place])
+        else:
+            fresh.append(variable.path)
     return fresh
 
 
@@ -130,6 +136,12 @@ def _structure(model):
     return {"model": type(model).__name__} | config | _inputs(model)
 
 
+def _projection(model):
+    """The weights of a model's projection for similarity, which another of its kind may be without."""
+    projection = getattr(model, "projection", None)
+    return [] if projection is None else projection.variables
+
+
 def _weights(model):
-    states = set(map(id, random_states(model)))
+    states = set(map(id, [*random_states(model), *_projection(model)]))
     return [variable for variable in model.variables if id(variable) not in states]

@@ -7,6 +7,7 @@ import dataclasses
 from typing import Any
 
 from yt8m.options import Config, option
+from yt8m.pair_parts import SimilarityConfig, check_pairs
 from yt8m.train_parts import (
     AugmentConfig,
     ClipConfig,
@@ -14,9 +15,9 @@ from yt8m.train_parts import (
     MaskedFramesConfig,
     MaskedTokensConfig,
     RateConfig,
-    SimilarityConfig,
     TextConfig,
     check_data,
+    check_train,
     with_switches,
 )
 from yt8m.types import MAX_FRAMES, InputError
@@ -297,22 +298,7 @@ class TrainConfig(Config):
     )
 
     def _check(self):
-        if not (self.label_weight or self.masked_frames.weight or self.masked_tokens.weight):
-            raise InputError("label_weight is 0, and there is nothing else to learn: give masked_frames a weight")
-        if not self.label_weight and self.average_checkpoints:
-            raise InputError("average_checkpoints goes by the score of labels, and label_weight is 0")
-        if self.balance_threshold and not self.segment_labels:
-            raise InputError("balance_threshold repeats rated segments: set segment_labels")
-        if self.multigrid and self.segment_labels:
-            raise InputError("multigrid is for whole videos: a segment has five frames")
-        if self.multigrid and self.num_epochs is None:
-            raise InputError("multigrid needs num_epochs, whose thirds are its stages")
-        if self.multigrid and self.rate.replace(layer_decay=1.0) != RateConfig():
-            raise InputError("multigrid has a learning rate of its own: leave out schedule, warm-up, accumulation")
-        if self.rate.schedule == "cosine" and self.max_steps is None:
-            raise InputError("learning_rate_schedule cosine ends at max_steps: set it")
-        if self.num_epochs is None and self.max_steps is None:
-            raise InputError("training needs an end: set num_epochs or max_steps")
+        check_train(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "TrainConfig":
@@ -408,32 +394,8 @@ class RunConfig(Config):
         if self.init_optimizer and not self.init_from:
             raise InputError("init_optimizer goes on with the optimizer of another run: set init_from to its folder")
         if self.pairs or self.eval_pairs:
-            self._check_pairs()
+            check_pairs(self)
         if self.init_weights and self.init_from:
             raise InputError("init_weights and init_from each say what to start from: give one of them")
         if (self.exclude_holdout_files or self.exclude_holdout_fraction) and not self.exclude_videos:
             raise InputError("exclude_holdout_files and exclude_holdout_fraction are of exclude_videos: set it too")
-
-    def _check_pairs(self):
-        if not self.pairs:
-            raise InputError("eval_pairs evaluates what is trained on pairs: set pairs too")
-        if self.eval_pairs and self.holdout_fraction:
-            raise InputError("eval_pairs and holdout_fraction each hold out pairs in their own way: give one of them")
-        if self.data.level == "clip":
-            raise InputError("pairs are of records of features, and these are clips: leave pairs out")
-        train = self.train
-        others = {
-            "segment_labels": train.segment_labels,
-            "eval_data_pattern": self.eval_data_pattern,
-            "holdout_files": self.holdout_files,
-            "exclude_videos": self.exclude_videos,
-            "pseudo_data_pattern": self.pseudo_data_pattern,
-            "unlabelled_data_pattern": self.unlabelled_data_pattern,
-            "masked_frames_weight": train.masked_frames.weight,
-            "masked_tokens_weight": train.masked_tokens.weight,
-            "multigrid": train.multigrid,
-            "augmentation": train.augment != AugmentConfig(),
-        }
-        for name, value in others.items():
-            if value:
-                raise InputError(f"{name} is of training on labels, and pairs replaces these: leave one of them out")

@@ -8,7 +8,6 @@ from yt8m.types import MAX_FRAMES, PICTURES, InputError, field_problem
 
 MASKED_FRAMES = ("nce", "mse")
 ANNEALINGS = ("none", "linear", "log", "exp")
-SIMILARITY_LOSSES = ("mse", "cosent")
 CLIP_SAMPLINGS = ("uniform", "sequence")
 SCHEDULES = ("exponential", "cosine")
 CHANNELS = 3
@@ -308,29 +307,6 @@ class MaskedTokensConfig(Config):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SimilarityConfig(Config):
-    """Training on pairs of videos whose similarity was annotated, see yt8m.models.pair_learner."""
-
-    loss: str = option(
-        "mse",
-        "Loss of --pairs: mse, the squared error of the cosine against the score, which is from -1 to 1 then; cosent, "
-        "the order of cosines in a batch against that of scores.",
-        choices=SIMILARITY_LOSSES,
-        flag="similarity_loss",
-    )
-    size: int = option(
-        256,
-        "Dimensions that the vectors of videos are projected to with --pairs.",
-        low=1,
-        high=1 << 16,
-        flag="embedding_size",
-    )
-    scale: float = option(
-        20.0, "Factor on differences of cosines in --similarity_loss=cosent.", above=0, high=1000, flag="cosent_scale"
-    )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class ConsistencyConfig(Config):
     """Consistency training on unlabelled segments (UDA, Xie et al. 2020), see yt8m.models.learner; weight 0 is off."""
 
@@ -374,6 +350,26 @@ class ConsistencyConfig(Config):
         flag="tsa_steps",
         defaults_to="--max_steps",
     )
+
+
+def check_train(config: Any) -> None:
+    """Raises InputError where the fields of a TrainConfig contradict each other."""
+    if not (config.label_weight or config.masked_frames.weight or config.masked_tokens.weight):
+        raise InputError("label_weight is 0, and there is nothing else to learn: give masked_frames a weight")
+    if not config.label_weight and config.average_checkpoints:
+        raise InputError("average_checkpoints goes by the score of labels, and label_weight is 0")
+    if config.balance_threshold and not config.segment_labels:
+        raise InputError("balance_threshold repeats rated segments: set segment_labels")
+    if config.multigrid and config.segment_labels:
+        raise InputError("multigrid is for whole videos: a segment has five frames")
+    if config.multigrid and config.num_epochs is None:
+        raise InputError("multigrid needs num_epochs, whose thirds are its stages")
+    if config.multigrid and config.rate.replace(layer_decay=1.0) != RateConfig():
+        raise InputError("multigrid has a learning rate of its own: leave out schedule, warm-up, accumulation")
+    if config.rate.schedule == "cosine" and config.max_steps is None:
+        raise InputError("learning_rate_schedule cosine ends at max_steps: set it")
+    if config.num_epochs is None and config.max_steps is None:
+        raise InputError("training needs an end: set num_epochs or max_steps")
 
 
 def with_switches(train: dict[str, Any]) -> dict[str, Any]:

@@ -216,7 +216,7 @@ class ModelScorer:
 
 def headline(results: dict[str, Any]) -> tuple[str, float]:
     """(name, value) of the number that a model is chosen by: MAP@K of segments, GAP of videos."""
-    known = ("map_at_k", *(f"{name}_quality" for name in _MASKED))
+    known = ("map_at_k", "spearman", *(f"{name}_quality" for name in _MASKED))
     name = next(name for name in results if name in known or name.startswith("gap_at_"))
     return name, results[name]
 

@@ -3,8 +3,6 @@
 import contextlib
 import inspect
 import os
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,10 +16,10 @@ from yt8m.layers.masking import masked_mean
 from yt8m.layers.mixture_of_experts import MixtureOfExperts
 from yt8m.layers.netvlad import unit_norm
 from yt8m.models import MODELS
+from yt8m.models.hyperparameters import problem_of_value
 from yt8m.models.losses import rated_binary_crossentropy
 from yt8m.models.presets import PRESETS
 from yt8m.models.targets import dense_targets
-from yt8m.options import is_of_type
 from yt8m.runtime.devices import replicas_in_sync
 from yt8m.runtime.weightless import bytes_of_weights, without_memory
 from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, SEGMENT_SECONDS, InputError, Tensor
@@ -363,39 +361,8 @@ def check_hyperparameters(name: str, values: Mapping[str, Any], *, where: str = 
         )
     parameters = inspect.signature(MODELS[name].__init__).parameters
     for field, value in values.items():
-        kind = parameters[field].annotation
-        if typing.get_origin(kind) is Sequence:
-            (part,) = typing.get_args(kind)
-            valid = isinstance(value, (list, tuple)) and all(_is_valid(part, field, item) for item in value)
-        elif typing.get_origin(kind) is types.UnionType and dict[str, Any] in typing.get_args(kind):
-            valid = value is None or isinstance(value, Mapping)
-        else:
-            valid = _is_valid(kind, field, value)
-        if not valid:
-            raise InputError(f"{where}model {name}: {field} is {value!r}; it must be {_VALID.get(kind, _VALID_OTHER)}")
-
-
-_MOST_UNITS = 1 << 24
-_VALID = {
-    int: f"a whole number from 1 to {_MOST_UNITS:,}",
-    float: "a number above 0, a dropout rate from 0 to below 1",
-    bool: "true or false",
-    str: "text",
-    int | None: f"a whole number from 1 to {_MOST_UNITS:,}, or null",
-    Sequence[int]: "a list of whole numbers above 0",
-    Sequence[float]: "a list of numbers above 0",
-}
-_VALID_OTHER = "an object of hyperparameters"
-
-
-def _is_valid(kind, field, value):
-    if not is_of_type(kind, value):
-        return False
-    if field == "dropout":
-        return 0 <= value < 1
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return 0 < value <= _MOST_UNITS
-    return True
+        if problem := problem_of_value(parameters[field].annotation, field, value):
+            raise InputError(f"{where}model {name}: {field} is {value!r}; it must be {problem}")
 
 
 def _reason(error: BaseException | None) -> InputError | None:

@@ -88,12 +88,8 @@ class VideoModel(keras.Model):
         return vector if self.projection is None else self.projection(vector)
 
     def add_projection(self, size: int) -> None:
-        """Adds a projection, linear and without bias, of the vector before the head to ``size`` numbers; built."""
-        if not self.built:
-            self.build()
-        embedded = keras.backend.compute_output_spec(self.embed, self.symbolic_inputs())
+        """Gives a model that is not built yet a projection, linear and without bias, of its vector to ``size``."""
         self.projection = keras.layers.Dense(size, use_bias=False, dtype=self.dtype_policy, name="projection")
-        self.projection.build(embedded.shape)
 
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
         """Output of the layer or model, see the class."""
@@ -136,6 +132,9 @@ class VideoModel(keras.Model):
         """Builds on the features' sizes, which the model knows; any given shape is ignored."""
         self.built = True
         self.compute_output_spec(self.symbolic_inputs())
+        if self.projection is not None:
+            embedded = keras.layers.Lambda(self.embed).compute_output_spec(self.symbolic_inputs())
+            self.projection.build(embedded.shape)
 
     def get_build_config(self) -> dict[str, Any]:
         """Saved with the model, so that loading builds it."""
@@ -273,13 +272,20 @@ def hyperparameters_of(name: str) -> dict[str, Any]:
     }
 
 
-def build_model(model_config: ModelConfig, data_config: DataConfig, *, dtype: str | None = None) -> VideoModel:
+def build_model(
+    model_config: ModelConfig,
+    data_config: DataConfig,
+    *,
+    dtype: str | None = None,
+    projection_size: int | None = None,
+) -> VideoModel:
     """The model that ``model_config`` names, built for the features and classes of ``data_config``.
 
-    dtype: a Keras dtype policy, such as "mixed_bfloat16"; None is the global one.
+    dtype: a Keras dtype policy, such as "mixed_bfloat16"; None is the global one. projection_size: of a projection of
+    its vectors, see VideoModel.add_projection; None for none.
     Raises InputError for an unknown name, an unknown hyperparameter, or one that does not fit the features.
     """
-    make = _maker(model_config, data_config, dtype)
+    make = _maker(model_config, data_config, dtype, projection_size)
     with _explained(model_config):
         needed, there = bytes_of_weights(make), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         if needed > there:
@@ -295,12 +301,12 @@ def described_model(model_config: ModelConfig, data_config: DataConfig) -> Video
 
     Not with the torch backend, whose variables cannot be put off. Raises InputError as build_model does.
     """
-    make = _maker(model_config, data_config, None)
+    make = _maker(model_config, data_config, None, None)
     with _explained(model_config):
         return without_memory(make)
 
 
-def _maker(model_config, data_config, dtype):
+def _maker(model_config, data_config, dtype, projection_size):
     """Function that makes a model and builds it. Raises InputError for what is named, or asked of records, in vain."""
     model_class = MODELS[model_config.name]
     if model_class.takes_video_frames and not data_config.video_frames:
@@ -328,6 +334,8 @@ def _maker(model_config, data_config, dtype):
             **text,
             **model_config.hyperparameters,
         )
+        if projection_size is not None:
+            model.add_projection(projection_size)
         model.build()
         return model
 

@@ -33,7 +33,6 @@ from yt8m.config import FORMAT, RunConfig
 from yt8m.data.seen_videos import Overlap, SeenVideos
 from yt8m.models import MODELS
 from yt8m.models.base import VideoModel
-from yt8m.models.learner import Learner
 from yt8m.models.model_files import check_model_file, load_model_file
 from yt8m.options import Config
 from yt8m.ranking.calibration import Calibration, read_calibration, write_calibration
@@ -367,7 +366,7 @@ def model_path(train_dir: StrPath) -> str:
 def _load_model(path):
     loaded = load_model_file(path)
     # A checkpoint may hold what trains the model along with it.
-    return loaded.model if isinstance(loaded, Learner) else loaded
+    return loaded if isinstance(loaded, VideoModel) else loaded.model
 
 
 def random_states(model: keras.Model) -> list[keras.Variable]:

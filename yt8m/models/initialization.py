@@ -6,7 +6,6 @@ import keras
 
 from yt8m.models.base import VideoModel
 from yt8m.models.checkpoints import load_model, random_states, read_run_config, restorable
-from yt8m.models.learner import Learner
 from yt8m.models.model_files import load_model_file
 from yt8m.types import InputError, StrPath
 
@@ -74,7 +73,7 @@ def continue_from(learner: keras.Model, model: VideoModel, train_dir: StrPath, *
         raise InputError(f"{train_dir} has no checkpoint with an optimizer: leave out init_optimizer")
     state, path = found
     source = load_model_file(path, compile=True)
-    within = source.model if isinstance(source, Learner) else source
+    within = source if isinstance(source, VideoModel) else source.model
     fresh = _copy_weights(model, within, train_dir)
     learner.optimizer.build(learner.trainable_variables)
     here, there = _innermost(learner.optimizer), _innermost(source.optimizer)

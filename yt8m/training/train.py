@@ -300,7 +300,12 @@ def _check_adaptation(run, state, train_dir):
 
 def _build(run):
     """The VideoModel of ``run``, with its loss. Raises InputError where it cannot be trained or finished as asked."""
-    model = build_model(run.model, run.data, dtype="mixed_bfloat16" if run.train.mixed_precision == "on" else None)
+    model = build_model(
+        run.model,
+        run.data,
+        dtype="mixed_bfloat16" if run.train.mixed_precision == "on" else None,
+        projection_size=run.train.similarity.size if run.pairs else None,
+    )
     check_views(model, allowed_views(run.train.augment))
     if isinstance(model, ClipModel):
         model.check_clips(num_frames=run.data.num_frames, size=(run.data.clip.size,) * 2)
@@ -319,8 +324,6 @@ def _build(run):
     if run.train.multigrid and model.fixed_frames:
         raise InputError(f"multigrid changes the number of frames, and this model takes {model.fixed_frames}")
     model.pair_loss = make_loss(run.train.loss, label_smoothing=run.train.label_smoothing)
-    if run.pairs:
-        model.add_projection(run.train.similarity.size)
     penalize(model, head_l2=run.train.head_l2, hidden_l2=run.train.hidden_l2)
     return model
 

@@ -346,8 +346,7 @@ class RunConfig(Config):
     )
     pairs: str = option(
         "",
-        "CSV of id_a,id_b,score, the similarity of pairs of videos: training on these in place of labels. "
-        "--holdout_fraction is of the pairs then, none of whose videos is trained on.",
+        "CSV of id_a,id_b,score, the similarity of pairs of videos, to train on these. --holdout_fraction is of pairs.",
         resumable=True,
     )
     eval_pairs: str = option(

@@ -29,7 +29,6 @@ VARIANTS = [(name, {}) for name in MODELS] + [
     ("frame_bert", {"cross_modal": True, "positions": "learned"}),
     ("moe", {"hidden_sizes": [12]}),
     ("video_context", {"context_model": "moe", "segment_model": "nextvlad"}),
-    ("multimodal_bert", {"pooling": "attention", "positions": "learned", "head": "moe"}),
     ("gated_netvlad", {"second_layer": True, "gate_probabilities": False, "head": "logistic"}),
 ]
 

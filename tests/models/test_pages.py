@@ -64,7 +64,11 @@ def test_a_page_has_the_hyperparameters_of_the_model(name):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in OF_CLIPS else ()) for name in MODELS]
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in OF_CLIPS or MODELS[name].takes_texts else ())
+        for name in MODELS
+    ],
 )
 def test_a_page_has_what_the_model_has(name):
     page = tables(f"{name}.md")

@@ -36,11 +36,11 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("records", None, "Video-level records with labels.", required=True)
 flags.DEFINE_string("vocabulary", None, "CSV with the columns Index and Name.", required=True)
 flags.DEFINE_integer("held_out", 8, "Files to score on.", lower_bound=1)
-flags.DEFINE_integer("epochs", 15, "Passes over the others.", lower_bound=1)
+flags.DEFINE_integer("epochs", 10, "Passes over the others.", lower_bound=1)
 flags.DEFINE_integer("queries", 2000, "Videos to tell apart.", lower_bound=20)
 flags.DEFINE_integer("seed", 0, "Seed of everything random.")
 
-_BERT = {"num_layers": 2, "num_heads": 4, "hidden_size": 128, "feed_forward_size": 512, "dropout": 0.1}
+_BERT = {"num_layers": 1, "num_heads": 4, "hidden_size": 128, "feed_forward_size": 256, "dropout": 0.1}
 _BATCH, _RATE, _TEMPERATURE, _TOP = 256, 1e-3, 0.07, 10
 
 
@@ -117,7 +117,7 @@ def main(_):
         train_tokenizer(read_record_texts(train), tokenizer, kind="unigram", vocabulary_size=4000)
         found = probe(train)
         text = TextConfig(
-            fields=("tags",), tokenizer=tokenizer, max_tokens=32, vocabulary_size=load_tokenizer(tokenizer).size
+            fields=("tags",), tokenizer=tokenizer, max_tokens=24, vocabulary_size=load_tokenizer(tokenizer).size
         )
         data = DataConfig(
             level="video", feature_names=tuple(found.features), feature_sizes=tuple(found.features.values()), text=text
@@ -126,7 +126,7 @@ def main(_):
         contrast.compile(optimizer=keras.optimizers.Adam(_RATE), jit_compile=False)
         print("| passes | recall@10 | best possible | chance |\n| --- | ---: | ---: | ---: |")
         for epoch in range(FLAGS.epochs + 1):
-            if epoch % 5 == 0 or epoch == FLAGS.epochs:
+            if epoch % 2 == 0 or epoch == FLAGS.epochs:
                 recall, best, count = retrieve(contrast, held_out, data)
                 print(f"| {epoch} | {recall:.3f} | {best:.3f} | {_TOP / count:.3f} of {count:,} |", flush=True)
             if epoch < FLAGS.epochs:

@@ -56,6 +56,7 @@ def test_no_run_is_lost(adapted, finetuned_run, demo_data):
     assert told["examples"] == 8 and told["before"] is not None
 
 
+@pytest.mark.slow
 def test_a_finished_run_names_the_command(finetuned_run, demo_data):
     flags = (
         f"--init_from={finetuned_run.parent}/pretrained",

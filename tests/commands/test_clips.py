@@ -61,6 +61,7 @@ def results(*arguments):
     return json.loads(passed("eval", *arguments).stdout.strip().splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_segments_are_scored_and_ranked(folder):
     run, test = f"--train_dir={folder}/segments", f"{folder}/data/test/*.tfrecord"
     found = results(run, f"--eval_data_pattern={test}")

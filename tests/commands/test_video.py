@@ -140,6 +140,7 @@ def test_a_run_finds_its_classes_in_new_videos(folder, run):
     passed("inference", f"--train_dir={run}", f"--input_data_pattern={folder}/new/records/*.tfrecord", ranked)
 
 
+@pytest.mark.slow
 def test_records_extracted_for_a_run_are_trained_on_too(folder, run):
     """By another run, which keeps the same projection; so does one whose batch norm is adapted."""
     passed("video", f"{folder}/clips", *options(folder, "again")[:-1], f"--train_dir={run}")
@@ -159,6 +160,7 @@ def test_records_extracted_for_a_run_are_trained_on_too(folder, run):
         assert (folder / made / "rgb.projection.npz").read_bytes() == (run / "rgb.projection.npz").read_bytes()
 
 
+@pytest.mark.slow
 def test_views_kept_apart_are_averaged_by_inference(folder, run, tmp_path):
     """Three crops of each picture: scores are the mean of those of the crops, and training reads the middle ones."""
     pictures = np.random.default_rng(0).normal(0, 25, (30, 64, 192, 1)) + [COLOURS["red"]]

@@ -74,7 +74,9 @@ def same(one, other):
     return all(left.dtype == right.dtype and np.array_equal(left, right) for left, right in parts)
 
 
-@pytest.mark.parametrize("windows", ["rated", "video", "unlabelled"])
+@pytest.mark.parametrize(
+    "windows", ["rated", *(pytest.param(name, marks=pytest.mark.slow) for name in ("video", "unlabelled"))]
+)
 def test_the_same_seed_and_epoch_give_the_same_batches_also_after_a_stop(files, windows):
     augment = ALL if windows != "video" else ALL.replace(shift=0, dilute=False, enlarge=False)
     whole = elements(files, windows=windows, augment=augment, seed=4, epoch=1, batch_size=3)
@@ -84,7 +86,7 @@ def test_the_same_seed_and_epoch_give_the_same_batches_also_after_a_stop(files, 
         assert not same(whole, elements(files, windows=windows, augment=augment, **options))
 
 
-@pytest.mark.parametrize("border", ["clamp", "mask"])
+@pytest.mark.parametrize("border", ["clamp", pytest.param("mask", marks=pytest.mark.slow)])
 def test_the_cache_serves_it_and_what_needs_no_margin(files, tmp_path, border):
     config = CONFIG.replace(border=border)
     cache = open_cache(tmp_path / "cache", files, config, margin=margin_of(ALL))

@@ -100,7 +100,14 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-@pytest.mark.parametrize("changes", [{}, {"unrated": "video_negative"}, {"skip_corrupt": True, "max_frames": 11}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, marks=pytest.mark.slow),
+        pytest.param({"unrated": "video_negative"}, marks=pytest.mark.slow),
+        {"skip_corrupt": True, "max_frames": 11},
+    ],
+)
 def test_the_same_batches_in_the_same_order(unchanged, cached, monkeypatch, name, changes):
     # Several pools, so that their borders are seen.
     monkeypatch.setattr("yt8m.data.pipeline._SHUFFLE_EXAMPLES", (50, 50))

@@ -73,6 +73,7 @@ def test_crops_lie_along_the_longer_side(write):
     np.testing.assert_array_equal(plain["pictures"][0, 0], wide[:, 16:32])
 
 
+@pytest.mark.slow
 def test_training_depends_on_seed_and_epoch_alone(write):
     files = [
         write(

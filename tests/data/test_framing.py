@@ -119,6 +119,7 @@ def test_a_few_bytes_of_a_header_are_no_end(tmp_path, left):
     assert scanned(path) == [(b"one", 0), (None, left)]
 
 
+@pytest.mark.slow
 def test_a_packed_file_that_is_cut_anywhere_is_told(tmp_path):
     """Also where what is left of it unpacks to whole records, which TensorFlow takes for the end."""
     path = tmp_path / "a.tfrecord.gz"

@@ -35,6 +35,7 @@ def test_a_cap_is_told_once_with_the_first_video(files, windows):
     assert max(start for _, start in found) == {"all": 295, "rated": 10, "video": 0}[windows]
 
 
+@pytest.mark.slow
 def test_both_ways_to_evaluate_agree(tmp_path):
     rng = np.random.default_rng(0)
     for name in "abcd":

@@ -184,7 +184,7 @@ def many(write):
     ]
 
 
-@pytest.mark.parametrize("windows", ["video", "rated"])
+@pytest.mark.parametrize("windows", [pytest.param("video", marks=pytest.mark.slow), "rated"])
 def test_training_is_shuffled_by_seed_and_epoch(many, windows):
     def run(**options):
         features, _, info = read(many, windows=windows, batch_size=7, with_info=True, **options)
@@ -285,7 +285,7 @@ def middles(first, end, length):
     return [first + int((slot + 0.5) * (end - first) / count) for slot in range(count)]
 
 
-@pytest.mark.parametrize("radius", [None, 3])
+@pytest.mark.parametrize("radius", [pytest.param(None, marks=pytest.mark.slow), 3])
 @pytest.mark.parametrize("windows", ["video", "rated", "all", "unlabelled"])
 def test_frames_of_the_whole_video_beside_every_example(write, windows, radius):
     files = [write("a.tfrecord", *(make_video(f"v{frames}", frames=frames) for frames in (12, 14, 30)))]

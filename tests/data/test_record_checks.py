@@ -98,7 +98,13 @@ def test_video_level(tmp_path, write):
 
 
 @pytest.mark.parametrize(
-    "name, skipped, left", [("body", 1, 3), ("two bodies", 2, 2), ("length", 1, 3), ("tail", 1, 1)]
+    "name, skipped, left",
+    [
+        pytest.param("body", 1, 3, marks=pytest.mark.slow),
+        ("two bodies", 2, 2),
+        pytest.param("length", 1, 3, marks=pytest.mark.slow),
+        ("tail", 1, 1),
+    ],
 )
 def test_damaged_files(write, name, skipped, left):
     path = write("a.tfrecord", *(make_video(video) for video in "abcd"))

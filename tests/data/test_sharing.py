@@ -74,7 +74,7 @@ def epoch(files, config, **options):
     return [flat(element) for element in elements], sorted(noted)
 
 
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", [2, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("way", WAYS)
 def test_the_shares_of_a_step_are_the_batch_of_one_process(files, make_cache, way, count):
     windows, changes, options = WAYS[way]
@@ -97,7 +97,7 @@ def test_the_shares_of_a_step_are_the_batch_of_one_process(files, make_cache, wa
 
 
 @pytest.mark.parametrize("windows", ["rated", "video"])
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_each_process_looks_at_its_own_frames_alone(files, make_cache, monkeypatch, windows, count):
     config = CONFIG.replace(num_classes=50, sampling="random", num_frames=4)
     looked_at = []
@@ -117,7 +117,7 @@ def test_each_process_looks_at_its_own_frames_alone(files, make_cache, monkeypat
         assert sum(looked_at) * count == whole > 500
 
 
-@pytest.mark.parametrize("windows", ["rated", "video"])
+@pytest.mark.parametrize("windows", [pytest.param("rated", marks=pytest.mark.slow), "video"])
 def test_each_process_packs_its_share_of_the_files(files, tmp_path, monkeypatch, windows):
     packed = []
     pack = Packing.pack

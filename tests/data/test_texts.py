@@ -12,7 +12,7 @@ from tests.helpers.texts import text_config, whole, write_tokenizer
 from yt8m.config import AugmentConfig, DataConfig, TextConfig
 from yt8m.data import pipeline
 from yt8m.data.clip_records import ClipRecord
-from yt8m.data.record_checks import explain_errors
+from yt8m.data.record_checks import check_record, explain_errors
 from yt8m.data.scan import probe
 from yt8m.data.texts import parse_texts, text_features
 from yt8m.data.tfrecord import VideoRecord
@@ -183,12 +183,21 @@ def broken(change):
         (lambda c: c["text/asr/end"].float_list.value.__setitem__(3, 8), "holds a text from 9 to 8 seconds"),
     ],
 )
-def test_bad_texts_are_named(tmp_path, config, change, message):
+def test_bad_texts_are_named(config, change, message):
+    record = broken(change)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        parse_texts(tf.constant([record]), config.text.fields)
+    assert message in check_record(record, config, windows="video")
+    assert check_record(record, CONFIG, windows="video") is None
+
+
+def test_a_bad_text_stops_the_reader_of_texts_alone(tmp_path, config):
     path = str(tmp_path / "v.tfrecord")
     with tf.io.TFRecordWriter(path) as writer:
         writer.write(make_video("good").serialize())
-        writer.write(broken(change))
-    with pytest.raises(InputError, match=rf"v.tfrecord, record 1: .*{message}"), explain_errors([path], config):
+        writer.write(broken(lambda context: context["text/title"].bytes_list.value.append(b"\xff")))
+    message = "v.tfrecord, record 1: text 1 of text/title is not UTF-8"
+    with pytest.raises(InputError, match=message), explain_errors([path], config):
         elements(path, config, "video")
     assert len(elements(path, CONFIG, "video")[0][0]["rgb"]) == 2
     with pytest.warns(UserWarning, match="skipped 1 corrupt record"):

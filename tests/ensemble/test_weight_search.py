@@ -96,6 +96,7 @@ def test_a_gain_below_its_standard_error_is_not_taken(monkeypatch):
     assert held.gain == found.gain and held.chosen == 0 and held.fusion == held.plain
 
 
+@pytest.mark.slow
 def test_labels_without_meaning_promise_nothing():
     results = [search(made_up((1,) * 4, seed=seed, random_labels=True, classes=2)) for seed in range(3)]
     assert max(result.gain.low for result in results) < 0

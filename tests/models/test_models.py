@@ -21,7 +21,10 @@ from yt8m.models.losses import penalize
 from yt8m.models.presets import PAPER_PRESETS, PRESETS
 from yt8m.types import InputError
 
-VARIANTS = [(name, {}) for name in MODELS] + [
+# Of the models of clips one stands for all among the fast tests.
+VARIANTS = [
+    pytest.param((name, {}), marks=pytest.mark.slow if is_of_clips(name) and name != "tanet" else ()) for name in MODELS
+] + [
     ("frame_bert", {"pooling": "first"}),
     ("frame_bert", {"pooling": "attention"}),
     ("frame_bert", {"pooling": "additive_attention"}),
@@ -29,7 +32,6 @@ VARIANTS = [(name, {}) for name in MODELS] + [
     ("frame_bert", {"cross_modal": True, "positions": "learned"}),
     ("moe", {"hidden_sizes": [12]}),
     ("video_context", {"context_model": "moe", "segment_model": "nextvlad"}),
-    ("multimodal_bert", {"pooling": "attention", "positions": "learned", "head": "moe"}),
     ("gated_netvlad", {"second_layer": True, "gate_probabilities": False, "head": "logistic"}),
 ]
 

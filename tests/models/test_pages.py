@@ -55,6 +55,7 @@ def parameters(name, hyperparameters=()):
 
 
 OF_CLIPS = [name for name in MODELS if is_of_clips(name)]
+LARGE = [*OF_CLIPS, "mix_nextvlad", "multimodal_bert"]
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -64,7 +65,7 @@ def test_a_page_has_the_hyperparameters_of_the_model(name):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in OF_CLIPS else ()) for name in MODELS]
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in MODELS]
 )
 def test_a_page_has_what_the_model_has(name):
     page = tables(f"{name}.md")

@@ -111,6 +111,8 @@ def test_records_that_are_there_get_texts(tmp_path, write, table):
     write("frames.tfrecord", frames, make_video("q"))
     write("means.tfrecord.gz", means)
     (tmp_path / "pack.json").write_text('{"num_classes": 5, "shards": {}}')
+    origins = '{"rgb": {"spec": "imagenet", "digest": "1"}}'
+    (tmp_path / "features.json").write_text(origins)
     given = [f"--records={tmp_path}/*.tfrecord*", f"--output_dir={tmp_path}/out"]
     result = passed("pack", *given, f"--texts_csv={table}")
     assert "texts of 2 of 3 videos" in result.stdout and "copied 3 records of 2 files" in result.stdout
@@ -138,6 +140,7 @@ def test_records_that_are_there_get_texts(tmp_path, write, table):
     found = texts_of(f"{tmp_path}/third/*.tfrecord", "title", "asr")
     assert {key: [text[-1] for text in texts] for key, texts in found.items()} == {"a": ["new"], "q": ["x"]}
     assert read_json(tmp_path / "third" / "pack.json")["num_classes"] == 5
+    assert (tmp_path / "third" / "features.json").read_text() == origins
 
 
 def test_what_cannot_get_texts_is_named(tmp_path, write, table):

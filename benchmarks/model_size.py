@@ -12,10 +12,11 @@ from absl import app, flags
 
 from benchmarks.model_speed import NUM_CLASSES, SEGMENT_CLASSES
 from benchmarks.roofline import products_of_step
-from yt8m.config import DataConfig, ModelConfig
+from yt8m.config import DataConfig, ModelConfig, TextConfig
 from yt8m.models import MODELS
 from yt8m.models.base import build_model
 from yt8m.models.presets import PRESETS
+from yt8m.types import TOKEN_INPUTS
 
 _ROWS, _CLIPS = 8, 2
 _SIDE = 224
@@ -24,6 +25,9 @@ CLIP_FRAMES = {"clip_cnn": 8, "slowfast": 32, "tanet": 8}
 
 _VIDEO_FRAMES = 30
 """Of the whole video, for models that see these beside a segment."""
+
+_TEXT = TextConfig(fields=("title", "asr"), tokenizer="tokenizer.json", vocabulary_size=16_000)
+"""Of models that read texts."""
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("models", None, "Models and presets to count. Default: all.")
@@ -40,7 +44,11 @@ def main(_):
         if name in CLIP_FRAMES:
             print(_of_clips(name))
             continue
-        data = DataConfig(num_classes=NUM_CLASSES, video_frames=_VIDEO_FRAMES if MODELS[name].takes_video_frames else 0)
+        data = DataConfig(
+            num_classes=NUM_CLASSES,
+            video_frames=_VIDEO_FRAMES if MODELS[name].takes_video_frames else 0,
+            text=_TEXT if MODELS[name].takes_texts else TextConfig(),
+        )
         model = build_model(ModelConfig(name=name, hyperparameters=hyperparameters), data)
         inputs = model.symbolic_inputs()
         counts = [_multiply_adds(m, inputs, 5) for m in (model, model.for_classes(range(SEGMENT_CLASSES)))]
@@ -65,7 +73,9 @@ def _multiply_adds(model, inputs, frames):
     features = {}
     for name, values in inputs.items():
         length = _VIDEO_FRAMES if "video_" in name else frames
-        if len(values.shape) == 1:
+        if name in TOKEN_INPUTS:
+            features[name] = np.ones((_ROWS, values.shape[1]), np.int32)
+        elif len(values.shape) == 1:
             features[name] = np.full(_ROWS, length, np.int32)
         else:
             features[name] = np.zeros((_ROWS, length, values.shape[-1]), np.uint8)

@@ -27,10 +27,10 @@ import time
 import numpy as np
 from absl import app, flags
 
-from yt8m.models.presets import PRESETS
+from yt8m.models.presets import PAPER_PRESETS, PRESETS
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list("presets", list(PRESETS), "Presets to time.")
+flags.DEFINE_list("presets", list(PAPER_PRESETS), "Presets to time.")
 flags.DEFINE_list("dtypes", ["float32", "bfloat16"], "float32, tensorfloat32, bfloat16.")
 flags.DEFINE_list("modes", ["train", "inference"], "train, inference.")
 flags.DEFINE_list("batch_sizes", ["128"], "Examples a step.")

@@ -18,7 +18,7 @@ FLOORS = [
     {"data", "features", "ranking"},
     {"super_resolution"},
     {"layers", "runtime"},
-    {"config", "options", "registry", "train_parts", "vocabulary"},
+    {"config", "options", "pair_parts", "registry", "train_parts", "vocabulary"},
     {"tables", "text"},
     {"types"},
 ]

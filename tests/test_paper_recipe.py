@@ -11,7 +11,7 @@ from tests.helpers import ROOT
 from yt8m.data.making.synthetic import NAMES, SEGMENT_CLASSES, write_demo
 from yt8m.data.seen_videos import SeenVideos
 from yt8m.data.splits import collect_ids, split_sources
-from yt8m.models.presets import PRESETS
+from yt8m.models.presets import PAPER_PRESETS
 
 PLACES = {"train": "2/frame/train", "validate": "3/frame/validate", "test": "3/frame/test"}
 CUTS = {
@@ -75,7 +75,7 @@ def test_no_holdout_video_is_seen_in_pre_training_and_a_whole_submission_comes_o
     assert "num_classes is 60, as" in done.stderr and "were trained on by" not in done.stderr
     _, holdout = split_sources(train_data_pattern=f"{world}/3/frame/validate/*.tfrecord", holdout_files=2)
     held_out = collect_ids(holdout, skip_corrupt=False, title="")
-    for preset in PRESETS:
+    for preset in PAPER_PRESETS:
         seen = SeenVideos.load(world / "runs" / preset / "pretrained" / "seen_videos.npz")
         # All but these of the 64 and 48 videos.
         assert not any(video_id in seen for video_id in held_out) and len(seen) == 112 - len(held_out)

@@ -69,6 +69,7 @@ _HOMES = {
     "InputError": "yt8m.types",
     "MODELS": "yt8m.models",
     "MaskedFramesConfig": "yt8m.config",
+    "MaskedTokensConfig": "yt8m.config",
     "ModelConfig": "yt8m.config",
     "PRESETS": "yt8m.models.presets",
     "RatedLabels": "yt8m.ranking.rated_labels",
@@ -76,6 +77,8 @@ _HOMES = {
     "Segment": "yt8m.types",
     "Source": "yt8m.data.splits",
     "Submission": "yt8m.ranking.submission",
+    "TextConfig": "yt8m.config",
+    "TimedText": "yt8m.types",
     "Timeline": "yt8m.ranking.timelines",
     "TrainConfig": "yt8m.config",
     "TrainedRun": "yt8m.inference.trained",
@@ -115,8 +118,10 @@ if TYPE_CHECKING:
         ConsistencyConfig,
         DataConfig,
         MaskedFramesConfig,
+        MaskedTokensConfig,
         ModelConfig,
         RunConfig,
+        TextConfig,
         TrainConfig,
     )
     from yt8m.data.making.actions import write_actions
@@ -137,4 +142,4 @@ if TYPE_CHECKING:
     from yt8m.ranking.submission import Submission, write_submission
     from yt8m.ranking.timelines import Timeline
     from yt8m.training.train import train
-    from yt8m.types import DataWarning, InputError, Segment
+    from yt8m.types import DataWarning, InputError, Segment, TimedText

@@ -7,13 +7,17 @@ import dataclasses
 from typing import Any
 
 from yt8m.options import Config, option
+from yt8m.pair_parts import SimilarityConfig, check_pairs
 from yt8m.train_parts import (
     AugmentConfig,
     ClipConfig,
     ConsistencyConfig,
     MaskedFramesConfig,
+    MaskedTokensConfig,
     RateConfig,
+    TextConfig,
     check_data,
+    check_train,
     with_switches,
 )
 from yt8m.types import MAX_FRAMES, InputError
@@ -40,6 +44,8 @@ PATTERNS = (
     "pseudo_data_pattern",
     "unlabelled_data_pattern",
     "adapt_bn",
+    "pairs",
+    "eval_pairs",
 )
 """Fields of a RunConfig that name input files."""
 
@@ -139,6 +145,7 @@ class DataConfig(Config):
         False, "Skip and count corrupt records instead of stopping at the first.", resumable=True
     )
     clip: ClipConfig = ClipConfig()
+    text: TextConfig = TextConfig()
 
     def _check(self):
         check_data(self)
@@ -213,10 +220,12 @@ class TrainConfig(Config):
     label_smoothing: float = option(0.0, "Label smoothing e: a label y becomes (1 - e) y + e / 2.", low=0, below=1)
     augment: AugmentConfig = AugmentConfig()
     label_weight: float = option(
-        1.0, "Weight of the loss of the labels; 0 pre-trains on --masked_frames alone.", low=0, high=1e6
+        1.0, "Weight of the loss of the labels; 0 pre-trains on what is masked alone.", low=0, high=1e6
     )
     masked_frames: MaskedFramesConfig = MaskedFramesConfig()
+    masked_tokens: MaskedTokensConfig = MaskedTokensConfig()
     consistency: ConsistencyConfig = ConsistencyConfig()
+    similarity: SimilarityConfig = SimilarityConfig()
     pseudo_ratio: float = option(
         2.0,
         "Pseudo-labelled segments for each rated one of a step; both share --batch_size.",
@@ -240,11 +249,10 @@ class TrainConfig(Config):
     )
     multigrid: bool = option(
         False,
-        "Multigrid training of whole videos: 4, 2, then 1 times the examples of as many times fewer frames; of clips: "
-        "8, 4, 2, then 1 times those of fewer and smaller pictures.",
+        "Multigrid training: 4, 2, then 1 times the examples of as many times fewer frames; clips are smaller, too.",
     )
     multigrid_short_cycle: bool = option(
-        True, "Short cycle of --multigrid: up to 4, up to 2 and 1 times the batch in turn; of clips not at the end."
+        True, "Short cycle of --multigrid: up to 4, up to 2 and 1 times the batch in turn."
     )
     multigrid_rate_scaling: float = option(
         1.0, "Exponent of the learning rate's growth with --multigrid's batch; 1 is linear scaling.", low=0, high=1
@@ -293,20 +301,7 @@ class TrainConfig(Config):
     )
 
     def _check(self):
-        if not self.label_weight and not self.masked_frames.weight:
-            raise InputError("label_weight is 0, and there is nothing else to learn: give masked_frames a weight")
-        if not self.label_weight and self.average_checkpoints:
-            raise InputError("average_checkpoints goes by the score of labels, and label_weight is 0")
-        if self.balance_threshold and not self.segment_labels:
-            raise InputError("balance_threshold repeats rated segments: set segment_labels")
-        if self.multigrid and self.num_epochs is None:
-            raise InputError("multigrid needs num_epochs, by which its stages go")
-        if self.multigrid and self.rate.replace(layer_decay=1.0) != RateConfig():
-            raise InputError("multigrid has a learning rate of its own: leave out schedule, warm-up, accumulation")
-        if self.rate.schedule == "cosine" and self.max_steps is None:
-            raise InputError("learning_rate_schedule cosine ends at max_steps: set it")
-        if self.num_epochs is None and self.max_steps is None:
-            raise InputError("training needs an end: set num_epochs or max_steps")
+        check_train(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "TrainConfig":
@@ -352,7 +347,15 @@ class RunConfig(Config):
         below=1,
         defaults_to="all",
     )
-    preset: str = option("", "Preset: one of the paper's nine models, with its sampling and shifts.")
+    pairs: str = option(
+        "",
+        "CSV of id_a,id_b,score, the similarity of pairs of videos, to train on these. --holdout_fraction is of pairs.",
+        resumable=True,
+    )
+    eval_pairs: str = option(
+        "", "CSV of pairs to evaluate on, instead of held-out ones, by Spearman's rank correlation.", resumable=True
+    )
+    preset: str = option("", "Preset: a model of the paper, or a multimodal_bert, with its sampling and shifts.")
     init_from: str = option("", "Folder of a run whose weights to start from, such as the pre-trained one.")
     init_weights: str = option(
         "", "File of published weights to start from: .pyth or .pth, for clip_cnn .h5; see the pages of models."
@@ -392,6 +395,8 @@ class RunConfig(Config):
     def _check(self):
         if self.init_optimizer and not self.init_from:
             raise InputError("init_optimizer goes on with the optimizer of another run: set init_from to its folder")
+        if self.pairs or self.eval_pairs:
+            check_pairs(self)
         if self.init_weights and self.init_from:
             raise InputError("init_weights and init_from each say what to start from: give one of them")
         if (self.exclude_holdout_files or self.exclude_holdout_fraction) and not self.exclude_videos:

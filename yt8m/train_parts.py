@@ -1,10 +1,10 @@
-"""Parts of the configs of a run: clips, learning rate, augmentation, masked frames, consistency; see yt8m.config."""
+"""Parts of the configs of a run: clips, texts, learning rate, augmentation, what is masked; see yt8m.config."""
 
 import dataclasses
 from typing import Any
 
 from yt8m.options import Config, fields_of, option
-from yt8m.types import MAX_FRAMES, PICTURES, InputError
+from yt8m.types import MAX_FRAMES, PICTURES, InputError, field_problem
 
 MASKED_FRAMES = ("nce", "mse")
 ANNEALINGS = ("none", "linear", "log", "exp")
@@ -65,6 +65,51 @@ class ClipConfig(Config):
         return self.views * self.crops
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TextConfig(Config):
+    """What of the texts of records a model is given; nothing by default. See yt8m.data.texts and yt8m.data.tokens."""
+
+    fields: tuple[str, ...] = option(
+        (),
+        "Texts to read beside the features, for --model=multimodal_bert, in this order, as in title,asr.",
+        flag="text_fields",
+        defaults_to="all that the first records have, for a model that reads texts",
+    )
+    tokenizer: str = option(
+        "",
+        "Tokenizer of the texts: a tokenizer.json as yt8m-tokenizer trains it, or any of Hugging Face's. The run "
+        "keeps a copy.",
+        defaults_to="that of --init_from",
+        resumable=True,
+    )
+    max_tokens: int = option(
+        128,
+        "Tokens of an example, of all its texts; where there are more, each field gets an equal share, and what one "
+        "does not need the others have.",
+        unit="tokens",
+        low=1,
+        high=8192,
+    )
+    vocabulary_size: int = option(0, "Size of the tokenizer's vocabulary.", unit="tokens", low=0, flag=None)
+
+    def _check(self):
+        for name in self.fields:
+            if problem := field_problem(name):
+                raise InputError(f"text_fields: {name[:40]!r} {problem}")
+        if len(set(self.fields)) != len(self.fields):
+            raise InputError(f"text_fields repeats a name: {','.join(self.fields)}")
+        if self.fields and not (self.tokenizer and self.vocabulary_size):
+            raise InputError("texts are read by a tokenizer: set tokenizer")
+
+    def of_model(self) -> dict[str, Any]:
+        """What decides about the weights of a model of texts, as JSON values."""
+        return {
+            "fields": list(self.fields),
+            "max_tokens": self.max_tokens,
+            "vocabulary_size": self.vocabulary_size,
+        }
+
+
 def check_gamma(text: str) -> None:
     """Raises InputError where a text is no gamma correction: off, auto or a number from 0.1 to 1."""
     if text in ("off", "auto"):
@@ -94,6 +139,8 @@ def check_data(config: Any) -> None:
         raise InputError("video_frames are frames, and video-level records have none: set it to 0")
     if config.video_frames and any(f"video_{name}" in config.feature_names for name in config.feature_names):
         raise InputError("with video_frames no feature may be named as another one with video_ before it")
+    if config.text.fields and config.level == "clip":
+        raise InputError("text_fields go with features, and these records are clips: leave them out")
     _check_clips(config)
 
 
@@ -240,6 +287,26 @@ class MaskedFramesConfig(Config):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class MaskedTokensConfig(Config):
+    """Masked language modelling beside the labels, see yt8m.layers.masked_tokens; a weight of 0 turns it off."""
+
+    weight: float = option(
+        0.0,
+        "Weight of the masked-token loss, of whole words, beside that of the labels; for --model=multimodal_bert.",
+        low=0,
+        high=1e6,
+        flag="masked_tokens_weight",
+    )
+    fraction: float = option(
+        0.15,
+        "Share of the tokens of an example that are hidden, at least one token.",
+        above=0,
+        below=1,
+        flag="mask_token_fraction",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ConsistencyConfig(Config):
     """Consistency training on unlabelled segments (UDA, Xie et al. 2020), see yt8m.models.learner; weight 0 is off."""
 
@@ -283,6 +350,24 @@ class ConsistencyConfig(Config):
         flag="tsa_steps",
         defaults_to="--max_steps",
     )
+
+
+def check_train(config: Any) -> None:
+    """Raises InputError where the fields of a TrainConfig contradict each other."""
+    if not (config.label_weight or config.masked_frames.weight or config.masked_tokens.weight):
+        raise InputError("label_weight is 0, and there is nothing else to learn: give masked_frames a weight")
+    if not config.label_weight and config.average_checkpoints:
+        raise InputError("average_checkpoints goes by the score of labels, and label_weight is 0")
+    if config.balance_threshold and not config.segment_labels:
+        raise InputError("balance_threshold repeats rated segments: set segment_labels")
+    if config.multigrid and config.num_epochs is None:
+        raise InputError("multigrid needs num_epochs, by which its stages go")
+    if config.multigrid and config.rate.replace(layer_decay=1.0) != RateConfig():
+        raise InputError("multigrid has a learning rate of its own: leave out schedule, warm-up, accumulation")
+    if config.rate.schedule == "cosine" and config.max_steps is None:
+        raise InputError("learning_rate_schedule cosine ends at max_steps: set it")
+    if config.num_epochs is None and config.max_steps is None:
+        raise InputError("training needs an end: set num_epochs or max_steps")
 
 
 def with_switches(train: dict[str, Any]) -> dict[str, Any]:

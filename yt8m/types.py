@@ -1,5 +1,7 @@
 """The nouns that every part of the toolkit speaks in."""
 
+import dataclasses
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -68,6 +70,10 @@ class LongVideosWarning(VideosWarning):
 
 class CropsWarning(VideosWarning):
     """Features of several crops of a frame, which are averaged."""
+
+
+class LongTextsWarning(VideosWarning):
+    """Examples whose texts have more tokens than are read."""
 
 
 MAX_ID_BYTES = 1024
@@ -148,6 +154,37 @@ def by_view(values: Mapping[str, Any], counts: Mapping[str, int]) -> list[dict[s
 def sanitized_id(video_id: str) -> str:
     """The id with an underscore for each character that id_problem names."""
     return ODD_CHARACTER.sub("_", video_id) or "_"
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class TimedText:
+    """A text of a video from ``start`` to ``end``, seconds, 0 and infinity for all of it. field: where it is from."""
+
+    start: float
+    end: float
+    field: str
+    text: str
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether it is of a part of its video."""
+        return self.start > 0 or self.end < math.inf
+
+
+_FIELD = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def field_problem(name: str) -> str:
+    """What keeps a name from being that of a field of texts, in words; "" for nothing."""
+    if _FIELD.fullmatch(name):
+        return ""
+    return "is no name of a field: up to 64 letters of English, digits, _ and -"
+
+
+TEXTS = "texts"
+TOKENS, TOKEN_SOURCES, TOKEN_WORDS = "tokens", "token_sources", "token_words"
+TOKEN_INPUTS = (TOKENS, TOKEN_SOURCES, TOKEN_WORDS)
+"""What a batch has of texts: a string a field, and what becomes of them, see yt8m.data.tokens."""
 
 
 class Segment(NamedTuple):

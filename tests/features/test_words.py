@@ -15,9 +15,9 @@ from yt8m.features.words.matching import NameMatcher
 from yt8m.features.words.reading import TextReader, read_texts_of_videos
 from yt8m.features.words.screen import ScreenReader
 from yt8m.features.words.speech import SpeechReader, _blocks
-from yt8m.features.words.texts import SCREEN, SPEECH, TITLE, TimedText, read_texts, write_texts
+from yt8m.features.words.texts import SCREEN, SPEECH, TITLE, read_texts, write_texts
 from yt8m.ranking.submission import Submission
-from yt8m.types import InputError
+from yt8m.types import InputError, TimedText
 
 MATCHER = NameMatcher({4: "guitar", 7: "acoustic guitar", 9: "watch", 11: "drums"})
 WEIGHTS = {SCREEN: 0.9, SPEECH: 0.6, TITLE: 0.3}
@@ -104,7 +104,7 @@ def test_tables_of_texts_come_back(tmp_path):
     assert (tmp_path / "w.csv").read_text().splitlines()[2] == "a,0.25,3.00,speech,杀手"
     for line, sentence in {
         "a,5,4,screen,x": "line 2: start 5 is behind end 4",
-        "a,0,4,sign,x": "line 2: field 'sign' is none of screen, speech, title",
+        "a,0,4,a sign,x": "line 2: field 'a sign' is no name of a field",
         "a,x,4,screen,x": "line 2: start 'x' is not a finite number",
         ",0,4,screen,x": "line 2: there is no video_id",
     }.items():

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from yt8m.config import DataConfig, ModelConfig
+from yt8m.config import DataConfig, ModelConfig, TextConfig
 from yt8m.models import MODELS
 from yt8m.models.base import build_model, hyperparameters_of
 
@@ -25,6 +25,8 @@ SMALL = {
 
 VIDEO_FRAMES = 8
 
+TEXT = TextConfig(fields=("title", "asr"), tokenizer="tokenizer.json", max_tokens=6, vocabulary_size=30)
+
 
 def is_of_clips(name):
     return MODELS[name].levels == ("clip",)
@@ -36,6 +38,8 @@ def data_config(name="logistic", **changes):
         return DataConfig(num_classes=NUM_CLASSES, **clips | changes)
     if MODELS[name].takes_video_frames:
         changes["video_frames"] = VIDEO_FRAMES
+    if MODELS[name].takes_texts:
+        changes = {"text": TEXT} | changes
     return DataConfig(feature_names=("rgb", "audio"), feature_sizes=(24, 8), num_classes=NUM_CLASSES, **changes)
 
 
@@ -66,7 +70,7 @@ def inputs_of(model, batch=6, seed=0):
     if model.levels == ("clip",):
         pictures = random.integers(0, 256, (batch, 5, 32, 40, 3), dtype=np.uint8)
         return {"pictures": pictures, "num_frames": random.integers(1, 6, batch).astype(np.int32)}
-    return {
+    inputs = {
         "rgb": random.integers(0, 256, (batch, 5, 24), dtype=np.uint8),
         "audio": random.integers(0, 256, (batch, 5, 8), dtype=np.uint8),
         "num_frames": random.integers(1, 6, batch).astype(np.int32),
@@ -74,10 +78,28 @@ def inputs_of(model, batch=6, seed=0):
         "video_audio": random.integers(0, 256, (batch, VIDEO_FRAMES, 8), dtype=np.uint8),
         "num_video_frames": random.integers(1, VIDEO_FRAMES, batch).astype(np.int32),
     }
+    return inputs | (tokens_of(batch) if model.takes_texts else {})
+
+
+def tokens_of(batch, seed=5):
+    """Tokens of a batch of texts, none in the second example, two of each word."""
+    random = np.random.default_rng(seed)
+    lengths = random.integers(1, TEXT.max_tokens + 1, batch)
+    lengths[1:2] = 0
+    real = np.arange(TEXT.max_tokens) < lengths[:, None]
+    places = np.broadcast_to(np.arange(TEXT.max_tokens), real.shape)
+    made = {
+        "tokens": random.integers(1, TEXT.vocabulary_size + 1, real.shape),
+        "token_sources": 1 + places // 3,
+        "token_words": 1 + places // 2,
+    }
+    return {name: np.where(real, values, 0).astype(np.int32) for name, values in made.items()}
 
 
 def small_settings(name):
     small = {key: value for key, value in SMALL.items() if key in hyperparameters_of(name)}
     if name == "frame_bert":
         small.pop("hidden_size")
+    if MODELS[name].takes_texts:
+        small["num_layers"] = 2
     return small

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.helpers.small_models import data_config, is_of_clips, small_model
+from tests.helpers.small_models import data_config, is_of_clips, small_model, tokens_of
 from yt8m.config import ClipConfig, ModelConfig
 from yt8m.inference.model_export import default_path, export
 from yt8m.models import MODELS
@@ -37,7 +37,13 @@ def whole_video():
 
 
 def inputs(model, shift=0):
-    return windows(shift) | (whole_video() if model.takes_video_frames else {})
+    return windows(shift) | (whole_video() if model.takes_video_frames else {}) | texts_of(model, 5)
+
+
+def texts_of(model, rows):
+    """Tokens of one text for each of ``rows``; nothing where the model reads no texts."""
+    read = [name for name in model.symbolic_inputs() if name.startswith("token")]
+    return {name: np.repeat(tokens_of(1)[name], rows, axis=0) for name in read}
 
 
 def expected(model, shifts=(0,)):
@@ -66,7 +72,8 @@ def test_saved_model_ranks_the_segments_of_a_video(model, tmp_path):
         top_k=2,
         views=shifts,
     )
-    ranked = tf.saved_model.load(path).signatures["serving_default"](**{k: tf.constant(v) for k, v in video().items()})
+    given = video() | {name: values[0] for name, values in texts_of(model, 1).items()}
+    ranked = tf.saved_model.load(path).signatures["serving_default"](**{k: tf.constant(v) for k, v in given.items()})
     scores = expected(model, shifts)
     order = np.argsort(-scores, axis=1)[:, :2]
     assert ranked["start_time"].numpy().tolist() == [0, 5, 10, 15, 20]

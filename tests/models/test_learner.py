@@ -126,5 +126,5 @@ def test_a_saved_learner_is_the_same(tmp_path):
 
 
 def test_models_without_an_encoder_hide_no_frames():
-    with pytest.raises(InputError, match="masked frames are for the model frame_bert, and this is logistic"):
+    with pytest.raises(InputError, match="masked frames are for frame_bert and multimodal_bert, and this is logistic"):
         Learner(make_model("logistic", {}), masked_frames=MaskedFramesConfig(weight=1.0))

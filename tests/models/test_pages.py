@@ -7,7 +7,7 @@ import pytest
 
 from tests.helpers import ROOT
 from tests.helpers.small_models import data_config, is_of_clips
-from yt8m.config import DataConfig, ModelConfig
+from yt8m.config import DataConfig, ModelConfig, TextConfig
 from yt8m.models import MODELS
 from yt8m.models.base import build_model, hyperparameters_of
 from yt8m.models.presets import PRESETS
@@ -37,8 +37,17 @@ def default(text):
         return text
 
 
+def full_config(name):
+    """YouTube-8M's features, and what else the model reads."""
+    text = TextConfig(fields=("title", "asr"), tokenizer="tokenizer.json", vocabulary_size=16_000)
+    return DataConfig(
+        video_frames=30 if MODELS[name].takes_video_frames else 0,
+        text=text if MODELS[name].takes_texts else TextConfig(),
+    )
+
+
 def parameters(name, hyperparameters=()):
-    data = DataConfig(video_frames=30 if MODELS[name].takes_video_frames else 0)
+    data = full_config(name)
     if is_of_clips(name):
         data = data_config(name).replace(num_classes=data.num_classes)
     model = build_model(ModelConfig(name=name, hyperparameters=dict(hyperparameters)), data)
@@ -46,7 +55,7 @@ def parameters(name, hyperparameters=()):
 
 
 OF_CLIPS = [name for name in MODELS if is_of_clips(name)]
-LARGE = [*OF_CLIPS, "mix_nextvlad"]
+LARGE = [*OF_CLIPS, "mix_nextvlad", "multimodal_bert"]
 
 
 @pytest.mark.parametrize("name", MODELS)

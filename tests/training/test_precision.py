@@ -87,7 +87,7 @@ def test_a_product_is_timed_in_a_moment():
 def test_the_shapes_of_a_model_cost_nothing_and_change_nothing(name):
     data = DataConfig(feature_sizes=(16, 8), num_classes=5, video_frames=3 if MODELS[name].takes_video_frames else 0)
     config = ModelConfig(name=name)
-    if is_of_clips(name):
+    if is_of_clips(name) or MODELS[name].takes_texts:
         data, config = data_config(name), ModelConfig(name=name, hyperparameters=small_settings(name))
     drawn = random.getstate()
     described = described_model(config, data)

@@ -11,10 +11,13 @@ from yt8m.text import counted
 from yt8m.types import DataWarning
 
 
-def store_clips(options: Any, sources: Mapping[str, str], output_dir: str, *, replace: bool = False) -> None:
+def store_clips(
+    options: Any, sources: Mapping[str, str], output_dir: str, *, texts: Any = None, replace: bool = False
+) -> None:
     """Packs ``sources``, dict of video id to path or address, as ``options`` ask for, and says what was left out.
 
     options: AnnotationOptions with PackSettings, ClipSettings, workers, ray and skip_unreadable.
+    texts: dict of video id to TimedTexts, or None.
     """
     from yt8m.data.making.annotations import Labelling
     from yt8m.data.making.clip_packer import ClipPacker
@@ -30,6 +33,7 @@ def store_clips(options: Any, sources: Mapping[str, str], output_dir: str, *, re
         settings,
         clips=ClipSettings(**shared, **options.of(ClipSettings)),
         labelling=Labelling(found.labels, found.intervals, min_overlap=settings.min_overlap, rest=settings.rest),
+        texts=texts,
         num_classes=found.num_classes,
         workers=options.workers,
         ray=options.ray,

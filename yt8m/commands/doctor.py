@@ -12,7 +12,7 @@ import json
 
 from yt8m.commands import command_line
 from yt8m.commands.groups import ClassOptions, FeatureOptions
-from yt8m.config import DataConfig, RunConfig, TrainConfig
+from yt8m.config import DataConfig, RunConfig, TextConfig, TrainConfig
 from yt8m.options import option
 from yt8m.text import printable
 from yt8m.types import InputError
@@ -32,6 +32,13 @@ class DoctorOptions(ClassOptions, FeatureOptions):
         low=0,
         defaults_to="any",
     )
+    tokenizer: str = option("", "Tokenizer, tokenizer.json, by which the tokens of texts are counted.")
+    max_tokens: int = option(
+        TextConfig().max_tokens,
+        "Tokens of a video that training would read, for the count of those that have more; with --tokenizer.",
+        unit="tokens",
+        low=1,
+    )
     json: str = option("", "JSON file to write the same facts to, all classes and lengths included.")
 
 
@@ -43,6 +50,7 @@ def main(options: DoctorOptions, patterns: list[str]) -> int:
     from yt8m.data.survey.summary import page, summarize
     from yt8m.data.survey.survey import Survey
     from yt8m.data.tfrecord import list_files, match_files
+    from yt8m.data.tokens import load_tokenizer
     from yt8m.runtime.files import check_writable, write_text
     from yt8m.vocabulary import read_segment_class_ids
 
@@ -61,7 +69,8 @@ def main(options: DoctorOptions, patterns: list[str]) -> int:
     holdout_files = options.of(RunConfig).get("holdout_files", 0)
     seed = options.of(TrainConfig).get("seed", 0)
     sides = split_files(files, holdout_files=holdout_files, seed=seed) if holdout_files else None
-    survey = Survey(files, config)
+    tokenizer = load_tokenizer(options.tokenizer) if options.tokenizer else None
+    survey = Survey(files, config, tokenizer=tokenizer)
     note_repeats(survey)
     if options.expect_records not in (None, survey.tally.records):
         text = f"{survey.tally.records:,} records, and {options.expect_records:,} are expected"
@@ -70,7 +79,7 @@ def main(options: DoctorOptions, patterns: list[str]) -> int:
         note_leaks(survey, others)
     if sides:
         note_split_leaks(survey, *sides)
-    facts = summarize(survey, names=names or None, segment_classes=segment_classes)
+    facts = summarize(survey, names=names or None, segment_classes=segment_classes, max_tokens=options.max_tokens)
     if options.json:
         write_text(options.json, json.dumps(facts, indent=1) + "\n")
     print(printable(page(facts), keep="\n"), end="")

@@ -177,6 +177,8 @@ def _score_model(options):
 
     run = read_run_config(options.train_dir)
     options.check_run(run)
+    if run.pairs:
+        return _score_pairs(options, run), None
     overlap = overlap_with(options.train_dir)
     source = _holdout_of(options, run)
     check_origins(options.train_dir, source.files)
@@ -197,6 +199,29 @@ def _score_model(options):
     if overlap is not None:
         overlap.warn()
     return results, functools.partial(predict_timelines, model, source, config, batch_size=batch_size)
+
+
+def _score_pairs(options, run):
+    """Scores of a run that was trained on pairs, on those it held out."""
+    from yt8m.data.record_checks import explain_errors
+    from yt8m.data.splits import sources_of
+    from yt8m.inference.model_evaluation import PairScorer, evaluate_pairs
+    from yt8m.models.checkpoints import load_model
+    from yt8m.models.pair_learner import PairLearner
+    from yt8m.training.pair_data import held_out_batches, open_pairs
+
+    for name in ("eval_data_pattern", "threshold", "thresholds", "fit_thresholds", "report"):
+        if getattr(options, name):
+            raise InputError(f"--{name} is of labels, and {options.train_dir} was trained on the similarity of pairs")
+    source, _ = sources_of(run)
+    _, held_out, _ = open_pairs(run, source)
+    if held_out is None:
+        raise InputError(
+            f"{options.train_dir} held no pairs out: write its --embeddings with inference.py, for yt8m-similar --pairs"
+        )
+    model, _ = load_model(options.train_dir)
+    with explain_errors(source.files, run.data):
+        return evaluate_pairs(PairScorer(PairLearner(model)), held_out_batches(run, source, held_out))
 
 
 def _holdout_of(options, run):

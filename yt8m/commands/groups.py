@@ -5,8 +5,8 @@ import os
 from typing import Any
 
 from yt8m.commands.command_line import Options
-from yt8m.commands.record_facts import default_features, found_num_classes, found_sizes
-from yt8m.config import VIDEO_FRAMES, ClipConfig, DataConfig, ModelConfig, RunConfig, TrainConfig
+from yt8m.commands.record_facts import default_features, found_num_classes, found_sizes, text_settings
+from yt8m.config import VIDEO_FRAMES, ClipConfig, DataConfig, ModelConfig, RunConfig, TextConfig, TrainConfig
 from yt8m.models import MODELS
 from yt8m.models.presets import PRESETS, Preset
 from yt8m.options import option
@@ -171,6 +171,10 @@ class FeatureOptions(Options):
             chosen["feature_sizes"] = found_sizes(chosen["feature_names"], found.features, files[0])
         if "num_classes" not in chosen:
             chosen["num_classes"] = found_num_classes(files[0])
+        reads_texts = model is not None and MODELS[model.name].takes_texts
+        chosen["text"] = text_settings(
+            files[0], known=chosen.get("text", {}), given=self.of(TextConfig), wanted=reads_texts
+        )
         if model is not None and MODELS[model.name].takes_video_frames and not chosen.get("video_frames"):
             chosen["video_frames"] = VIDEO_FRAMES
         return DataConfig.from_dict(chosen)

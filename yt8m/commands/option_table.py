@@ -20,6 +20,7 @@ COMMANDS = {
     "cache": "CacheOptions",
     "doctor": "DoctorOptions",
     "pack": "PackOptions",
+    "tokenizer": "TokenizerOptions",
     "video": "VideoOptions",
     "similar": "SimilarOptions",
     "demo": "DemoOptions",

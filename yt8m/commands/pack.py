@@ -4,10 +4,11 @@ r"""Packing of your own features, or of videos, as TFRecords, with labels or rat
       --labels_csv=labels.csv --vocabulary=vocabulary.csv --output_dir=records --prefix=train
   yt8m-pack --input_data_pattern='videos/*.npz' --intervals_csv=intervals.csv --output_dir=records
   yt8m-pack --videos='videos/*.mp4' --intervals_csv=intervals.csv --output_dir=clips
+  yt8m-pack --records='validate/*.tfrecord' --texts_csv=texts.csv --output_dir=with_texts
 
 A file's name without suffix is the video's id. Arrays are (frames, size), of floats, or of uint8 where quantised
 already. docs/own_features.md goes the whole way from there to a submission. Of --videos the pictures are stored, for
-models of clips: docs/clips.md.
+models of clips: docs/clips.md. --texts_csv puts titles, speech and other texts beside: docs/text.md.
 """
 
 import dataclasses
@@ -19,6 +20,7 @@ from yt8m.commands import command_line
 from yt8m.commands.annotation_options import AnnotationOptions
 from yt8m.commands.clip_outputs import store_clips
 from yt8m.commands.groups import RayOptions
+from yt8m.config import PATTERN_HELP
 from yt8m.data.making.settings import STANDARDIZE, PackSettings
 from yt8m.features.settings import ClipSettings
 from yt8m.options import fields_of, option
@@ -34,6 +36,7 @@ _OF_FEATURES = (
     *("features", "input_data_pattern", "feature_names", "pca", "standardize", "use_projection"),
     *("frames_per_second", "skip_incomplete"),
 )
+_OF_ANNOTATIONS = ("labels_csv", "intervals_csv", "vocabulary", "subset")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,16 @@ class PackOptions(AnnotationOptions, RayOptions):
         "CSVs with the columns video_id and path; may be given several times.",
         repeated=True,
     )
+    texts_csv: tuple[str, ...] = option(
+        (),
+        "Texts of videos, as titles, speech or tags: CSV with the columns video_id, field and text, and start and end, "
+        "seconds, where texts are of a part; words.csv of yt8m-video is one. Once for each file.",
+        repeated=True,
+    )
+    records: str = option(
+        "",
+        f"Records of any level, such as YouTube-8M's, that are copied into OUTPUT_DIR with --texts_csv. {PATTERN_HELP}",
+    )
     workers: int = option(1, "Processes that decode --videos, one each at a time.", unit="processes", low=1, high=1024)
     skip_unreadable: bool = option(False, "Go on without those of --videos that cannot be read, instead of stopping.")
 
@@ -74,30 +87,59 @@ class PackOptions(AnnotationOptions, RayOptions):
         given += [name for name in ("workers", "ray", "skip_unreadable") if getattr(self, name) not in (1, "", False)]
         if given and not self.videos:
             raise InputError(f"--{given[0]} is for --videos: give it too, or leave it out")
+        if self.records:
+            self._check_records()
         of_settings = fields_of(PackSettings)
         given = [name for name in _OF_FEATURES if getattr(self, name)]
         given += [of_settings[name].flag for name in ("method", "sanitize_ids") if self.of(PackSettings).get(name)]
         if given and self.videos:
             raise InputError(f"--{given[0]} is for features, and --videos have pictures: leave one of them out")
 
+    def _check_records(self):
+        own = [name for name in (*_OF_FEATURES, *_OF_ANNOTATIONS, "videos") if getattr(self, name)]
+        given = own + [fields_of(PackSettings)[name].flag for name in self.of(PackSettings)]
+        if given:
+            raise InputError(
+                f"--{given[0]} is for records that are made, and --records are there: leave one of them out"
+            )
+        if not self.texts_csv:
+            raise InputError("--records are copied with the texts of --texts_csv: give it too")
+
 
 def main(options: PackOptions) -> None:
     """Packs, and says what was lost on the way."""
+    from yt8m.data.making.text_tables import read_text_tables, say_whose_texts
+
+    texts = read_text_tables(options.texts_csv) if options.texts_csv else {}
+    if options.records:
+        from yt8m.data.making.text_adder import add_texts
+        from yt8m.data.tfrecord import list_files
+
+        files = list_files(options.records)
+        count = add_texts(files, texts, options.output_dir, paths=options.texts_csv)
+        print(f"copied {counted(count, 'record')} of {counted(len(files), 'file')} to {options.output_dir}")
+        return
     if options.videos:
         from yt8m.features.inputs import find_videos
 
-        store_clips(options, find_videos(options.videos), options.output_dir)
+        sources = find_videos(options.videos)
+        if texts:
+            say_whose_texts(texts, sources, paths=options.texts_csv)
+        store_clips(options, sources, options.output_dir, texts=texts)
         return
     from yt8m.data.making.packer import Packer
 
     videos, settings = _videos(options), _settings(options)
     found = options.read_annotations(videos.ids, options.output_dir, complete=settings.rest)
+    if texts:
+        say_whose_texts(texts, found.ids, paths=options.texts_csv)
     packer = Packer(
         videos.only(found.ids),
         options.output_dir,
         settings,
         labels=found.labels,
         intervals=found.intervals,
+        texts=texts,
         num_classes=found.num_classes,
     )
     if packer.renamed:

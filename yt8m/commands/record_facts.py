@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from yt8m.config import DataConfig
 from yt8m.runtime.files import read_json
@@ -65,3 +66,31 @@ def found_sizes(names: Sequence[str], available: dict[str, int], file: str) -> t
             f"{file}, record 0 has no feature {', '.join(missing)}; it has {', '.join(available) or 'none'}"
         )
     return tuple(available[name] for name in names)
+
+
+def text_settings(file: str, *, known: Mapping[str, Any], given: Mapping[str, Any], wanted: bool) -> dict[str, Any]:
+    """Fields of the TextConfig of a model on records of ``file``; what flags leave open is that of the first records.
+
+    known: of a run to start from; given: by flags. wanted: whether the model reads texts. Raises InputError for flags
+    that it has no use for, and where fields or tokenizer are missing.
+    """
+    if not wanted:
+        if given:
+            raise InputError(
+                "--text_fields, --tokenizer and --max_tokens are for --model=multimodal_bert: leave them out"
+            )
+        return {}
+    from yt8m.data.scan import probe
+    from yt8m.data.tokens import load_tokenizer
+
+    chosen = {**known, **given}
+    if not chosen.get("fields"):
+        chosen["fields"] = probe([file]).texts
+        if not chosen["fields"]:
+            raise InputError(
+                f"{file} holds no texts in its first records: yt8m-pack --texts_csv writes them, see docs/text.md"
+            )
+        _tell(f"text_fields is {','.join(chosen['fields'])}, as the first records of {file} have them")
+    if not chosen.get("tokenizer"):
+        raise InputError("--tokenizer must be given: yt8m-tokenizer trains one on the texts of records")
+    return chosen | {"vocabulary_size": load_tokenizer(chosen["tokenizer"]).size}

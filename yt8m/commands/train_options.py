@@ -10,8 +10,11 @@ from yt8m.config import (
     ConsistencyConfig,
     DataConfig,
     MaskedFramesConfig,
+    MaskedTokensConfig,
     RateConfig,
     RunConfig,
+    SimilarityConfig,
+    TextConfig,
     TrainConfig,
 )
 from yt8m.options import option
@@ -41,14 +44,19 @@ class TrainOptions(FeatureOptions, ModelOptions, PlacementOptions):
             "pseudo_data_pattern",
             "unlabelled_data_pattern",
             "adapt_bn",
+            "pairs",
+            "eval_pairs",
         ),
         DataConfig: ("num_frames", "max_frames", "sampling", "video_frames", "video_radius", "unrated"),
         ClipConfig: ("size", "stride", "gamma"),
+        TextConfig: (),
         TrainConfig: (),
         RateConfig: (),
         AugmentConfig: (),
         MaskedFramesConfig: (),
+        MaskedTokensConfig: (),
         ConsistencyConfig: (),
+        SimilarityConfig: (),
     }
 
     train_dir: str = option("", "Folder of the run: checkpoints, configuration, TensorBoard.", required=True)
@@ -79,7 +87,9 @@ class TrainOptions(FeatureOptions, ModelOptions, PlacementOptions):
             rate=RateConfig(**self.of(RateConfig)),
             augment=AugmentConfig(**self.of(AugmentConfig)),
             masked_frames=self._masked_frames(),
+            masked_tokens=MaskedTokensConfig(**self.of(MaskedTokensConfig)),
             consistency=self._consistency(),
+            similarity=SimilarityConfig(**self.of(SimilarityConfig)),
         )
 
     def _masked_frames(self):
@@ -135,6 +145,8 @@ def prepare(options: TrainOptions, *, beside: Prepared | None = None) -> Prepare
         for name in ("train_data_pattern", "eval_data_pattern", "holdout_files", "holdout_fraction")
         if name in given
     }
+    if given.get("pairs"):
+        split = {"train_data_pattern": split["train_data_pattern"]}
     source, holdout = split_sources(**split, seed=train.seed)
     model = options.architecture(base.model if base else None)
     run = RunConfig(
@@ -145,7 +157,7 @@ def prepare(options: TrainOptions, *, beside: Prepared | None = None) -> Prepare
         tta=preset.tta if preset else base.tta if base else (0, 0),
     )
     check_augment(train.augment, run.data, windows="rated" if train.segment_labels else "video")
-    if train.average_checkpoints and holdout is None:
+    if train.average_checkpoints and holdout is None and not (run.eval_pairs or run.pairs and run.holdout_fraction):
         raise InputError("--average_checkpoints averages what was evaluated: hold something out")
     if holdout and not run.holdout_fraction and options.check_split and beside is None:
         check_disjoint(source.files, holdout.files, skip_corrupt=run.data.skip_corrupt)

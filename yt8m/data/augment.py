@@ -49,7 +49,9 @@ def check_augment(config: AugmentConfig, data_config: DataConfig, *, windows: st
         raise InputError(
             "frame_masking and frame_dropping change frames, and video-level records have none: set them to 0"
         )
-    if config.modality_dropout and len(data_config.features) == 1:
+    if config.mixup and data_config.text.fields:
+        raise InputError("mixup mixes numbers, and texts have none: set it to 0, or leave out text_fields")
+    if config.modality_dropout and len(data_config.features) == 1 and not data_config.text.fields:
         raise InputError(
             f"modality_dropout needs more features than {data_config.feature_names[0]}, which would be all: set it to 0"
         )
@@ -173,6 +175,8 @@ def _drop_modality(features, probability, *, seeds):
 
 
 def _blanked(values, where):
+    if values.dtype == tf.string:
+        return tf.where(_as_wide(where, values), "", values)
     return tf.where(_as_wide(where, values), tf.cast(_BLANK if values.dtype == tf.uint8 else 0, values.dtype), values)
 
 

@@ -51,6 +51,8 @@ def open_cache(
         raise ValueError(f"windows is {windows!r}; valid: {', '.join(WHAT)}")
     if config.level != "frame":
         raise InputError(f"a cache holds frames, and {config.level}-level records have none: read them without")
+    if config.text.fields:
+        raise InputError("a cache holds no texts: give no cache_dir, or a model that reads none")
     if windows == "rated" and config.video_frames:
         raise InputError(
             f"a cache holds segments alone, and video_frames is {config.video_frames}: give no cache_dir, or a model "

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from yt8m.data.text_fields import set_texts
 from yt8m.data.tfrecord import (
     ID_KEYS,
     PICTURE_LIST,
@@ -25,7 +26,7 @@ from yt8m.data.tfrecord import (
     set_ratings,
     take_ids,
 )
-from yt8m.types import Tensor
+from yt8m.types import Tensor, TimedText
 
 TIME_LIST = "image/timestamp"
 RATE, HEIGHT, WIDTH, FORMAT = "image/frame_rate", "image/height", "image/width", "image/format"
@@ -43,7 +44,7 @@ class ClipRecord:
     """A video as its encoded pictures.
 
     pictures: JPEGs, bytes each. times: microseconds of each, ascending. size: (height, width) of the pictures. rate:
-    pictures a second. labels, label_scores, segments: as in FrameRecord.
+    pictures a second. labels, label_scores, segments, texts: as in FrameRecord.
     """
 
     video_id: str
@@ -54,6 +55,7 @@ class ClipRecord:
     labels: tuple | None = None
     label_scores: tuple | None = None
     segments: tuple | None = None
+    texts: tuple[TimedText, ...] = ()
 
     def serialize(self, *, id_key: str = "id") -> bytes:
         """Bytes of the SequenceExample."""
@@ -62,6 +64,7 @@ class ClipRecord:
         context[id_key].bytes_list.value.append(self.video_id.encode())
         set_labels(context, self)
         set_ratings(context, self.segments)
+        set_texts(context, self.texts)
         context[FORMAT].bytes_list.value.append(b"JPEG")
         context[HEIGHT].int64_list.value.append(self.size[0])
         context[WIDTH].int64_list.value.append(self.size[1])

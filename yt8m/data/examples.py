@@ -4,7 +4,6 @@ Records come in batches, which is what makes reading fast, and frames stay strin
 wanted. From then on they are uint8; the models dequantise.
 """
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,16 +12,11 @@ import tensorflow as tf
 
 from yt8m.config import DataConfig
 from yt8m.data import record_checks, tfrecord
+from yt8m.data.reading_notes import tell_long, tell_uneven
 from yt8m.data.sampling import sample_frames, surrounding_frames
+from yt8m.data.texts import text_features
 from yt8m.data.views import all_windows, margin_view, window_frames
-from yt8m.types import (
-    SEGMENT_SECONDS,
-    LongVideosWarning,
-    Tensor,
-    UnevenLengthsWarning,
-    by_view,
-    names_of_views,
-)
+from yt8m.types import SEGMENT_SECONDS, Tensor, by_view, names_of_views
 
 WIDTHS = [2**power for power in range(5, 21)]
 """Columns that targets may have: few, because the model is compiled anew for each."""
@@ -57,6 +51,7 @@ def parse_videos(
         )
         features["num_frames"] = counts
         features |= _video_frames(frames, num_frames, config)
+    features |= text_features(serialized, config)
     columns, scores = (ragged.to_tensor() for ragged in video_labels(context, config))
     padding = [[0, 0], [0, _width(tf.shape(columns)[1]) - tf.shape(columns)[1]]]
     columns, scores = tf.pad(columns, padding), tf.pad(scores, padding)
@@ -117,6 +112,7 @@ def parse_rated(serialized: Tensor, *, config: DataConfig, margin: int = 0) -> t
     segments, videos = rated_windows(context, lengths, config, read=num_frames)
     rows, starts = segments["row"], segments["start_time"]
     features = _segment_frames(frames, rows, starts, num_frames, config, margin=margin)
+    features |= text_features(serialized, config, rows=rows, starts=starts)
     return segments | {"features": features}, videos | {"id": ids}
 
 
@@ -181,6 +177,7 @@ def parse_unlabelled(serialized: Tensor, *, config: DataConfig, margin: int) -> 
     ids, _, frames, num_frames, _ = _parse_frames(serialized, config)
     rows, starts = all_windows(num_frames)
     features = _segment_frames(frames, rows, starts, num_frames, config, margin=margin)
+    features |= text_features(serialized, config, rows=rows, starts=starts)
     return {"features": features, "start_time": starts, "id": tf.gather(ids, rows)}
 
 
@@ -205,6 +202,7 @@ def parse_all(
     features = {name: tf.concat([each[name] for each in taken], axis=1) for name in config.features}
     features["num_frames"] = tf.tile(counts, [1, len(taken)])
     features |= _video_frames(frames, num_frames, config, rows=rows, starts=starts)
+    features |= text_features(serialized, config, rows=rows, starts=starts)
     ends = tf.minimum(starts + SEGMENT_SECONDS, lengths)
     return features, {"id": tf.gather(ids, rows), "start_time": starts, "end_time": ends}
 
@@ -262,11 +260,11 @@ def _parse_frames(serialized, config, *, lists=(), float_lists=()):
     num_frames = lengths
     if len(config.features) > 1:
         uneven = tf.reduce_any(found != lengths, axis=0)
-        frames = _cut_frames(frames, lengths, of=uneven, tell=lambda: _tell_uneven(ids, found, uneven, tuple(frames)))
+        frames = _cut_frames(frames, lengths, of=uneven, tell=lambda: tell_uneven(ids, found, uneven, tuple(frames)))
     if config.max_frames:
         num_frames = tf.minimum(lengths, config.max_frames)
         long = lengths > num_frames
-        frames = _cut_frames(frames, num_frames, of=long, tell=lambda: _tell_long(ids, lengths, long, config))
+        frames = _cut_frames(frames, num_frames, of=long, tell=lambda: tell_long(ids, lengths, long, config))
     return ids, context, frames, num_frames, lengths
 
 
@@ -281,29 +279,6 @@ def _cut_frames(frames, num_frames, *, of, tell):
         }
 
     return tf.cond(tf.reduce_any(of), cut, lambda: frames)
-
-
-def _tell_uneven(ids, found, uneven, names):
-    """Warns of the first video whose features differ in length."""
-
-    def warn(video_id, lengths):
-        counts = " and ".join(f"{length} frames of {name}" for name, length in zip(names, lengths))
-        text = f"video {video_id.decode(errors='replace')} has {counts}: the shorter counts, here as in others"
-        warnings.warn(text, UnevenLengthsWarning, stacklevel=2)
-        return np.int32(0)
-
-    tf.numpy_function(warn, [tf.boolean_mask(ids, uneven)[0], tf.boolean_mask(found, uneven, axis=1)[:, 0]], tf.int32)
-
-
-def _tell_long(ids, lengths, long, config):
-    """Warns of the first video that is longer than what is read."""
-
-    def warn(video_id, length):
-        text = f"video {video_id.decode(errors='replace')} has {length} frames, of which the first {config.max_frames} "
-        warnings.warn(f"{text}are read, as --max_frames says, here as in others", LongVideosWarning, stacklevel=2)
-        return np.int32(0)
-
-    tf.numpy_function(warn, [tf.boolean_mask(ids, long)[0], tf.boolean_mask(lengths, long)[0]], tf.int32)
 
 
 def _take_frames(frames, rows, indices, counts, config):

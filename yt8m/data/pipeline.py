@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from yt8m.config import AugmentConfig, DataConfig
+from yt8m.config import AugmentConfig, DataConfig, TextConfig
 from yt8m.data import examples, record_checks, tfrecord
 from yt8m.data.augment import augment_batch, check_augment, margin_of, mix_batch, original_and_augmented, with_place
 from yt8m.data.balance import repeat_segments
@@ -15,6 +15,7 @@ from yt8m.data.clips import clip_batches, read_examples
 from yt8m.data.record_dataset import interleave_blocks, parallel_map, record_dataset
 from yt8m.data.sharing import take_share
 from yt8m.data.splits import Source
+from yt8m.data.tokens import with_tokens
 from yt8m.runtime.memory import reuse_freed_memory
 from yt8m.types import MAX_FRAMES, SEGMENT_SECONDS, InputError
 
@@ -71,6 +72,10 @@ def make_dataset(
     At clip level a frame is a picture, uint8 (H, W, 3), every example has T = config.num_frames, and views are those of
     config.clip, see yt8m.data.clips.
 
+    With config.text.fields, features have "tokens", "token_sources" and "token_words", (B, L) int32 each, see
+    yt8m.data.tokens, L = config.text.max_tokens, for "unlabelled" (B, 2, L); of segments the texts within them, see
+    yt8m.data.texts.
+
     Frames behind num_frames are zeros. With config.video_frames V, features are also "video_" and name, (B, V, size)
     uint8, and "num_video_frames" (B,) int32: frames of the whole video. targets: sparse, see yt8m.models.targets.
     info: "id" (B,) string, "start_time" and, for "all", "end_time" (B,) int32, seconds (0 for whole videos); the third
@@ -111,7 +116,8 @@ def make_dataset(
         blocks = cache.numbers(files, keep=keep, cycle_length=cycle_length)
     if windows == "all" and config.level == "frame":
         parse_all = functools.partial(examples.parse_all, config=config, views=views)
-        return parallel_map(blocks, parse_all).rebatch(batch_size, drop_remainder=drop_remainder).prefetch(2)
+        batches = parallel_map(blocks, parse_all).rebatch(batch_size, drop_remainder=drop_remainder)
+        return tokenized(batches, config).prefetch(2)
     changed = margin or windows == "unlabelled" or augment.of_batches
     options = {"cache": cache, "with_info": with_info or note_ids is not None}
     # What changes a batch draws for all of it.
@@ -126,7 +132,7 @@ def make_dataset(
     elif windows == "video":
         videos = _batch_videos(blocks, config, batch_size, drop_remainder=drop_remainder, seed=shuffle_seed)
         configs = [config.replace(num_frames=length) for length in num_frames] or [config]
-        batches = _read_videos(videos, configs, seed=frame_seed, **options)
+        batches = read_videos(videos, configs, seed=frame_seed, **options)
     else:
         segments = blocks if cache is not None else _read_segments(blocks, config, windows, margin)
         if factors is not None:
@@ -142,7 +148,14 @@ def make_dataset(
         batches = batches.map(functools.partial(_note, note_ids=note_ids, with_info=with_info))
     if share[1] > 1:
         batches = batches.map(functools.partial(_share, share=share, features_too=options["share"][1] == 1))
-    return batches.prefetch(2)
+    return tokenized(batches, config).prefetch(2)
+
+
+def tokenized(batches: tf.data.Dataset, config: DataConfig) -> tf.data.Dataset:
+    """Batches of (features, ...) whose texts are tokens, where texts are read."""
+    if not config.text.fields:
+        return batches
+    return parallel_map(batches, lambda features, *others: (with_tokens(features, config), *others))
 
 
 def _share(features, *others, share, features_too):
@@ -171,11 +184,13 @@ def _batch_videos(blocks, config, batch_size, *, drop_remainder, seed):
     return records.batch(min(batch_size)).rebatch(list(batch_size), drop_remainder=drop_remainder)
 
 
-def _read_videos(videos, configs, *, cache, share, **options):
+def read_videos(
+    videos: tf.data.Dataset, configs: Sequence[DataConfig], *, cache: Any, share: tuple[int, int], **options: Any
+) -> tf.data.Dataset:
     """Elements of batches of videos, serialized or numbers in ``cache``, as the one of ``configs`` has them whose turn
     it is.
 
-    share: of the frames that are read from a cache.
+    share: of the frames that are read from a cache; options: of examples.parse_videos.
     """
     read = examples.parse_videos if cache is None else functools.partial(cache.read_videos, share=share)
 
@@ -364,5 +379,6 @@ def _count_batches(files, config, windows, keep):
         for batch in read_examples(blocks, config, windows=windows, seed=None):
             yield len(batch["id"])
         return
+    config = config.replace(text=TextConfig())
     for batch, *_ in make_dataset(files, config, windows=windows, batch_size=256, keep=keep):
         yield len(batch["num_frames"] if config.level == "frame" else next(iter(batch.values())))

@@ -16,6 +16,7 @@ from yt8m.config import DataConfig
 from yt8m.data.clip_checks import check_clip
 from yt8m.data.clip_records import MEDIASEQUENCE
 from yt8m.data.scan import Scanned, scan
+from yt8m.data.text_fields import text_problem
 from yt8m.data.tfrecord import ID_KEYS
 from yt8m.runtime.progress import Progress
 from yt8m.types import DataWarning, InputError, id_problem
@@ -120,6 +121,8 @@ def check_record(serialized: bytes, config: DataConfig | None, *, windows: str |
         return f"it is not {'an Example' if level == 'video' else 'a SequenceExample'}"
     problem = _check_id(context)
     if problem or not config:
+        return problem
+    if problem := text_problem(context, config.text.fields):
         return problem
     if windows in (None, "video") or config.unrated == "video_negative" and windows == "rated":
         labels, scores = _label_fields(context, level)

@@ -154,7 +154,9 @@ def open_source(pattern: str) -> Source | None:
 
 
 def sources_of(run: RunConfig) -> tuple[Source, Source | None]:
-    """(train Source, holdout Source or None) that ``run`` is trained and evaluated on."""
+    """(train Source, holdout Source or None) that ``run`` is trained and evaluated on; of pairs there is one Source."""
+    if run.pairs:
+        return split_sources(train_data_pattern=run.train_data_pattern)
     return split_sources(
         train_data_pattern=run.train_data_pattern,
         eval_data_pattern=run.eval_data_pattern,

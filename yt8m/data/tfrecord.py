@@ -21,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
+from yt8m.data.text_fields import PREFIX, fields_of, set_texts
 from yt8m.runtime.files import atomic_path, read_json
 from yt8m.train_parts import CHANNELS
 from yt8m.types import (
@@ -33,6 +34,7 @@ from yt8m.types import (
     InputError,
     StrPath,
     Tensor,
+    TimedText,
 )
 
 ID_KEYS = ("id", "video_id", "example/id", "clip/media_id")
@@ -71,7 +73,7 @@ class FrameRecord:
 
     features: dict of name to (frames, size) uint8 array. labels: class ids, None to write no such field.
     label_scores: a score in [0, 1] for each of labels, None where each is 1. segments: (start_time, class_id, score)
-    triples, None to write no segment fields.
+    triples, None to write no segment fields. texts: see yt8m.data.text_fields.
     """
 
     video_id: str
@@ -79,6 +81,7 @@ class FrameRecord:
     labels: tuple | None = None
     label_scores: tuple | None = None
     segments: tuple | None = None
+    texts: tuple[TimedText, ...] = ()
 
     def serialize(self, *, id_key: str = "id") -> bytes:
         """Bytes of the SequenceExample."""
@@ -87,6 +90,7 @@ class FrameRecord:
         context[id_key].bytes_list.value.append(self.video_id.encode())
         set_labels(context, self)
         set_ratings(context, self.segments)
+        set_texts(context, self.texts)
         for name, frames in self.features.items():
             feature = example.feature_lists.feature_list[name].feature
             for frame in np.asarray(frames, np.uint8):
@@ -102,6 +106,7 @@ class VideoRecord:
     features: dict
     labels: tuple | None = None
     label_scores: tuple | None = None
+    texts: tuple[TimedText, ...] = ()
 
     def serialize(self, *, id_key: str = "id") -> bytes:
         """Bytes of the Example."""
@@ -109,6 +114,7 @@ class VideoRecord:
         feature = example.features.feature
         feature[id_key].bytes_list.value.append(self.video_id.encode())
         set_labels(feature, self)
+        set_texts(feature, self.texts)
         for name, values in self.features.items():
             feature[name].float_list.value.extend(np.asarray(values, np.float32).tolist())
         return example.SerializeToString(deterministic=True)
@@ -244,7 +250,7 @@ def is_plain(path: str) -> bool:
 class Probe:
     """Contents of the first records of a file; ``features`` is a dict of name to size in the file's order.
 
-    floats: names of feature lists of floats, which are read by yt8m-pack alone.
+    floats: names of feature lists of floats, which are read by yt8m-pack alone. texts: names of fields of texts.
     """
 
     level: str
@@ -253,6 +259,7 @@ class Probe:
     has_labels: bool
     has_segment_labels: bool
     floats: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
 
 
 def describe(records: Sequence[bytes]) -> Probe | None:
@@ -271,7 +278,7 @@ def describe(records: Sequence[bytes]) -> Probe | None:
     for name, value in itertools.chain.from_iterable(item.items() for item in (lists if any(lists) else contexts)):
         if level == "frame" and value.feature and value.feature[0].bytes_list.value:
             features.setdefault(name, len(value.feature[0].bytes_list.value[0]))
-        elif level == "video" and value.WhichOneof("kind") == "float_list":
+        elif level == "video" and value.WhichOneof("kind") == "float_list" and not name.startswith(PREFIX):
             features.setdefault(name, len(value.float_list.value))
     floats = {
         name
@@ -281,6 +288,7 @@ def describe(records: Sequence[bytes]) -> Probe | None:
     return Probe(
         level=level,
         floats=tuple(sorted(floats)),
+        texts=tuple(sorted(set().union(*map(fields_of, contexts)))),
         features=dict(sorted(features.items())),
         id_key=next((key for key in ID_KEYS if key in contexts[0]), None),
         has_labels=any("labels" in context or "clip/label/index" in context for context in contexts),

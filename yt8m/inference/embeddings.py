@@ -69,11 +69,11 @@ class _EmbeddingJob(Job):
 
 
 class _Embedder(keras.Model):
-    """Gives the vector before the head of ``model``, (B, E) float32."""
+    """Gives the vector of ``model`` that similarity goes by, (B, E) float32, see VideoModel.embedding."""
 
     def __init__(self, model):
         super().__init__(name="embedder")
         self.model = model
 
     def call(self, inputs, training=None):
-        return ops.cast(self.model.embed(inputs, training=False), "float32")
+        return ops.cast(self.model.embedding(inputs, training=False), "float32")

@@ -19,7 +19,11 @@ from yt8m.ranking.evaluation import RatedLabels, evaluate_scores
 from yt8m.ranking.metrics import VideoMetrics
 from yt8m.runtime.devices import Placement
 from yt8m.runtime.progress import Progress
-from yt8m.types import MAX_SEGMENTS_PER_CLASS, DataWarning, InputError, Segment, Tensor
+from yt8m.similarity.pairs import spearman
+from yt8m.types import MAX_SEGMENTS_PER_CLASS, DataWarning, DivergedError, InputError, Segment, Tensor
+
+_MASKED = ("masked_frames", "masked_tokens")
+"""Tasks of a Learner whose guesses are scored, the first one that it has as the headline."""
 
 
 def evaluate_model(
@@ -98,45 +102,87 @@ def _elements(scorer, source, config, windows, cache, show_progress):
         progress.complete()
 
 
-def evaluate_masked_frames(
+def evaluate_masked(
     scorer: Any, source: Source, config: DataConfig, *, segment_labels: bool, batch_size: int, cache: Any = None
 ) -> dict[str, float]:
-    """Dict of ``masked_frames_quality`` and ``loss``: how well the model of ``scorer`` predicts hidden frames.
+    """Dict of ``masked_frames_quality``, ``masked_tokens_quality`` and ``loss``, the mean loss of a task: how well the
+    model of ``scorer``, a MaskedScorer, guesses what is hidden, as far as it learns that.
 
-    scorer: a MaskedFramesScorer.
-
-    Other arguments as in evaluate_model. The same frames are hidden each time.
+    Other arguments as in evaluate_model. The same is hidden each time.
     """
     windows = "rated" if segment_labels else "video"
     dataset = make_dataset(
         list(source.files), config, windows=windows, batch_size=batch_size, keep=source.keep, cache=cache
     )
-    random = scorer.learner.masked_frames.seed_generator.state
-    earlier = np.array(random)
-    random.assign(np.zeros_like(earlier))
-    sums, examples = np.zeros(2), 0
+    random = [task.seed_generator.state for task in scorer.tasks.values()]
+    earlier = [np.array(state) for state in random]
+    for state in random:
+        state.assign(np.zeros_like(np.array(state)))
+    sums, examples = np.zeros((len(random), 2)), 0
     with explain_errors(source.files, config):
         for features, _ in dataset.as_numpy_iterator():
-            count = len(features["num_frames"])
+            count = len(next(iter(features.values())))
             sums += count * scorer.predict_on_batch(features)[0].astype(np.float64)
             examples += count
-    random.assign(earlier)
+    for state, values in zip(random, earlier):
+        state.assign(values)
     if not examples:
         raise InputError(f"there is nothing to evaluate on in {source.files[0]} and {len(source.files) - 1} more")
-    loss, quality = (sums / examples).tolist()
-    return {"masked_frames_quality": quality, "loss": loss}
+    losses, qualities = (sums / examples).T.tolist()
+    return {f"{name}_quality": value for name, value in zip(scorer.tasks, qualities)} | {
+        "loss": sum(losses) / len(losses)
+    }
 
 
-class MaskedFramesScorer(keras.Model):
-    """Loss and quality, [[loss, quality]], of the masked-frame predictions of a Learner's model on a batch."""
+class MaskedScorer(keras.Model):
+    """Loss and quality, [[[loss, quality], ...]], of the guesses of a Learner's model on a batch, a row a task.
+
+    tasks: dict of name to MaskedFrames or MaskedTokens.
+    """
 
     def __init__(self, learner: Any):
-        super().__init__(name="masked_frames_scorer")
+        super().__init__(name="masked_scorer")
+        self.learner = learner
+        tasks = {name: getattr(learner, name) for name in _MASKED}
+        self.tasks = {name: task for name, task in tasks.items() if task is not None}
+
+    def call(self, inputs: dict[str, Any]) -> Tensor:
+        """Output of the layer or model, see the class."""
+        scores = self.learner.masked_scores(inputs, training=False)
+        return ops.stack([ops.stack(scores[name]) for name in self.tasks])[None]
+
+
+def evaluate_pairs(scorer: Any, batches: Any) -> dict[str, float | int]:
+    """Dict of ``spearman`` of cosines and annotation, ``mse`` and ``num_pairs``.
+
+    scorer: a PairScorer. batches: of yt8m.data.pair_records.make_pairs.
+    """
+    found, wanted = [], []
+    for features, targets in batches.as_numpy_iterator():
+        found.append(scorer.predict_on_batch(features))
+        wanted.append(targets["similarity"])
+    cosines, scores = np.concatenate(found).astype(np.float64), np.concatenate(wanted).astype(np.float64)
+    if not np.isfinite(cosines).all():
+        raise DivergedError("cosines of pairs are not finite: lower base_learning_rate")
+    # Where a model says the same of all, it ranks nothing.
+    correlation = spearman(cosines, scores) if np.ptp(cosines) else 0.0
+    return {
+        "spearman": correlation,
+        "mse": float(np.mean((cosines - scores) ** 2)),
+        "num_pairs": len(scores),
+    }
+
+
+class PairScorer(keras.Model):
+    """Cosines (B,) of a batch of pairs by a PairLearner."""
+
+    def __init__(self, learner: Any):
+        super().__init__(name="pair_scorer")
         self.learner = learner
 
     def call(self, inputs: dict[str, Any]) -> Tensor:
         """Output of the layer or model, see the class."""
-        return ops.stack(self.learner.masked_frames_scores(inputs, training=False))[None]
+        return self.learner(inputs, training=False)
 
 
 class ModelScorer:
@@ -170,7 +216,7 @@ class ModelScorer:
 
 def headline(results: dict[str, Any]) -> tuple[str, float]:
     """(name, value) of the number that a model is chosen by: MAP@K of segments, GAP of videos."""
-    known = ("map_at_k", "masked_frames_quality")
+    known = ("map_at_k", "spearman", *(f"{name}_quality" for name in _MASKED))
     name = next(name for name in results if name in known or name.startswith("gap_at_"))
     return name, results[name]
 

@@ -14,6 +14,9 @@ ONNX and LiteRT take segments and score them: in, for each feature (N, 5, size) 
 real ones of the five, and for a model of whole videos ``video_`` and name (N, V, size) uint8 and ``num_video_frames``
 (N,) int32, see DataConfig.video_frames, or clips as above; out, (N, C) float32. Their classes stand in a text file
 beside them, one ``id,name`` a line.
+
+A model of texts takes their numbers too, ``tokens`` and ``token_sources``, (L,) int32 of a video or (N, L) of segments,
+see yt8m.data.tokens.
 """
 
 import os
@@ -31,7 +34,7 @@ from yt8m.inference.scorer import check_views
 from yt8m.models.base import VideoModel
 from yt8m.runtime.files import atomic_folder, atomic_path, write_text
 from yt8m.train_parts import CHANNELS
-from yt8m.types import PICTURES, SEGMENT_SECONDS, InputError, StrPath
+from yt8m.types import PICTURES, SEGMENT_SECONDS, TOKEN_SOURCES, TOKENS, InputError, StrPath
 
 FORMATS = ("savedmodel", "onnx", "litert")
 _SUFFIXES = {"onnx": ".onnx", "litert": ".tflite"}
@@ -141,10 +144,12 @@ class _VideoServer(tf.Module):
         self.views = views
 
     def inputs(self):
-        return {name: tf.TensorSpec((None, size), tf.uint8, name=name) for name, size in self.config.features.items()}
+        frames = {name: tf.TensorSpec((None, size), tf.uint8, name=name) for name, size in self.config.features.items()}
+        return frames | _token_specs(self.config)
 
     @tf.function
-    def rank(self, **frames):
+    def rank(self, **inputs):
+        frames = {name: inputs[name] for name in self.config.features}
         lengths = tf.stack([tf.shape(values)[0] for values in frames.values()])
         num_frames = tf.reduce_min(lengths)
         if self.config.max_frames:
@@ -156,6 +161,8 @@ class _VideoServer(tf.Module):
         segments = {name: tf.gather(values, indices) for name, values in frames.items()}
         segments["num_frames"] = tf.reshape(counts, (-1,))
         segments |= self._beside(frames, starts, lengths)
+        rows = tf.shape(indices)[0]
+        segments |= {name: tf.repeat(inputs[name][None], rows, axis=0) for name in _token_specs(self.config)}
         scores = self.model(segments, training=False)
         scores = tf.reshape(scores, (-1, len(self.views), scores.shape[-1]))
         return {"start_time": starts} | self.classes.ranked(tf.reduce_mean(scores, axis=1))
@@ -207,12 +214,18 @@ def _segment_specs(config):
     if config.video_frames:
         beside = {f"video_{name}": size for name, size in config.features.items()}
         specs |= _example_specs(beside, config.video_frames, "num_video_frames")
-    return specs
+    return specs | _token_specs(config, rows=(None,))
 
 
 def _example_specs(sizes, length, count):
     specs = {name: tf.TensorSpec((None, length, size), tf.uint8, name=name) for name, size in sizes.items()}
     return specs | {count: tf.TensorSpec((None,), tf.int32, name=count)}
+
+
+def _token_specs(config, rows=()):
+    """Numbers of tokens and of their sources, as yt8m.data.tokens has them, for a model of texts."""
+    names = (TOKENS, TOKEN_SOURCES) if config.text.fields else ()
+    return {name: tf.TensorSpec((*rows, config.text.max_tokens), tf.int32, name=name) for name in names}
 
 
 def _write_onnx(scorer, path):

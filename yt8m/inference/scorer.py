@@ -9,7 +9,7 @@ from keras import ops
 from yt8m.data.views import view_length
 from yt8m.models.base import VideoModel
 from yt8m.runtime.devices import default_jit_compile
-from yt8m.types import DivergedError, InputError
+from yt8m.types import TOKEN_INPUTS, DivergedError, InputError
 
 
 class Scorer:
@@ -32,7 +32,8 @@ class Scorer:
         pictures have (H, W, 3) in place of size.
 
         The S views of a segment are scored one by one, each beside the same frames (n, V, size) of the whole video
-        where there are such, and their probabilities averaged. Raises DivergedError where a score is not finite.
+        and texts where there are such, and their probabilities averaged. Raises DivergedError where a score is not
+        finite.
         """
         count = len(next(iter(features.values())))
         scores = np.asarray(self._predict(self._filled(features)), np.float32)[:count]
@@ -87,11 +88,11 @@ class _MeanOverViews(keras.Model):
             return self.model(features, training=False)
         views = counts.shape[1]
 
-        def flat(values):
-            if len(values.shape) in (2, 4, 6):
+        def flat(name, values):
+            if len(values.shape) in (2, 4, 6) and name not in TOKEN_INPUTS:
                 return ops.reshape(values, (-1, *values.shape[2:]))
-            # Frames of the whole video are there once for all views.
+            # Texts, and frames of the whole video, are there once for all views.
             return ops.repeat(values, views, axis=0)
 
-        scores = self.model({name: flat(values) for name, values in features.items()}, training=False)
+        scores = self.model({name: flat(name, values) for name, values in features.items()}, training=False)
         return ops.mean(ops.reshape(scores, (-1, views, scores.shape[-1])), axis=1)

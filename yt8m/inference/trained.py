@@ -1,6 +1,7 @@
 """A trained run, loaded, for use from Python: timelines of videos, rankings, scores."""
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from yt8m.data import examples
 from yt8m.data.feature_origins import check_origins, with_record_views
 from yt8m.data.splits import Source, find_video, open_source, sources_of
 from yt8m.data.tfrecord import FrameRecord, quantize
+from yt8m.data.tokens import with_tokens
 from yt8m.inference.model_evaluation import evaluate_model
 from yt8m.inference.prediction import make_timeline, predict_segments, predict_timelines
 from yt8m.inference.scorer import Scorer, check_views
@@ -20,7 +22,7 @@ from yt8m.ranking.evaluation import Evaluation
 from yt8m.ranking.submission import write_lists
 from yt8m.ranking.timelines import Timeline
 from yt8m.ranking.top_segments import TopSegments
-from yt8m.types import MAX_SEGMENTS_PER_CLASS, InputError
+from yt8m.types import MAX_SEGMENTS_PER_CLASS, DataWarning, InputError, TimedText
 
 _BATCH_SIZE = 64
 
@@ -47,6 +49,7 @@ class TrainedRun:
         features: Mapping[str, np.ndarray],
         *,
         video_id: str = "video",
+        texts: Sequence[TimedText] = (),
         class_ids: Sequence[int] | None = None,
     ) -> Timeline:
         """The Timeline of a video given as arrays: the score of every class in every segment.
@@ -55,8 +58,14 @@ class TrainedRun:
         which those outside [-2, 2] are clipped. class_ids: the classes to score, None for the whole vocabulary.
         Raises InputError where a feature is missing or of another size.
         """
-        record = FrameRecord(video_id=video_id, features=self._checked(features)).serialize()
-        inputs, info = examples.parse_all(tf.constant([record]), config=self.run.data, views=self.views)
+        record = FrameRecord(video_id=video_id, features=self._checked(features), texts=self._checked_texts(texts))
+        serialized = tf.constant([record.serialize()])
+        inputs, info = examples.parse_all(serialized, config=self.run.data, views=self.views)
+        if fields := self.run.data.text.fields:
+            inputs = with_tokens(inputs, self.run.data)
+            if not texts:
+                text = f"the run reads {', '.join(fields)}, and a video is given without texts, here as in others"
+                warnings.warn(text, DataWarning, stacklevel=2)
         wanted = self._class_ids(class_ids)
         scores = []
         for first in range(0, len(info["start_time"]), _BATCH_SIZE):
@@ -147,6 +156,13 @@ class TrainedRun:
         if self.calibration is None:
             return timeline
         return timeline.replace(scores=self.calibration(timeline.scores))
+
+    def _checked_texts(self, texts):
+        known = self.run.data.text.fields
+        for text in texts:
+            if text.field not in known:
+                raise InputError(f"the run reads {', '.join(known) or 'no texts'}, and a text is of {text.field!r}")
+        return tuple(texts)
 
     def _checked(self, features):
         sizes = self.run.data.features

@@ -130,7 +130,7 @@ class MaskedFrames(Layer):
     def _counts(self, frame_mask):
         """(B,) int32, how many frames of each video are hidden."""
         frames = ops.sum(ops.cast(frame_mask, "float32"), axis=1)
-        return ops.cast(ops.maximum(ops.round(self.fraction * frames), 1.0), "int32")
+        return ops.cast(ops.minimum(ops.maximum(ops.round(self.fraction * frames), 1.0), frames), "int32")
 
     def _drawn_frames(self, frame_mask):
         """(B * T,) int32: for each place a real frame of the batch, by its number there."""

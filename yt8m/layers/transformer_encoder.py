@@ -155,13 +155,21 @@ class TransformerEncoder(Layer):
 
     def call(self, frames: Tensor, *, frame_mask: Tensor, training: bool | None = None) -> Tensor:
         """Output of the layer or model, see the class."""
+        return self.encode(self.tokens_of(frames), mask=frame_mask, training=training)
+
+    def tokens_of(self, frames: Tensor) -> Tensor:
+        """What goes into the first layer of frames (B, T, D): projected, with positions; (B, T, hidden_size or D)."""
         if self.hidden_size is not None:
             frames = self.project(frames)
         if self.positions == "learned":
             frames = frames + ops.cast(self.position_embeddings[: ops.shape(frames)[1]], frames.dtype)
-        for layer in self.layers:
-            frames = layer(frames, frame_mask=frame_mask, training=training)
         return frames
+
+    def encode(self, tokens: Tensor, *, mask: Tensor, training: bool | None = None) -> Tensor:
+        """The layers, over tokens (B, N, E) of which those of ``mask`` (B, N) bool are real: (B, N, E)."""
+        for layer in self.layers:
+            tokens = layer(tokens, frame_mask=mask, training=training)
+        return tokens
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor, for saving."""

@@ -17,6 +17,7 @@ MODELS = Registry(
             "logistic",
             "mix_nextvlad",
             "moe",
+            "multimodal_bert",
             "nextvlad",
             "slowfast",
             "tanet",

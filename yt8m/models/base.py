@@ -3,8 +3,6 @@
 import contextlib
 import inspect
 import os
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,10 +16,10 @@ from yt8m.layers.masking import masked_mean
 from yt8m.layers.mixture_of_experts import MixtureOfExperts
 from yt8m.layers.netvlad import unit_norm
 from yt8m.models import MODELS
+from yt8m.models.hyperparameters import problem_of_value
 from yt8m.models.losses import rated_binary_crossentropy
 from yt8m.models.presets import PRESETS
 from yt8m.models.targets import dense_targets
-from yt8m.options import is_of_type
 from yt8m.runtime.devices import replicas_in_sync
 from yt8m.runtime.weightless import bytes_of_weights, without_memory
 from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, SEGMENT_SECONDS, InputError, Tensor
@@ -50,6 +48,9 @@ class VideoModel(keras.Model):
     takes_video_frames = False
     """Whether it reads frames of the whole video beside those of an example, see DataConfig.video_frames."""
 
+    takes_texts = False
+    """Whether it reads texts beside the features: its constructor has an argument ``text``, see TextConfig.of_model."""
+
     def __init__(
         self,
         *,
@@ -70,6 +71,7 @@ class VideoModel(keras.Model):
         self.num_classes = num_classes
         self.level = level
         self.l2_normalize = l2_normalize
+        self.projection: keras.layers.Dense | None = None
 
     @property
     def fixed_frames(self) -> int | None:
@@ -79,6 +81,15 @@ class VideoModel(keras.Model):
     def embed(self, inputs: dict[str, Any], *, training: bool | None = None) -> Tensor:
         """The vector before the head, (B, E)."""
         raise NotImplementedError
+
+    def embedding(self, inputs: dict[str, Any], *, training: bool | None = None) -> Tensor:
+        """The vector that similarity goes by: that before the head, or its projection where there is one, (B, size)."""
+        vector = self.embed(inputs, training=training)
+        return vector if self.projection is None else self.projection(vector)
+
+    def add_projection(self, size: int) -> None:
+        """Gives a model that is not built yet a projection, linear and without bias, of its vector to ``size``."""
+        self.projection = keras.layers.Dense(size, use_bias=False, dtype=self.dtype_policy, name="projection")
 
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
         """Output of the layer or model, see the class."""
@@ -121,6 +132,9 @@ class VideoModel(keras.Model):
         """Builds on the features' sizes, which the model knows; any given shape is ignored."""
         self.built = True
         self.compute_output_spec(self.symbolic_inputs())
+        if self.projection is not None:
+            embedded = keras.layers.Lambda(self.embed).compute_output_spec(self.symbolic_inputs())
+            self.projection.build(embedded.shape)
 
     def get_build_config(self) -> dict[str, Any]:
         """Saved with the model, so that loading builds it."""
@@ -211,6 +225,7 @@ class VideoModel(keras.Model):
             "num_classes": self.num_classes,
             "level": self.level,
             "l2_normalize": self.l2_normalize,
+            **({} if self.projection is None else {"projection_size": self.projection.units}),
         }
 
     @classmethod
@@ -226,7 +241,11 @@ class VideoModel(keras.Model):
             config = cls.upgraded(config)
         if isinstance(config.get("dtype"), dict):
             config["dtype"] = keras.saving.deserialize_keras_object(config["dtype"])
-        return cls(**config)
+        projection_size = config.pop("projection_size", None)
+        model = cls(**config)
+        if projection_size is not None:
+            model.add_projection(projection_size)
+        return model
 
 
 class ClassColumns(keras.Model):
@@ -245,7 +264,7 @@ class ClassColumns(keras.Model):
 
 def hyperparameters_of(name: str) -> dict[str, Any]:
     """Dict of the hyperparameters of the model registered as ``name`` to their defaults."""
-    shared = set(inspect.signature(VideoModel.__init__).parameters)
+    shared = {*inspect.signature(VideoModel.__init__).parameters, "text"}
     return {
         parameter.name: parameter.default
         for parameter in inspect.signature(MODELS[name].__init__).parameters.values()
@@ -253,13 +272,20 @@ def hyperparameters_of(name: str) -> dict[str, Any]:
     }
 
 
-def build_model(model_config: ModelConfig, data_config: DataConfig, *, dtype: str | None = None) -> VideoModel:
+def build_model(
+    model_config: ModelConfig,
+    data_config: DataConfig,
+    *,
+    dtype: str | None = None,
+    projection_size: int | None = None,
+) -> VideoModel:
     """The model that ``model_config`` names, built for the features and classes of ``data_config``.
 
-    dtype: a Keras dtype policy, such as "mixed_bfloat16"; None is the global one.
+    dtype: a Keras dtype policy, such as "mixed_bfloat16"; None is the global one. projection_size: of a projection of
+    its vectors, see VideoModel.add_projection; None for none.
     Raises InputError for an unknown name, an unknown hyperparameter, or one that does not fit the features.
     """
-    make = _maker(model_config, data_config, dtype)
+    make = _maker(model_config, data_config, dtype, projection_size)
     with _explained(model_config):
         needed, there = bytes_of_weights(make), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         if needed > there:
@@ -275,12 +301,12 @@ def described_model(model_config: ModelConfig, data_config: DataConfig) -> Video
 
     Not with the torch backend, whose variables cannot be put off. Raises InputError as build_model does.
     """
-    make = _maker(model_config, data_config, None)
+    make = _maker(model_config, data_config, None, None)
     with _explained(model_config):
         return without_memory(make)
 
 
-def _maker(model_config, data_config, dtype):
+def _maker(model_config, data_config, dtype, projection_size):
     """Function that makes a model and builds it. Raises InputError for what is named, or asked of records, in vain."""
     model_class = MODELS[model_config.name]
     if model_class.takes_video_frames and not data_config.video_frames:
@@ -291,6 +317,10 @@ def _maker(model_config, data_config, dtype):
         raise InputError(
             f"video_frames is {data_config.video_frames}, and model {model_config.name} reads none: set it to 0"
         )
+    if model_class.takes_texts != bool(data_config.text.fields):
+        verb, what = ("reads texts", "set") if model_class.takes_texts else ("reads no texts", "leave out")
+        raise InputError(f"model {model_config.name} {verb}: {what} text_fields and tokenizer")
+    text = {"text": data_config.text.of_model()} if model_class.takes_texts else {}
     check_hyperparameters(model_config.name, model_config.hyperparameters)
 
     def make():
@@ -301,8 +331,11 @@ def _maker(model_config, data_config, dtype):
             l2_normalize=data_config.l2_normalize,
             dtype=dtype,
             name=model_config.name,
+            **text,
             **model_config.hyperparameters,
         )
+        if projection_size is not None:
+            model.add_projection(projection_size)
         model.build()
         return model
 
@@ -336,39 +369,8 @@ def check_hyperparameters(name: str, values: Mapping[str, Any], *, where: str = 
         )
     parameters = inspect.signature(MODELS[name].__init__).parameters
     for field, value in values.items():
-        kind = parameters[field].annotation
-        if typing.get_origin(kind) is Sequence:
-            (part,) = typing.get_args(kind)
-            valid = isinstance(value, (list, tuple)) and all(_is_valid(part, field, item) for item in value)
-        elif typing.get_origin(kind) is types.UnionType and dict[str, Any] in typing.get_args(kind):
-            valid = value is None or isinstance(value, Mapping)
-        else:
-            valid = _is_valid(kind, field, value)
-        if not valid:
-            raise InputError(f"{where}model {name}: {field} is {value!r}; it must be {_VALID.get(kind, _VALID_OTHER)}")
-
-
-_MOST_UNITS = 1 << 24
-_VALID = {
-    int: f"a whole number from 1 to {_MOST_UNITS:,}",
-    float: "a number above 0, a dropout rate from 0 to below 1",
-    bool: "true or false",
-    str: "text",
-    int | None: f"a whole number from 1 to {_MOST_UNITS:,}, or null",
-    Sequence[int]: "a list of whole numbers above 0",
-    Sequence[float]: "a list of numbers above 0",
-}
-_VALID_OTHER = "an object of hyperparameters"
-
-
-def _is_valid(kind, field, value):
-    if not is_of_type(kind, value):
-        return False
-    if field == "dropout":
-        return 0 <= value < 1
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return 0 < value <= _MOST_UNITS
-    return True
+        if problem := problem_of_value(parameters[field].annotation, field, value):
+            raise InputError(f"{where}model {name}: {field} is {value!r}; it must be {problem}")
 
 
 def _reason(error: BaseException | None) -> InputError | None:

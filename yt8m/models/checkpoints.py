@@ -10,6 +10,7 @@ train_dir/
   unadapted.keras           that model before its batch norm was adapted, with --adapt_bn
   snapshot-<step>.keras     the last evaluated models, if they are to be averaged
   metrics.jsonl             one line an evaluation
+  tokenizer.json            the tokenizer of the texts, for a model that reads such
   seen_videos.npz           which videos it and the run that it started from were trained on, see SeenVideos
   calibration.json          what makes probabilities of the best model's scores, if eval.py --calibrate was run
   features.json             which backbones made the features, if yt8m-video did; NAME.projection.npz beside it
@@ -32,7 +33,6 @@ from yt8m.config import FORMAT, RunConfig
 from yt8m.data.seen_videos import Overlap, SeenVideos
 from yt8m.models import MODELS
 from yt8m.models.base import VideoModel
-from yt8m.models.learner import Learner
 from yt8m.models.model_files import check_model_file, load_model_file
 from yt8m.options import Config
 from yt8m.ranking.calibration import Calibration, read_calibration, write_calibration
@@ -63,7 +63,10 @@ def read_run_config(train_dir: StrPath) -> RunConfig:
     if found > FORMAT:
         raise InputError(f"{path} is of a newer release, in format {found}; this one reads up to {FORMAT}")
     try:
-        return RunConfig.from_dict(values if found == FORMAT else _upgraded(values))
+        run = RunConfig.from_dict(values if found == FORMAT else _upgraded(values))
+        text = run.data.text
+        kept = text.replace(tokenizer=_tokenizer_path(train_dir)) if text.fields else text
+        return run.replace(data=run.data.replace(text=kept))
     except InputError as error:
         raise InputError(f"{path} is not {what}: {error}") from error
     except (AttributeError, KeyError, TypeError) as error:
@@ -97,9 +100,17 @@ def _upgraded(values):
 
 
 def write_run_config(train_dir: StrPath, run: RunConfig) -> None:
-    """Writes config.json."""
+    """Writes config.json, and the tokenizer beside it."""
+    tokenizer, kept = run.data.text.tokenizer, _tokenizer_path(train_dir)
+    if tokenizer and os.path.realpath(tokenizer) != os.path.realpath(kept):
+        with atomic_path(kept) as temporary:
+            shutil.copyfile(tokenizer, temporary)
     content = json.dumps({"format": FORMAT} | run.to_dict(), indent=2, sort_keys=True)
     write_text(os.path.join(train_dir, "config.json"), content + "\n")
+
+
+def _tokenizer_path(train_dir):
+    return os.path.join(train_dir, "tokenizer.json")
 
 
 def check_same_run(train_dir: StrPath, run: RunConfig) -> None:
@@ -355,7 +366,7 @@ def model_path(train_dir: StrPath) -> str:
 def _load_model(path):
     loaded = load_model_file(path)
     # A checkpoint may hold what trains the model along with it.
-    return loaded.model if isinstance(loaded, Learner) else loaded
+    return loaded if isinstance(loaded, VideoModel) else loaded.model
 
 
 def random_states(model: keras.Model) -> list[keras.Variable]:

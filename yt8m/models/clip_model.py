@@ -66,7 +66,10 @@ class ClipModel(VideoModel):
 
     def build(self, input_shape: Any = None) -> None:
         """Makes the weights; any given shape is ignored. Of large networks a trace of ``call`` would take minutes."""
-        self.head.build((None, self.build_network((None, None, None, None, 3))))
+        vector_shape = (None, self.build_network((None, None, None, None, 3)))
+        self.head.build(vector_shape)
+        if self.projection is not None:
+            self.projection.build(vector_shape)
         self.built = True
 
     def build_network(self, clip_shape: tuple) -> int:

@@ -92,6 +92,11 @@ class FrameBertModel(VideoModel):
         return int(hidden_size) * (len(self.feature_sizes) if self.cross_modal else 1)
 
     @property
+    def frame_encoder(self) -> TransformerEncoder | None:
+        """The layers over joined frames, which multimodal_bert has too; None with cross_modal."""
+        return None if self.cross_modal else self.joint_encoder
+
+    @property
     def fixed_frames(self) -> int | None:
         """The head of joined outputs has weights for each of them."""
         return SEGMENT_SECONDS if self.pooling.method == "concat" else None
@@ -99,17 +104,22 @@ class FrameBertModel(VideoModel):
     def encode(self, inputs: dict[str, Any], *, training: bool | None = None) -> tuple[Tensor, Tensor]:
         """Contextual frames (B, T, E) and the frame mask (B, T)."""
         features, frame_mask = self.modalities(inputs)
-        return self.encode_features(features, frame_mask=frame_mask, training=training), frame_mask
+        return self.encode_features(inputs, features, frame_mask=frame_mask, training=training)["frames"], frame_mask
 
     def encode_features(
-        self, features: dict[str, Tensor], *, frame_mask: Tensor, training: bool | None = None
-    ) -> Tensor:
-        """Contextual frames (B, T, E) of dequantised features, dict of (B, T, size)."""
+        self,
+        inputs: dict[str, Any],
+        features: dict[str, Tensor],
+        *,
+        frame_mask: Tensor,
+        training: bool | None = None,
+    ) -> dict[str, Tensor]:
+        """Contextual "frames" (B, T, E) of dequantised features, dict of (B, T, size); ``inputs`` are not looked at."""
         features = dict(features)
         for name, encoder in self.modality_encoders.items():
             features[name] = encoder(features[name], frame_mask=frame_mask, training=training)
         joined = ops.concatenate(list(features.values()), axis=-1)
-        return self.joint_encoder(joined, frame_mask=frame_mask, training=training)
+        return {"frames": self.joint_encoder(joined, frame_mask=frame_mask, training=training)}
 
     def embed(self, inputs: dict[str, Any], *, training: bool | None = None) -> Tensor:
         """The vector before the head, (B, E)."""

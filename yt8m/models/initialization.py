@@ -6,11 +6,10 @@ import keras
 
 from yt8m.models.base import VideoModel
 from yt8m.models.checkpoints import load_model, random_states, read_run_config, restorable
-from yt8m.models.learner import Learner
 from yt8m.models.model_files import load_model_file
 from yt8m.types import InputError, StrPath
 
-_MAY_DIFFER = {"name", "dtype", "num_classes", "level", "dropout", "temperature"}
+_MAY_DIFFER = {"name", "dtype", "trainable", "num_classes", "level", "dropout", "temperature", "projection_size"}
 """Settings of a model that another may start its weights from."""
 
 
@@ -22,10 +21,43 @@ def step_counter(optimizer: keras.optimizers.Optimizer) -> Any:
 def initialize_from(model: VideoModel, train_dir: StrPath) -> list[str]:
     """Copies the weights of the run in ``train_dir`` into ``model``; returns the paths left as they were.
 
-    Weights that depend on the number of classes are left alone where the two vocabularies differ in size. Raises
-    InputError where the run is of another model, also one whose weights would fit by their shapes.
+    Weights that depend on the number of classes are left alone where the two vocabularies differ in size. Between
+    frame_bert and multimodal_bert the encoder's weights alone are copied. Raises InputError where the run is of another
+    model, also one whose weights would fit by their shapes.
     """
-    return _copy_weights(model, load_model(train_dir)[0], train_dir)
+    source = load_model(train_dir)[0]
+    if type(model) is not type(source) and None not in (_encoder(model), _encoder(source)):
+        return _copy_encoder(model, source, train_dir)
+    return _copy_weights(model, source, train_dir)
+
+
+def _encoder(model):
+    return getattr(model, "frame_encoder", None)
+
+
+def _copy_encoder(model, source, train_dir):
+    """Copies the layers over frames, and their projection, of another kind of model; otherwise as initialize_from."""
+    here, there = ({**_encoder(of).get_config(), **_inputs(of)} for of in (model, source))
+    different = [name for name in here if name not in _MAY_DIFFER and here[name] != there[name]]
+    if different:
+        name = different[0]
+        raise InputError(
+            f"the encoder of {train_dir} does not fit: {name} is {here[name]} here and {there[name]} there"
+        )
+    copied = set()
+    for variable, given in zip(_weights(_encoder(model)), _weights(_encoder(source)), strict=True):
+        variable.assign(given)
+        copied.add(id(variable))
+    return [variable.path for variable in _weights(model) if id(variable) not in copied]
+
+
+def _inputs(model):
+    """What of the features that a model takes its weights depend on.
+
+    Features of videos and of frames are the same but for the names: mean_rgb is the mean of rgb.
+    """
+    features = [(name.removeprefix("mean_"), size) for name, size in model.feature_sizes.items()]
+    return {"feature_sizes": features, "l2_normalize": model.l2_normalize}
 
 
 def continue_from(learner: keras.Model, model: VideoModel, train_dir: StrPath, *, batch_size: int) -> list[str]:
@@ -41,7 +73,7 @@ def continue_from(learner: keras.Model, model: VideoModel, train_dir: StrPath, *
         raise InputError(f"{train_dir} has no checkpoint with an optimizer: leave out init_optimizer")
     state, path = found
     source = load_model_file(path, compile=True)
-    within = source.model if isinstance(source, Learner) else source
+    within = source if isinstance(source, VideoModel) else source.model
     fresh = _copy_weights(model, within, train_dir)
     learner.optimizer.build(learner.trainable_variables)
     here, there = _innermost(learner.optimizer), _innermost(source.optimizer)
@@ -88,19 +120,27 @@ def _copy_weights(model, source, train_dir):
             fresh.append(variable.path)
         else:
             variable.assign(given)
+    there = _projection(source)
+    for place, variable in enumerate(_projection(model)):
+        if there and there[place].shape == variable.shape:
+            variable.assign(there[place])
+        else:
+            fresh.append(variable.path)
     return fresh
 
 
 def _structure(model):
-    """Everything but the number of classes that determines a model's weights and their meaning.
-
-    Features of videos and of frames are the same but for the names: mean_rgb is the mean of rgb.
-    """
+    """Everything but the number of classes that determines a model's weights and their meaning."""
     config = {name: value for name, value in model.get_config().items() if name not in _MAY_DIFFER}
-    features = [(name.removeprefix("mean_"), size) for name, size in model.feature_sizes.items()]
-    return {"model": type(model).__name__} | config | {"feature_sizes": features}
+    return {"model": type(model).__name__} | config | _inputs(model)
+
+
+def _projection(model):
+    """The weights of a model's projection for similarity, which another of its kind may be without."""
+    projection = getattr(model, "projection", None)
+    return [] if projection is None else projection.variables
 
 
 def _weights(model):
-    states = set(map(id, random_states(model)))
+    states = set(map(id, [*random_states(model), *_projection(model)]))
     return [variable for variable in model.variables if id(variable) not in states]

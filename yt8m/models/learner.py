@@ -1,17 +1,18 @@
-"""Multi-task training model: labels plus masked-frame and consistency losses."""
+"""Multi-task training model: labels plus the losses of auxiliary tasks, of hidden frames, hidden words, consistency."""
 
 from typing import Any
 
 import keras
 from keras import ops
 
-from yt8m.config import ConsistencyConfig, MaskedFramesConfig
+from yt8m.config import ConsistencyConfig, MaskedFramesConfig, MaskedTokensConfig
 from yt8m.layers.masked_frames import MaskedFrames
+from yt8m.layers.masked_tokens import MaskedTokens
 from yt8m.models.base import VideoModel
 from yt8m.models.losses import LOG_EPSILON
 from yt8m.models.targets import dense_targets
 from yt8m.runtime.devices import replicas_in_sync
-from yt8m.types import InputError, Tensor
+from yt8m.types import TOKEN_WORDS, TOKENS, InputError, Tensor
 
 
 @keras.saving.register_keras_serializable("yt8m")
@@ -21,7 +22,8 @@ class Learner(keras.Model):
     model: the VideoModel. label_weight: of the loss of its labels; at 0 they are not looked at, and where nothing else
         teaches what comes after the encoder, that stays as it is and costs nothing.
     masked_frames: MaskedFramesConfig; its weight, unless 0, has the model's encoder guess hidden frames, which takes a
-        model that can encode given features (frame_bert).
+        model that can encode given features (frame_bert, multimodal_bert).
+    masked_tokens: MaskedTokensConfig; its weight, unless 0, has it guess hidden words, which takes a model of texts.
     consistency: ConsistencyConfig; its weight, unless 0, has the model say of an augmented segment what it says of the
         segment (UDA, Xie et al. 2020), on the features named "unlabelled" beside each batch's own: dict of
         (B, R, 2, T, size) and (B, R, 2), the segment and its augmented view.
@@ -32,6 +34,7 @@ class Learner(keras.Model):
         model: VideoModel,
         *,
         masked_frames: MaskedFramesConfig | None = None,
+        masked_tokens: MaskedTokensConfig | None = None,
         consistency: ConsistencyConfig | None = None,
         label_weight: float = 1.0,
         name: str = "learner",
@@ -42,21 +45,42 @@ class Learner(keras.Model):
         self.label_weight = label_weight
         self.masked_frames_config = masked_frames or MaskedFramesConfig()
         self.consistency = consistency or ConsistencyConfig()
-        self.masked_frames = None
-        if self.masked_frames_config.weight:
-            if not hasattr(model, "encode_features"):
-                raise InputError(f"masked frames are for the model frame_bert, and this is {model.name}")
-            self.masked_frames = MaskedFrames(
-                self.masked_frames_config.method,
-                feature_sizes=model.feature_sizes,
-                fraction=self.masked_frames_config.fraction,
-                dtype=model.dtype_policy,
-            )
-            if not label_weight and not self.consistency.weight:
-                model.pooling.trainable = model.head.trainable = False
+        self.masked_tokens_config = masked_tokens or MaskedTokensConfig()
+        self.masked_frames = self._make_masked_frames() if self.masked_frames_config.weight else None
+        self.masked_tokens = self._make_masked_tokens() if self.masked_tokens_config.weight else None
+        if self._is_masked and not label_weight and not self.consistency.weight:
+            model.pooling.trainable = model.head.trainable = False
         self.steps = self.add_weight(name="steps", shape=(), initializer="zeros", dtype="int32", trainable=False)
         self.parts = {name: keras.metrics.Mean(name=f"{name}_loss") for name in self._part_names()}
         self.build()
+
+    @property
+    def _is_masked(self):
+        """Whether anything is hidden."""
+        return self.masked_frames is not None or self.masked_tokens is not None
+
+    def _make_masked_frames(self):
+        if not hasattr(self.model, "encode_features"):
+            raise InputError(f"masked frames are for frame_bert and multimodal_bert, and this is {self.model.name}")
+        if self.model.level == "video":
+            raise InputError(
+                "masked frames are hidden among others, and video-level records have one mean: leave them out"
+            )
+        return MaskedFrames(
+            self.masked_frames_config.method,
+            feature_sizes=self.model.feature_sizes,
+            fraction=self.masked_frames_config.fraction,
+            dtype=self.model.dtype_policy,
+        )
+
+    def _make_masked_tokens(self):
+        if not self.model.takes_texts:
+            raise InputError(f"masked tokens are for a model of texts, and {self.model.name} reads none")
+        return MaskedTokens(
+            self.model.text["vocabulary_size"],
+            fraction=self.masked_tokens_config.fraction,
+            dtype=self.model.dtype_policy,
+        )
 
     def _part_names(self):
         weights = self._weights()
@@ -66,13 +90,15 @@ class Learner(keras.Model):
         return {
             "label": self.label_weight,
             "masked_frames": self.masked_frames_config.weight,
+            "masked_tokens": self.masked_tokens_config.weight,
             "consistency": self.consistency.weight,
         }
 
     def build(self, input_shape: Any = None) -> None:
         """Builds what is not built yet; any given shape is ignored."""
-        if self.masked_frames is not None and not self.masked_frames.built:
-            self.masked_frames.build((None, None, self.model.encoded_size))
+        for task in (self.masked_frames, self.masked_tokens):
+            if task is not None and not task.built:
+                task.build((None, None, self.model.encoded_size))
         self.built = True
 
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
@@ -84,19 +110,39 @@ class Learner(keras.Model):
         results = {}
         if self.label_weight:
             results["label"] = self.model(labelled, training=True)
-        if self.masked_frames is not None:
-            results["masked_frames"] = self.masked_frames_scores(labelled, training=True)[0]
+        if self._is_masked:
+            scores = self.masked_scores(labelled, training=True)
+            results |= {name: loss for name, (loss, _) in scores.items()}
         if self.consistency.weight:
             results["consistency"] = self._consistency_loss(inputs["unlabelled"])
         return results
 
-    def masked_frames_scores(self, inputs: dict[str, Any], *, training: bool | None = None) -> tuple[Tensor, Tensor]:
-        """Loss and quality of the guesses of hidden frames, see MaskedFrames."""
-        assert self.masked_frames is not None
+    def masked_scores(
+        self, inputs: dict[str, Any], *, training: bool | None = None
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """Loss and quality of the guesses of hidden frames and of hidden tokens, see MaskedFrames and MaskedTokens.
+
+        Both are hidden in one pass, so that frames and words are guessed from what is left of either.
+        """
         features, frame_mask = self.model.modalities(inputs)
-        shown, order = self.masked_frames.hide(features, frame_mask=frame_mask)
-        encoded = self.model.encode_features(shown, frame_mask=frame_mask, training=training)
-        return self.masked_frames(encoded, features=features, order=order, frame_mask=frame_mask)
+        shown, shown_inputs = features, inputs
+        if self.masked_frames is not None:
+            shown, order = self.masked_frames.hide(features, frame_mask=frame_mask)
+        if self.masked_tokens is not None:
+            tokens, places, counts = self.masked_tokens.hide(inputs[TOKENS], words=inputs[TOKEN_WORDS])
+            shown_inputs = inputs | {TOKENS: tokens}
+        encoded = self.model.encode_features(shown_inputs, shown, frame_mask=frame_mask, training=training)
+        scores = {}
+        if self.masked_frames is not None:
+            scores["masked_frames"] = self.masked_frames(
+                encoded["frames"], features=features, order=order, frame_mask=frame_mask
+            )
+        if self.masked_tokens is not None:
+            vocabulary = self.model.text_embedding.vocabulary()
+            scores["masked_tokens"] = self.masked_tokens(
+                encoded["tokens"], tokens=inputs[TOKENS], places=places, counts=counts, vocabulary=vocabulary
+            )
+        return scores
 
     def _consistency_loss(self, unlabelled):
         def view(index):
@@ -146,6 +192,7 @@ class Learner(keras.Model):
             "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
             "model": keras.saving.serialize_keras_object(self.model),
             "masked_frames": self.masked_frames_config.to_dict(),
+            "masked_tokens": self.masked_tokens_config.to_dict(),
             "consistency": self.consistency.to_dict(),
             "label_weight": self.label_weight,
         }
@@ -161,6 +208,7 @@ class Learner(keras.Model):
         return cls(
             keras.saving.deserialize_keras_object(config["model"], custom_objects=custom_objects),
             masked_frames=MaskedFramesConfig.from_dict(config["masked_frames"]),
+            masked_tokens=MaskedTokensConfig.from_dict(config.get("masked_tokens", {})),
             consistency=ConsistencyConfig.from_dict(config["consistency"]),
             label_weight=config["label_weight"],
             name=config["name"],

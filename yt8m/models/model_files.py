@@ -5,20 +5,21 @@ import keras
 from yt8m.models import MODELS
 from yt8m.models.base import VideoModel
 from yt8m.models.learner import Learner
+from yt8m.models.pair_learner import PairLearner
 from yt8m.runtime import keras_files
 from yt8m.types import StrPath
 
-_KINDS = (VideoModel, Learner)
+_KINDS = (VideoModel, Learner, PairLearner)
 
 
 def load_model_file(path: StrPath, *, compile: bool = False) -> keras.Model:
-    """The VideoModel of a file, or the Learner around one. Raises InputError where it is damaged or holds no such."""
+    """The VideoModel of a file, or the learner around one. Raises InputError where it is damaged or holds no such."""
     MODELS.load()
     return keras_files.load_model_file(path, _KINDS, compile=compile)
 
 
 def check_model_file(path: StrPath) -> None:
-    """Raises InputError where a file is no whole archive of a VideoModel or Learner whose weights it may hold.
+    """Raises InputError where a file is no whole archive of a VideoModel or learner whose weights it may hold.
 
     Reads the file once, for its checksums, and allocates no weights.
     """

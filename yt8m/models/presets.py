@@ -1,8 +1,11 @@
-"""The nine models of the paper's Table 3, by name.
+"""The nine models of the paper's Table 3, by name, and two of texts beside frames.
 
 What a name carries beside the architecture, and where it comes from: the authors' published table gives the range
 of temporal shifts at inference; their training commands give 5 contiguous frames for the BERT models and 5 random ones
 for GatedNetVLAD; "iter" is the number of random frames that MixNeXtVLAD sees of a video in pre-training.
+
+The two others are BERT base and large (Devlin et al. 2019) over texts and up to 32 frames, as a 2021 challenge of
+multimodal similarity was won with: the deeper one was better there.
 """
 
 import dataclasses
@@ -48,3 +51,14 @@ _add_bert("BERTCrossAttn_L2h8", tta=(-1, 1), num_layers=2, num_heads=8, pooling=
 _add("GatedNetVLAD_H1024C16", model="gated_netvlad", num_frames=5, sampling="random", tta=(-1, 1))
 _add("MixNeXtVLAD_iter60", model="mix_nextvlad", num_frames=60, sampling="random", tta=(0, 2))
 _add("MixNeXtVLAD_iter300", model="mix_nextvlad", num_frames=300, sampling="random", tta=(-1, 1))
+
+PAPER_PRESETS = tuple(PRESETS)
+"""Those of the paper."""
+
+
+def _add_multimodal(name, **hyperparameters):
+    _add(name, model="multimodal_bert", num_frames=32, sampling="uniform", tta=(0, 0), **hyperparameters)
+
+
+_add_multimodal("MultimodalBERT_L12h12", num_layers=12, num_heads=12, hidden_size=768)
+_add_multimodal("MultimodalBERT_L24h16", num_layers=24, num_heads=16, hidden_size=1024, feed_forward_size=4096)

@@ -99,6 +99,8 @@ class VideoContextModel(VideoModel):
         name, config = self.settings[f"{part}_model"], self.settings[f"{part}_config"]
         if MODELS[name].takes_video_frames:
             raise InputError(f"{part}_model is {name}, which reads a whole video itself: choose another")
+        if MODELS[name].takes_texts:
+            raise InputError(f"{part}_model is {name}, which reads texts: choose another")
         check_hyperparameters(name, config, where=f"{part}_config: ")
         shared = {
             "feature_sizes": self.feature_sizes,

@@ -7,17 +7,22 @@ from typing import Any
 
 import keras
 
+from yt8m.data.record_checks import explain_errors
 from yt8m.inference.model_evaluation import (
-    MaskedFramesScorer,
+    MaskedScorer,
     ModelScorer,
-    evaluate_masked_frames,
+    PairScorer,
+    evaluate_masked,
     evaluate_model,
+    evaluate_pairs,
     headline,
 )
 from yt8m.inference.scorer import Scorer
 from yt8m.models import checkpoints
 from yt8m.models.base import VideoModel
+from yt8m.models.pair_learner import PairLearner
 from yt8m.runtime.devices import Placement
+from yt8m.training.pair_data import held_out_batches
 from yt8m.training.session import Session
 
 BOARD_STEPS = 20
@@ -132,7 +137,8 @@ class EvaluateHoldout(_AfterStep):
         self.signal = signal
         config = session.config
         self.scorer = ModelScorer(session.model, batch_size=config.batch_size, placement=session.placement)
-        self.frames_scorer = MaskedFramesScorer(session.learner) if not config.label_weight else None
+        self.pair_scorer = PairScorer(session.learner) if session.run.pairs else None
+        self.masked_scorer = MaskedScorer(session.learner) if not config.label_weight else None
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Evaluates every evaluate_steps steps."""
@@ -170,13 +176,17 @@ class EvaluateHoldout(_AfterStep):
 
     def score(self, model: VideoModel) -> tuple[str, float]:
         """(name, value) of the headline score of another model on the holdout."""
+        if self.pair_scorer is not None:
+            return headline(self._score_pairs(PairScorer(PairLearner(model))))
         return headline(self._score_with(Scorer(model, batch_size=self.session.config.batch_size)))
 
     def _score(self):
         session, config = self.session, self.session.config
-        if self.frames_scorer is not None:
-            return evaluate_masked_frames(
-                self.frames_scorer,
+        if self.pair_scorer is not None:
+            return self._score_pairs(self.pair_scorer)
+        if self.masked_scorer is not None:
+            return evaluate_masked(
+                self.masked_scorer,
                 session.holdout,
                 session.run.data,
                 segment_labels=config.segment_labels,
@@ -185,6 +195,11 @@ class EvaluateHoldout(_AfterStep):
             )
         with self.scorer as scorer:
             return self._score_with(scorer, placement=session.placement)
+
+    def _score_pairs(self, scorer):
+        data = self.session.data
+        with explain_errors(data.files, data.run.data):
+            return evaluate_pairs(scorer, held_out_batches(data.run, data.source, data.held_out))
 
     def _score_with(self, scorer, *, placement=Placement()):
         session = self.session

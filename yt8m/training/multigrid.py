@@ -11,7 +11,9 @@ import dataclasses
 import math
 from typing import NamedTuple
 
-from yt8m.config import TrainConfig
+from yt8m.config import RunConfig, TrainConfig
+from yt8m.models.base import VideoModel
+from yt8m.types import InputError
 
 _LEAST_SIDE = 8
 """Pixels of a picture's side, as of ClipConfig.size."""
@@ -123,3 +125,26 @@ class Multigrid:
 
     def _stage(self, epoch):
         return min(len(self._stages) - 1, len(self._stages) * epoch // (self.config.num_epochs or 1))
+
+
+def sizes_of_clips(run: RunConfig) -> list[int]:
+    """The sides of pictures that a model of clips is given: with multigrid training smaller ones, too."""
+    schedule = Multigrid(config=run.train, num_frames=run.data.num_frames, size=run.data.clip.size)
+    epochs = range(run.train.num_epochs or 1) if run.train.multigrid else (0,)
+    return sorted({shape.size for epoch in epochs for shape in schedule.shapes(epoch)} | {run.data.clip.size})
+
+
+def check_multigrid(run: RunConfig, model: VideoModel) -> None:
+    """Raises InputError for what multigrid training does not go with."""
+    if run.data.level == "video":
+        raise InputError("multigrid changes the number of frames, and video-level records have none: leave it out")
+    if run.train.segment_labels and run.data.level != "clip":
+        raise InputError("multigrid is for whole videos and for clips: a segment of features has five frames")
+    masked = run.train.masked_frames.weight
+    if run.train.multigrid_short_cycle and (run.pseudo_data_pattern or masked):
+        other = "pseudo-labelled videos" if run.pseudo_data_pattern else "masked_frames"
+        raise InputError(f"the short cycle of multigrid does not go with {other}: set multigrid_short_cycle to false")
+    if run.init_optimizer:
+        raise InputError("multigrid counts examples from its own start: leave out init_optimizer")
+    if model.fixed_frames:
+        raise InputError(f"multigrid changes the number of frames, and this model takes {model.fixed_frames}")

@@ -21,8 +21,10 @@ from yt8m.models.clip_model import ClipModel
 from yt8m.models.initialization import continue_from, initialize_from
 from yt8m.models.learner import Learner
 from yt8m.models.losses import make_loss, penalize
+from yt8m.models.pair_learner import PairLearner
 from yt8m.models.published import load_published
 from yt8m.runtime.devices import Placement, default_jit_compile
+from yt8m.runtime.files import file_digest
 from yt8m.runtime.interrupts import handling_signals
 from yt8m.runtime.locks import locked_folder
 from yt8m.runtime.progress import Progress
@@ -37,9 +39,10 @@ from yt8m.training.callbacks import (
     WriteCurves,
 )
 from yt8m.training.finishing import batch_norm_layers, finish_run
-from yt8m.training.multigrid import Multigrid
+from yt8m.training.multigrid import check_multigrid, sizes_of_clips
 from yt8m.training.optimizer_wrappers import layer_factors
 from yt8m.training.optimizers import make_optimizer
+from yt8m.training.pair_data import PairData, open_pairs
 from yt8m.training.precision import settled
 from yt8m.training.session import Session, TrainState
 from yt8m.training.training_data import TrainingData
@@ -95,19 +98,23 @@ def train(
 
 def _train(run, train_dir, source, holdout, resources):
     placement = resources.placement
-    _check_run(run, placement, train_dir)
+    _check_run(run, resources, train_dir)
     # What the model is adapted to at the end may change until then.
     inputs = inputs_of(run.replace(adapt_bn=""), source, holdout)
-    manifest = make_manifest(inputs)
+    manifest = make_manifest(inputs | _other_inputs(run))
     files = [*source.files, *(holdout.files if holdout else ())]
     _check_features(run, inputs)
     if checkpoints.has_begun(train_dir):
         check_manifest(train_dir, manifest, accept_changed_inputs=resources.accept_changed_inputs)
     source = exclude_videos(source, run)
+    pairs = open_pairs(run, source) if run.pairs else None
+    if pairs is not None:
+        # What is held out are pairs, of the same files.
+        holdout = source if pairs[1] is not None else None
     keras.utils.set_random_seed(run.train.seed)
     with placement.scope():
         model = _build(run)
-        learner = _make_learner(model, run.train)
+        learner = _make_learner(model, run)
         learner.compile(optimizer=_make_optimizer(run.train, learner, model), jit_compile=default_jit_compile())
         state = _restore_or_initialize(run, learner, model, train_dir)
     _check_adaptation(run, state, train_dir)
@@ -123,15 +130,7 @@ def _train(run, train_dir, source, holdout, resources):
     state.finished, state.adapted = False, None
     if placement.is_chief:
         checkpoints.restore_unadapted(train_dir)
-    data = TrainingData(
-        run=run,
-        source=source,
-        pseudo=inputs["pseudo-labelled"],
-        unlabelled=inputs["unlabelled"],
-        cache=_open_cache(resources, run, source, holdout),
-        seen=_seen_before(run, train_dir, holdout),
-        placement=placement,
-    )
+    data = _make_data(run, source, holdout, inputs, pairs=pairs, train_dir=train_dir, resources=resources)
     with contextlib.ExitStack() as stack:
         board = None
         if placement.is_chief:
@@ -154,6 +153,27 @@ def _train(run, train_dir, source, holdout, resources):
         text = f"none of the {len(source.keep.excluded)} videos of exclude_videos is among those to train on"
         warnings.warn(text, DataWarning, stacklevel=2)
     return state
+
+
+def _other_inputs(run):
+    """Dict of role to paths of what is read beside records."""
+    return {
+        "tokenizer": [run.data.text.tokenizer] if run.data.text.fields else None,
+        "pairs": [run.pairs] if run.pairs else None,
+        "pairs held out": [run.eval_pairs] if run.eval_pairs else None,
+    }
+
+
+def _make_data(run, source, holdout, inputs, *, pairs, train_dir, resources):
+    # Of pairs, those held out have no video in common with the others.
+    seen = _seen_before(run, train_dir, None if pairs else holdout)
+    common = {"run": run, "source": source, "seen": seen, "placement": resources.placement}
+    if pairs is not None:
+        located, held_out, ids = pairs
+        seen.add([video_id.encode() for video_id in sorted(ids)])
+        return PairData(**common, pairs=located, held_out=held_out)
+    cache = _open_cache(resources, run, source, holdout)
+    return TrainingData(**common, pseudo=inputs["pseudo-labelled"], unlabelled=inputs["unlabelled"], cache=cache)
 
 
 def _seen_before(run, train_dir, holdout):
@@ -223,14 +243,21 @@ def _finish(session, evaluation):
         session.state.best, session.state.adapted = finished.best, finished.adapted
 
 
-def _check_run(run, placement, train_dir):
+def _check_run(run, resources, train_dir):
     """Raises InputError for what does not go together, or not with what ``train_dir`` holds."""
+    placement = resources.placement
     if run.train.batch_size % placement.num_devices:
         raise InputError(
             f"batch_size is {run.train.batch_size}, which {placement.num_devices} devices cannot share evenly"
         )
     if run.pseudo_data_pattern and run.data.video_frames:
         raise InputError("pseudo-labelled segments come without their videos: they are not for a model of video_frames")
+    if run.pseudo_data_pattern and run.data.text.fields:
+        raise InputError("pseudo-labelled records come without their texts: they are not for a model of texts")
+    if run.pairs and resources.cache_dir:
+        raise InputError("cache_dir holds videos in the order of their files, and pairs read them in any: leave it out")
+    if run.pairs and placement.num_processes > 1:
+        raise InputError("training on pairs is for one process: leave out the flags of several, or pairs")
     checkpoints.check_same_run(train_dir, run)
 
 
@@ -245,6 +272,14 @@ def _check_features(run, inputs):
     origins_of_files(files)
     if run.init_from:
         check_origins(run.init_from, files)
+        _check_tokenizer(run)
+
+
+def _check_tokenizer(run):
+    """Raises InputError where the run to start from has another tokenizer, whose numbers mean other tokens."""
+    here, there = run.data.text.tokenizer, checkpoints.read_run_config(run.init_from).data.text.tokenizer
+    if here and there and file_digest(here) != file_digest(there):
+        raise InputError(f"the tokenizer of {run.init_from} is another than {here}: leave out tokenizer")
 
 
 def _check_adaptation(run, state, train_dir):
@@ -266,51 +301,40 @@ def _check_adaptation(run, state, train_dir):
 
 def _build(run):
     """The VideoModel of ``run``, with its loss. Raises InputError where it cannot be trained or finished as asked."""
-    model = build_model(run.model, run.data, dtype="mixed_bfloat16" if run.train.mixed_precision == "on" else None)
+    model = build_model(
+        run.model,
+        run.data,
+        dtype="mixed_bfloat16" if run.train.mixed_precision == "on" else None,
+        projection_size=run.train.similarity.size if run.pairs else None,
+    )
     check_views(model, allowed_views(run.train.augment))
     if isinstance(model, ClipModel):
-        for size in _sizes_of_clips(run):
+        for size in sizes_of_clips(run):
             model.check_clips(num_frames=run.data.num_frames, size=(size, size))
     if run.adapt_bn:
         # What cannot be done is said before training, not after.
         batch_norm_layers(model)
         open_source(run.adapt_bn)
     if run.train.multigrid:
-        _check_multigrid(run, model)
+        check_multigrid(run, model)
     model.pair_loss = make_loss(run.train.loss, label_smoothing=run.train.label_smoothing)
     penalize(model, head_l2=run.train.head_l2, hidden_l2=run.train.hidden_l2)
     return model
 
 
-def _sizes_of_clips(run):
-    """The sides of pictures that a model of clips is given: with multigrid training smaller ones, too."""
-    schedule = Multigrid(config=run.train, num_frames=run.data.num_frames, size=run.data.clip.size)
-    epochs = range(run.train.num_epochs or 1) if run.train.multigrid else (0,)
-    return sorted({shape.size for epoch in epochs for shape in schedule.shapes(epoch)} | {run.data.clip.size})
-
-
-def _check_multigrid(run, model):
-    """Raises InputError for what multigrid training does not go with."""
-    if run.data.level == "video":
-        raise InputError("multigrid changes the number of frames, and video-level records have none: leave it out")
-    if run.train.segment_labels and run.data.level != "clip":
-        raise InputError("multigrid is for whole videos and for clips: a segment of features has five frames")
-    masked = run.train.masked_frames.weight
-    if run.train.multigrid_short_cycle and (run.pseudo_data_pattern or masked):
-        other = "pseudo-labelled videos" if run.pseudo_data_pattern else "masked_frames"
-        raise InputError(f"the short cycle of multigrid does not go with {other}: set multigrid_short_cycle to false")
-    if run.init_optimizer:
-        raise InputError("multigrid counts examples from its own start: leave out init_optimizer")
-    if model.fixed_frames:
-        raise InputError(f"multigrid changes the number of frames, and this model takes {model.fixed_frames}")
-
-
-def _make_learner(model, config):
-    """The model to fit: the VideoModel itself, or a Learner around it where there are losses besides the labels'."""
-    if not config.masked_frames.weight and not config.consistency.weight:
+def _make_learner(model, run):
+    """The model to fit: the VideoModel itself, or a learner around it where there are losses besides the labels'."""
+    config = run.train
+    if run.pairs:
+        return PairLearner(model, similarity=config.similarity)
+    if not (config.masked_frames.weight or config.masked_tokens.weight or config.consistency.weight):
         return model
     return Learner(
-        model, masked_frames=config.masked_frames, consistency=config.consistency, label_weight=config.label_weight
+        model,
+        masked_frames=config.masked_frames,
+        masked_tokens=config.masked_tokens,
+        consistency=config.consistency,
+        label_weight=config.label_weight,
     )
 
 
@@ -350,7 +374,7 @@ def _restore_or_initialize(run, learner, model, train_dir):
             fresh = initialize_from(model, run.init_from)
             print(f"starting from the weights of {run.init_from}")
         if fresh:
-            print(f"the vocabularies differ in size: {len(fresh)} weights of the head are initialised")
+            print(f"{len(fresh)} weights that the two do not share are initialised, the first {fresh[0]}")
     if run.init_weights:
         fresh = load_published(model, run.init_weights)
         head = f"; {len(fresh)} weights of the head are initialised" if fresh else ""

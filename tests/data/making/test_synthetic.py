@@ -1,5 +1,6 @@
 """The synthetic set: what the real set's readers see in it."""
 
+import collections
 import csv
 import hashlib
 import json
@@ -11,10 +12,14 @@ import pytest
 from yt8m.config import DataConfig
 from yt8m.data.labels import read_rated_labels, read_video_labels
 from yt8m.data.making import synthetic
+from yt8m.data.making.synthetic_texts import TextWorld, draw_pairs
 from yt8m.data.pipeline import make_dataset
 from yt8m.data.scan import probe
+from yt8m.data.splits import Source, collect_ids
+from yt8m.data.survey.texts import script_of
 from yt8m.data.tfrecord import dequantize, list_files
 from yt8m.models.targets import rated_pairs
+from yt8m.similarity.pairs import read_pairs, spearman
 from yt8m.types import InputError, Segment
 from yt8m.vocabulary import read_class_names, read_segment_class_ids
 
@@ -115,3 +120,57 @@ def test_activity_can_be_seen_in_the_frames(folder):
 def test_unknown_size(tmp_path):
     with pytest.raises(InputError, match="no demo of size 'huge'; valid: tiny, small"):
         synthetic.write_demo(tmp_path, size="huge")
+
+
+def hidden_world(seed=3, videos=150):
+    """Texts of videos, each of a class or two, and what decides their similarity."""
+    rng = np.random.default_rng(seed)
+    world, drawn = TextWorld(np.random.default_rng(0), synthetic.NAMES), []
+    for number in range(videos):
+        activity = np.zeros((30, len(synthetic.NAMES)))
+        activity[5:25, rng.choice(len(synthetic.NAMES), size=rng.integers(1, 3), replace=False)] = 1
+        drawn.append((f"v{number}", *world.draw(rng, activity)))
+    return rng, drawn
+
+
+def test_texts_name_what_is_there_when_it_is_there():
+    _, drawn = hidden_world()
+    told = {"title": [], "asr": []}
+    for _, texts, hidden in drawn:
+        names = {synthetic.NAMES[place].lower() for place in np.flatnonzero(hidden.shown)}
+        for text in texts:
+            if not all(ord(character) < 128 for character in text.text) or text.field == "tags":
+                continue
+            said = any(f" {name} " in f" {text.text} " for name in names)
+            if text.field == "asr" and not 6 <= text.start <= 18:
+                assert not said
+            else:
+                told[text.field].append(said)
+            others = {name.lower() for name in synthetic.NAMES if not any(name.lower() in shown for shown in names)}
+            assert not any(f" {name} " in f" {text.text} " for name in others)
+    assert 0.5 < np.mean(told["title"]) < 0.85 and 0.6 < np.mean(told["asr"]) < 0.95
+    shares = {field: np.mean([any(text.field == field for text in texts) for _, texts, _ in drawn]) for field in told}
+    assert 0.8 < shares["title"] < 1 and 0.55 < shares["asr"] < 0.85
+    letters = collections.Counter(script_of(c) for _, texts, _ in drawn for text in texts for c in text.text)
+    assert {"Latin", "Cyrillic", "Cjk", "Devanagari"} <= set(letters)
+
+
+def test_pairs_need_both_what_is_shown_and_topics(tmp_path):
+    rng, drawn = hidden_world()
+    (tmp_path / "pairs.csv").write_text(draw_pairs(rng, [(name, hidden) for name, _, hidden in drawn]))
+    pairs, hidden = read_pairs(tmp_path / "pairs.csv"), {name: decisive for name, _, decisive in drawn}
+    assert len(pairs.scores) == 4 * len(drawn) and 0 <= pairs.scores.min() < 0.1 and 0.8 < pairs.scores.max() <= 1
+    assert all(one != other for one, other in zip(pairs.first, pairs.second))
+    both = [(hidden[one], hidden[other]) for one, other in zip(pairs.first, pairs.second)]
+    parts = [[getattr(one, name) @ getattr(other, name) for one, other in both] for name in ("shown", "topics")]
+    alone = [spearman(part, pairs.scores) for part in parts]
+    together = spearman([one.similarity(other) for one, other in both], pairs.scores)
+    assert together > 0.93 and max(alone) < 0.9 and min(alone) > 0.4
+
+
+def test_records_have_texts_and_pairs_name_them(folder):
+    assert probe(files(folder, "train")).texts == ("asr", "tags", "title")
+    for split, count in (("train", 32), ("validate", 24), ("test", 16)):
+        pairs = read_pairs(folder / f"{split}_pairs.csv")
+        ids = collect_ids(Source(tuple(files(folder, split))), skip_corrupt=False, title="")
+        assert len(ids) == count and set(pairs.first) == ids and set(pairs.second) <= ids

@@ -17,6 +17,7 @@ from yt8m.data.making.packer import size_and_time
 from yt8m.data.making.raw_videos import mixed
 from yt8m.data.making.settings import PackSettings
 from yt8m.data.making.shard_folder import ShardFolder, make_shards
+from yt8m.data.making.text_tables import Texts, described_texts
 from yt8m.features.clips import ClipPictures, ClipReader
 from yt8m.features.decoding import stated_seconds
 from yt8m.features.decoding.sources import is_local
@@ -36,6 +37,7 @@ class ClipPacker:
     """Packs ``sources``, dict of video id to path or address, into ``output_dir``; whole files of an earlier call stay.
 
     settings: PackSettings, of which those of features say nothing here. clips: ClipSettings. labelling: Labelling.
+    texts: dict of video id to TimedTexts.
     num_classes: size of the vocabulary, which training finds in pack.json. workers: processes that decode; ray: address
     of a cluster that does so instead. skip_unreadable: leave out and count what cannot be read; else it is an error.
     replace: as of Packer. Attributes: ``log``, what pack.json says after ``run``.
@@ -49,6 +51,7 @@ class ClipPacker:
         *,
         clips: ClipSettings,
         labelling: Labelling,
+        texts: Texts | None = None,
         num_classes: int | None = None,
         workers: int = 1,
         ray: str = "",
@@ -58,6 +61,7 @@ class ClipPacker:
         self.sources = {video_id: sources[video_id] for video_id in mixed(sources)}
         self.output_dir, self.settings, self.clips = os.fspath(output_dir), settings, clips
         self._labelling, self._skip = labelling, skip_unreadable
+        self._texts = texts or {}
         self._workers, self._ray = workers, ray
         self._folder = ShardFolder(
             output_dir,
@@ -144,6 +148,7 @@ class ClipPacker:
             rate=self.clips.rate,
             labels=labels,
             segments=segments,
+            texts=self._texts.get(video_id, ()),
         )
 
     def _number(self):
@@ -164,5 +169,5 @@ class ClipPacker:
         # A network is what it is, wherever it lies.
         clips = self.clips.to_dict() | {"super_resolve": resolving(network).digest if network else ""}
         settings = [dataclasses.asdict(self.settings), clips]
-        known = [settings, stats, *self._labelling.described()]
+        known = [settings, stats, *self._labelling.described(), *described_texts(self._texts, self.sources)]
         return hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=16).hexdigest()

@@ -18,6 +18,7 @@ from yt8m.data.making.projection import Moments, Projection
 from yt8m.data.making.raw_videos import RawVideos, resample
 from yt8m.data.making.settings import STANDARDIZE, PackSettings
 from yt8m.data.making.shard_folder import ShardFolder, make_shards
+from yt8m.data.making.text_tables import Texts, described_texts
 from yt8m.data.tfrecord import FrameRecord, dequantize, quantize
 from yt8m.runtime.locks import locked_folder
 from yt8m.runtime.progress import Progress
@@ -31,11 +32,11 @@ class Packer:
     """Packs ``videos``, a RawVideos, into ``output_dir``; shards that an earlier, stopped call has written are kept.
 
     labels: dict of video id to class ids; intervals: dict of video id to list of Interval; None where there are none.
-    Without labels, a video has those classes that are rated positive in it. num_classes: size of the vocabulary, which
-    training finds in pack.json. replace: whether records that were packed of other videos, or with other settings, are
-    replaced; else they are an error. After ``run``, ``log`` is what that holds: the shards and what was counted in
-    each; ``projections`` has the Projection of each feature that has one; ``renamed``: dict of id to what it is in
-    records, where settings.sanitize_ids has changed it.
+    Without labels, a video has those classes that are rated positive in it. texts: dict of video id to TimedTexts.
+    num_classes: size of the vocabulary, which training finds in pack.json. replace: whether records that were packed of
+    other videos, or with other settings, are replaced; else they are an error. After ``run``, ``log`` is what that
+    holds: the shards and what was counted in each; ``projections`` has the Projection of each feature that has one;
+    ``renamed``: dict of id to what it is in records, where settings.sanitize_ids has changed it.
     Raises InputError for an id that no submission can hold, unless sanitize_ids.
     """
 
@@ -47,10 +48,12 @@ class Packer:
         *,
         labels: dict[str, tuple[int, ...]] | None = None,
         intervals: dict[str, list[Interval]] | None = None,
+        texts: Texts | None = None,
         num_classes: int | None = None,
         replace: bool = False,
     ):
         self.videos, self.output_dir, self.settings = videos, output_dir, settings
+        self._texts = texts or {}
         self._labelling = Labelling(labels, intervals, min_overlap=settings.min_overlap, rest=settings.rest)
         if not videos.ids:
             raise InputError("no video has all of the features: the names of their files, without suffix, must agree")
@@ -134,7 +137,7 @@ class Packer:
             del settings["sanitize_ids"]
         if not settings["views"]:
             del settings["views"]
-        known = [settings, stats, used, *self._labelling.described()]
+        known = [settings, stats, used, *self._labelling.described(), *described_texts(self._texts, self.videos.ids)]
         return hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     def _fit(self):
@@ -201,7 +204,8 @@ class Packer:
         stored = {name: _store(frames[:shortest], counted[name]) for name, frames in features.items()}
         labels, segments = self._labelling(video_id, shortest, left_out)
         name = self.renamed.get(video_id, video_id)
-        return FrameRecord(video_id=name, features=stored, labels=labels, segments=segments)
+        texts = self._texts.get(video_id, ())
+        return FrameRecord(video_id=name, features=stored, labels=labels, segments=segments, texts=texts)
 
     def _features(self, video_id):
         """Dict of feature to (seconds, size) array: uint8 where it is to be stored as it is, else float32."""

@@ -7,6 +7,7 @@ from yt8m.types import SEGMENT_SECONDS
 
 STANDARDIZE = "standardize"
 RESAMPLINGS = ("mean", "nearest")
+TOKENIZERS = ("unigram", "wordpiece")
 ACTION_VERSIONS = ("bright", "low_resolution", "dark")
 ACTION_SIZES = ("tiny", "small", "large")
 """Of the generated clips of yt8m.data.making.actions."""

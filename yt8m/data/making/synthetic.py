@@ -7,6 +7,7 @@ only a handful of (segment, class) pairs is rated, of the classes that the video
 """
 
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from yt8m.data.making.synthetic_texts import TextWorld, draw_pairs
 from yt8m.data.tfrecord import FrameRecord, quantize, write_records
 from yt8m.runtime.files import write_text
 from yt8m.types import SEGMENT_SECONDS, InputError, Segment, StrPath
@@ -47,16 +49,20 @@ def write_demo(output_dir: StrPath, *, seed: int = 0, size: str = "small") -> di
 
     size: a key of SIZES. train/: frame-level records with video labels. validate/: with video labels and ratings.
     test/: without labels; its ratings are in test_labels.csv (``id:start,class,score``, no header). vocabulary.csv and
-    segment_label_ids.csv as in the real set. rgb (1024) and audio (128), 20 to 60 frames a video at 1 a second.
-    The same seed gives the same files. Raises InputError where a file cannot be written.
+    segment_label_ids.csv as in the real set. rgb (1024) and audio (128), 20 to 60 frames a video at 1 a second. Each
+    split has texts, see yt8m.data.making.synthetic_texts, and SPLIT_pairs.csv, how similar pairs of its videos are. The
+    same seed gives the same files. Raises InputError where a file cannot be written.
     """
     if size not in SIZES:
         raise InputError(f"there is no demo of size {size!r}; valid: {', '.join(SIZES)}")
     world = _World(np.random.default_rng([seed, 0]))
     manifest = {"seed": seed, "size": size, "num_classes": len(NAMES), "num_segment_classes": len(SEGMENT_CLASSES)}
+    texts = TextWorld(np.random.default_rng([seed, 4]), NAMES)
     for split, (name, videos, files) in enumerate(zip(("train", "validate", "test"), SIZES[size], FILES)):
-        rng = np.random.default_rng([seed, 1 + split])
-        records = [world.draw_video(rng, f"{name}{index:05d}") for index in range(videos)]
+        rng, text_rng = (np.random.default_rng([seed, first + split]) for first in (1, 5))
+        drawn = [world.draw_video(rng, f"{name}{index:05d}") for index in range(videos)]
+        records, hidden = _with_texts(drawn, texts, text_rng)
+        write_text(os.path.join(output_dir, f"{name}_pairs.csv"), draw_pairs(text_rng, hidden))
         if name == "test":
             ratings = [(record.video_id, *rating) for record in records for rating in record.segments]
             text = "".join(f"{Segment(video, start)},{label},{score:g}\n" for video, start, label, score in ratings)
@@ -75,6 +81,16 @@ def write_demo(output_dir: StrPath, *, seed: int = 0, size: str = "small") -> di
     return manifest
 
 
+def _with_texts(drawn, texts, rng):
+    """The records of videos with their texts, and pairs of id and what decides about similarity."""
+    records, hidden = [], []
+    for record, activity in drawn:
+        made, decisive = texts.draw(rng, activity)
+        records.append(dataclasses.replace(record, texts=made))
+        hidden.append((record.video_id, decisive))
+    return records, hidden
+
+
 def _visible(record, split):
     """The record with the labels that the files of a split show."""
     return FrameRecord(
@@ -82,6 +98,7 @@ def _visible(record, split):
         features=record.features,
         labels=None if split == "test" else record.labels,
         segments=record.segments if split == "validate" else None,
+        texts=record.texts,
     )
 
 
@@ -104,7 +121,7 @@ class _World:
             self.scene[name] = _SCENE * rng.standard_normal((len(NAMES), latent))
 
     def draw_video(self, rng, video_id):
-        """A FrameRecord with noisy labels and with ratings."""
+        """A FrameRecord with noisy labels and with ratings, and how much each class is there, (seconds, C)."""
         frames = int(rng.integers(20, 61))
         present = rng.choice(len(NAMES), size=rng.choice([1, 2, 3, 4], p=[0.2, 0.4, 0.3, 0.1]), replace=False)
         activity = np.zeros((frames, len(NAMES)))
@@ -119,7 +136,7 @@ class _World:
             features[name] = quantize(latent @ self.basis[name] + _NOISE * noise)
         labels = _draw_labels(rng, present)
         segments = _draw_ratings(rng, activity, [label for label in labels if label in SEGMENT_CLASSES])
-        return FrameRecord(video_id=video_id, features=features, labels=labels, segments=segments)
+        return FrameRecord(video_id=video_id, features=features, labels=labels, segments=segments), activity
 
 
 def _draw_activity(rng, frames):

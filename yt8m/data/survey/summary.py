@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from yt8m.config import TextConfig
 from yt8m.data.survey.findings import ERROR, NOTE, WARNING
 from yt8m.data.survey.survey import Survey
+from yt8m.data.survey.texts import text_lines
 
 SEVERITIES = {ERROR: "errors", WARNING: "warnings", NOTE: "notes"}
 _BAR = 30
@@ -16,12 +18,17 @@ _LISTED = 8
 
 
 def summarize(
-    survey: Survey, *, names: dict[int, str] | None = None, segment_classes: set[int] | None = None
+    survey: Survey,
+    *,
+    names: dict[int, str] | None = None,
+    segment_classes: set[int] | None = None,
+    max_tokens: int = TextConfig().max_tokens,
 ) -> dict[str, Any]:
     """Dict, as JSON has it, of what ``survey``, a Survey, found.
 
-    names: dict of class id to name; segment_classes: ids that segments are rated for; None where unknown. Classes that
-    stand in the records and not there are added to the survey's findings.
+    names: dict of class id to name; segment_classes: ids that segments are rated for; None where unknown. max_tokens:
+    those that are read of an example. Classes that stand in the records and not there are added to the survey's
+    findings.
     """
     tally, config = survey.tally, survey.config
     _note_unknown_classes(tally, names, segment_classes)
@@ -56,6 +63,8 @@ def summarize(
     elif config.level == "clip":
         facts["seconds"] = _frames(tally.lengths)
         facts["pictures"] = tally.pictures.facts()
+    if texts := tally.texts.facts(max_tokens=max_tokens):
+        facts["texts"] = texts
     for severity, plural in SEVERITIES.items():
         found = [dataclasses.asdict(finding) for finding in tally.findings.of(severity)]
         facts[plural] = [{key: value for key, value in item.items() if key != "severity"} for item in found]
@@ -115,6 +124,7 @@ def page(facts: dict[str, Any]) -> str:
             f"ratings    {facts['ratings']:,}, {facts['positive_ratings']:,} of them positive, of "
             f"{facts['rated_segments']:,} segments in {facts['rated_videos']:,} videos"
         )
+    lines += text_lines(facts.get("texts", {}), facts["records"] - facts["bad_records"])
     return "\n".join(lines + _class_lines(facts)) + "\n"
 
 

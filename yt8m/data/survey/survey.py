@@ -14,6 +14,8 @@ from yt8m.data.survey.findings import ERROR
 from yt8m.data.survey.id_index import IdIndex
 from yt8m.data.survey.record_blocks import parse_good, record_blocks
 from yt8m.data.survey.tally import Tally
+from yt8m.data.survey.texts import TextTally
+from yt8m.data.tokens import Tokenizer
 from yt8m.runtime.files import leftovers
 from yt8m.runtime.parallel import map_in_threads
 from yt8m.runtime.progress import Progress
@@ -29,11 +31,14 @@ class Survey:
     tally, a Tally.
     """
 
-    def __init__(self, files: Sequence[str], config: DataConfig):
-        """Reads ``files``, list of str, as ``config``, a DataConfig, says; what cannot be read becomes a finding."""
+    def __init__(self, files: Sequence[str], config: DataConfig, *, tokenizer: Tokenizer | None = None):
+        """Reads ``files``, list of str, as ``config``, a DataConfig, says; what cannot be read becomes a finding.
+
+        tokenizer: by which the tokens of texts are counted.
+        """
         self.files = list(files)
         self.config = config
-        self.tally = Tally(config)
+        self.tally = Tally(config, TextTally(tokenizer))
         self.id_keys = {}
         self._parse = _parser(config)
         self._note_leftovers()
@@ -47,7 +52,10 @@ class Survey:
         if parsed is None:
             self.tally.add_bad(block.file, block.index + start, self._explain(block, start))
         else:
-            self.tally.add(block.file, block.index + start, parsed, lambda row: self._explain(block, start + row))
+            records = block.serialized[start : start + len(parsed["id"])].numpy().tolist()
+            self.tally.add(
+                block.file, block.index + start, parsed, lambda row: self._explain(block, start + row), records
+            )
 
     def _note_leftovers(self):
         for folder in sorted({os.path.dirname(file) or "." for file in self.files}):

@@ -1,7 +1,7 @@
 """Counts of the contents of a data set, block by block."""
 
 import collections
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from yt8m.data.record_checks import SEGMENT_LISTS
 from yt8m.data.survey.clips import PictureTally
 from yt8m.data.survey.findings import NOTE, WARNING, Findings
 from yt8m.data.survey.id_index import IdIndex
+from yt8m.data.survey.texts import TextTally
 from yt8m.ranking.metrics import POSITIVE
 from yt8m.types import SEGMENT_SECONDS
 
@@ -21,12 +22,13 @@ class Tally:
 
     Attributes: records, bad_records; lengths, Counter of the frames of a video, of a clip its seconds; videos, rated
     and positive, (num_classes,) int64 arrays of the videos, ratings and positive ratings of each class; unlabeled,
-    videos without labels; rated_videos, rated_segments (distinct), ratings; pictures, a PictureTally; ids, an IdIndex;
-    findings, Findings.
+    videos without labels; rated_videos, rated_segments (distinct), ratings; pictures, a PictureTally; texts, a
+    TextTally; ids, an IdIndex; findings, Findings.
     """
 
-    def __init__(self, config: DataConfig):
+    def __init__(self, config: DataConfig, texts: TextTally | None = None):
         self.config = config
+        self.texts = texts or TextTally()
         self.records = self.bad_records = 0
         self.unlabeled = self.rated_videos = self.rated_segments = self.ratings = 0
         self.lengths = collections.Counter()
@@ -42,8 +44,15 @@ class Tally:
         self.ids.add(file, index, [b""])
         self.findings.error(str(problem), f"{file}, record {index}")
 
-    def add(self, file: str, index: int, parsed: dict[str, np.ndarray], explain: Callable[[int], str | None]) -> None:
-        """Counts records ``index``, index + 1, ... of ``file``.
+    def add(
+        self,
+        file: str,
+        index: int,
+        parsed: dict[str, np.ndarray],
+        explain: Callable[[int], str | None],
+        records: Sequence[bytes],
+    ) -> None:
+        """Counts records ``index``, index + 1, ... of ``file``, serialized ``records``.
 
         parsed: of survey.frame_parser or video_parser. explain: function of a row that says what is wrong with it.
         """
@@ -58,6 +67,7 @@ class Tally:
             return f"{file}, record {index + int(row)}, video {parsed['id'][int(row)].decode(errors='replace')}"
 
         self._count_labels(parsed, good)
+        self.texts.add(records, good, self.findings, place)
         if self.config.level != "video":
             self._count_frames(parsed, good, place)
             self._count_ratings(parsed, good, place)

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from yt8m.features.words.matching import NameMatcher
-from yt8m.features.words.texts import SCREEN, SPEECH, TITLE, TimedText
+from yt8m.features.words.texts import SCREEN, SPEECH, TITLE
 from yt8m.ranking.submission import write_lists
 from yt8m.ranking.top_segments import TopSegments
-from yt8m.types import MAX_SEGMENTS_PER_CLASS, SEGMENT_SECONDS, StrPath
+from yt8m.types import MAX_SEGMENTS_PER_CLASS, SEGMENT_SECONDS, StrPath, TimedText
 
 _WEIGHTS = {SCREEN: 0.9, SPEECH: 0.6, TITLE: 0.3}
 """How likely, at most, a text means what is shown: a title is of a whole video, of which a class may fill a little."""

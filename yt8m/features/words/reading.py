@@ -11,11 +11,11 @@ from yt8m.features.decoding.sources import open_container
 from yt8m.features.feature_folder import described_source
 from yt8m.features.words.screen import ScreenReader
 from yt8m.features.words.speech import SpeechReader
-from yt8m.features.words.texts import FIELDS, TITLE, TimedText
+from yt8m.features.words.texts import FIELDS, TITLE
 from yt8m.runtime import cluster, parallel
 from yt8m.runtime.files import read_json, write_text
 from yt8m.runtime.progress import Progress
-from yt8m.types import DataWarning, InputError, StrPath
+from yt8m.types import DataWarning, InputError, StrPath, TimedText
 
 
 @dataclasses.dataclass(frozen=True)

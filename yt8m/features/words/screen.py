@@ -11,9 +11,9 @@ from typing import Any
 from yt8m.features.backbones.base import PictureInput
 from yt8m.features.backbones.pictures import digest_of_files
 from yt8m.features.decoding import Grid, read_pictures
-from yt8m.features.words.texts import SCREEN, TimedText
+from yt8m.features.words.texts import SCREEN
 from yt8m.features.words.tokens import tokens
-from yt8m.types import InputError, StrPath
+from yt8m.types import InputError, StrPath, TimedText
 
 _SIDE = 640
 """Pixels of the longer side at which lines of text are looked for; they are read in the picture as it is."""

@@ -11,8 +11,8 @@ import numpy as np
 from yt8m.features.backbones.base import SOUND_RATE
 from yt8m.features.backbones.pictures import digest_of_files
 from yt8m.features.decoding import read_sound
-from yt8m.features.words.texts import SPEECH, TimedText
-from yt8m.types import InputError, StrPath
+from yt8m.features.words.texts import SPEECH
+from yt8m.types import InputError, StrPath, TimedText
 
 _FILES = ("config.json", "model.bin", "tokenizer.json")
 _BLOCK_SECONDS, _PAUSE_SECONDS = 600, 30

@@ -1,0 +1,235 @@
+"""Texts from records to tokens."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.helpers.records import CONFIG, make_video
+from tests.helpers.texts import text_config, whole, write_tokenizer
+from yt8m.config import AugmentConfig, DataConfig, TextConfig
+from yt8m.data import pipeline
+from yt8m.data.clip_records import ClipRecord
+from yt8m.data.record_checks import check_record, explain_errors
+from yt8m.data.scan import probe
+from yt8m.data.texts import parse_texts, text_features
+from yt8m.data.tfrecord import VideoRecord
+from yt8m.data.tokens import fair_shares, load_tokenizer
+from yt8m.types import InputError, LongTextsWarning, TimedText
+
+SPEECH = (
+    TimedText(0, 4.5, "asr", "cat"), TimedText(4.5, 5.0, "asr", "cats"), TimedText(5, 5, "asr", "sea"),
+    TimedText(9, 12, "asr", "dog"), whole("asr", "always"),
+)  # fmt: skip
+
+
+def with_texts(video_id, *texts, **settings):
+    return dataclasses.replace(make_video(video_id, **settings), texts=texts)
+
+
+@pytest.fixture
+def tokenizer(tmp_path):
+    return write_tokenizer(tmp_path / "tokenizer.json")
+
+
+@pytest.fixture
+def config(tokenizer):
+    return CONFIG.replace(text=text_config(tokenizer))
+
+
+def elements(files, config, windows, **options):
+    return list(pipeline.make_dataset([files], config, windows=windows, batch_size=64, **options).as_numpy_iterator())
+
+
+def test_texts_come_back_from_records_of_every_level():
+    texts = (whole("title", "Vidéo 山"), whole("tags", "a"), whole("tags", "b"), *SPEECH)
+    for record in (
+        with_texts("v", *texts),
+        VideoRecord(video_id="v", features={"mean_rgb": np.zeros(6)}, texts=texts),
+        ClipRecord(video_id="v", pictures=(b"x",), times=(0,), size=(2, 2), rate=1.0, texts=texts),
+    ):
+        parsed = parse_texts(tf.constant([record.serialize()] * 2), ("title", "tags", "asr", "ocr"))
+        for row in range(2):
+            found = [
+                TimedText(start, end, field, text.decode())
+                for field, of in parsed.items()
+                for text, start, end in zip(*(values[row].numpy().tolist() for values in of))
+            ]
+            assert found == list(texts)
+
+
+def test_the_first_records_say_which_fields_there_are(write):
+    path = write("v.tfrecord", make_video("a"), with_texts("b", whole("title", "x"), *SPEECH))
+    found = probe([path])
+    assert found.texts == ("asr", "title") and found.features == {"audio": 4, "rgb": 6}
+    means = VideoRecord(video_id="v", features={"mean_rgb": np.zeros(6)}, texts=SPEECH)
+    assert probe([write("m.tfrecord", means)]).features == {"mean_rgb": 6}
+
+
+def test_a_segment_has_the_texts_within_its_seconds():
+    serialized = tf.constant([make_video("a").serialize(), with_texts("b", whole("title", "t"), *SPEECH).serialize()])
+    config = DataConfig(text=TextConfig(fields=("asr", "title"), tokenizer="x", vocabulary_size=1))
+    rows, starts = tf.constant([0, 1, 1, 1, 1]), tf.constant([0, 0, 5, 10, 15])
+    found = text_features(serialized, config, rows=rows, starts=starts)["texts"].numpy().tolist()
+    assert found == [
+        [b"", b""], [b"cat cats always", b"t"], [b"sea dog always", b"t"], [b"dog always", b"t"], [b"always", b"t"],
+    ]  # fmt: skip
+    whole_videos = text_features(serialized, config)["texts"].numpy().tolist()
+    assert whole_videos == [[b"", b""], [b"cat cats sea dog always", b"t"]]
+    assert text_features(serialized, DataConfig()) == {}
+
+
+def test_tokens_by_hand(tokenizer):
+    texts = np.array([[b"Cats cat", "山水 bird".encode()], [b"", b""], [b"", b"dog"]])
+    tokens, sources, words, cut = load_tokenizer(tokenizer)(texts, max_tokens=7)
+    assert tokens.tolist() == [[2, 3, 2, 5, 6, 1, 0], [0] * 7, [4] + [0] * 6]
+    assert sources.tolist() == [[1, 1, 1, 2, 2, 2, 0], [0] * 7, [2] + [0] * 6]
+    # The pieces of "cats" are one word; of a script without blanks each is one.
+    assert words.tolist() == [[1, 1, 2, 3, 4, 5, 0], [0] * 7, [1] + [0] * 6]
+    assert cut == 0 and tokens.dtype == sources.dtype == words.dtype == np.int32
+
+
+def test_too_many_tokens_are_cut_to_equal_shares(tokenizer):
+    texts = np.array([[b"sea " * 9, b"dog", b"cat " * 9], [b"sea", b"dog", b"cat"]])
+    tokens, sources, _, cut = load_tokenizer(tokenizer)(texts, max_tokens=8)
+    assert sources[0].tolist() == [1, 1, 1, 2, 3, 3, 3, 3] and tokens[0].tolist() == [7, 7, 7, 4, 2, 2, 2, 2]
+    assert sources[1].tolist() == [1, 2, 3] + [0] * 5 and cut == 1
+
+
+def slow_shares(lengths, limit):
+    """A token a round to each field that wants more, the longest last."""
+    taken, order = [0] * len(lengths), sorted(range(len(lengths)), key=lambda field: -lengths[field])
+    while True:
+        wanting = [field for field in order if taken[field] < lengths[field]]
+        if not wanting or sum(taken) == limit:
+            return taken
+        for field in wanting[: limit - sum(taken)]:
+            taken[field] += 1
+
+
+def test_shares_are_max_min_fair():
+    lengths = np.random.default_rng(0).integers(0, 30, (300, 4))
+    for limit in (1, 7, 40, 1000):
+        found, slow = fair_shares(lengths, limit), np.array([slow_shares(row, limit) for row in lengths.tolist()])
+        np.testing.assert_array_equal(found.sum(axis=1), slow.sum(axis=1))
+        # Which of equal ones has the odd token is a matter of order.
+        assert np.abs(found - slow).max() <= 1 and (found <= lengths).all()
+
+
+def test_batches_have_tokens_of_videos_and_of_segments(write, config):
+    path = write("v.tfrecord", with_texts("a", whole("title", "sea"), *SPEECH[:4]), make_video("b"))
+    ((features, _),) = elements(path, config, "video")
+    assert features["tokens"].tolist() == [[7, 2, 2, 3, 7, 4], [0] * 6]
+    assert features["token_sources"].tolist() == [[1, 2, 2, 2, 2, 2], [0] * 6]
+    ((features, _, info),) = elements(path, config, "rated", with_info=True)
+    assert list(zip(info["id"].tolist(), info["start_time"].tolist())) == [(b"a", 0), (b"a", 10), (b"b", 0), (b"b", 10)]
+    assert features["tokens"].tolist() == [[7, 2, 2, 3, 0, 0], [7, 4, 0, 0, 0, 0], [0] * 6, [0] * 6]
+    ((features, info),) = elements(path, config, "all", views=(-1, 0))
+    assert features["rgb"].shape[:2] == (6, 2) and info["start_time"].tolist() == [0, 5, 10] * 2
+    assert features["tokens"].tolist()[:3] == [[7, 2, 2, 3, 0, 0], [7, 7, 4, 0, 0, 0], [7, 4, 0, 0, 0, 0]]
+    assert features["token_words"].tolist()[0] == [1, 2, 3, 3, 0, 0]
+    ((features, _),) = elements(path, config, "unlabelled", training=True)
+    assert features["tokens"].shape == (6, 2, 6) and np.array_equal(features["tokens"][:, 0], features["tokens"][:, 1])
+    ((features, _),) = elements(path, CONFIG, "video")
+    assert not {"texts", "tokens"} & set(features)
+
+
+def test_means_of_videos_have_texts_too(write, config):
+    record = VideoRecord(video_id="v", features={"mean_rgb": np.ones(6)}, labels=(1,), texts=(whole("asr", "dog"),))
+    means = config.replace(level="video", feature_names=("mean_rgb",), feature_sizes=(6,))
+    ((features, _),) = elements(write("v.tfrecord", record), means, "video")
+    assert features["tokens"].tolist() == [[4, 0, 0, 0, 0, 0]] and features["mean_rgb"].tolist() == [[1.0] * 6]
+
+
+def test_a_cut_text_is_told(write, config):
+    path = write("v.tfrecord", with_texts("a", whole("title", "sea " * 7)))
+    with pytest.warns(LongTextsWarning, match="an example has more than the 6 tokens that are read"):
+        ((features, _),) = elements(path, config, "video")
+    assert features["tokens"].tolist() == [[7] * 6]
+    # One word of more characters than are looked at is cut as well, though it is a single token.
+    _, _, _, cut = load_tokenizer(config.text.tokenizer)(np.array([[b"x" * 500, b""]]), max_tokens=6)
+    assert cut == 1
+
+
+def test_texts_may_be_dropped_as_a_modality_and_not_mixed(write, config):
+    path = write("v.tfrecord", *(with_texts(f"v{place}", whole("title", "sea")) for place in range(40)))
+    augment = AugmentConfig(modality_dropout=1.0)
+    ((features, _),) = elements(path, config, "video", training=True, augment=augment)
+    blank = {name: (features[name] == 127).all(axis=(1, 2)) for name in ("rgb", "audio")}
+    none = (features["tokens"] == 0).all(axis=1)
+    np.testing.assert_array_equal(blank["rgb"].astype(int) + blank["audio"] + none, 1)
+    assert 3 < none.sum() < 25
+    with pytest.raises(InputError, match="mixup mixes numbers"):
+        elements(path, config, "video", training=True, augment=AugmentConfig(mixup=0.2))
+
+
+def broken(change):
+    example = tf.train.SequenceExample.FromString(with_texts("a", whole("title", "x"), *SPEECH).serialize())
+    change(example.context.feature)
+    return example.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda c: c["text/title"].bytes_list.value.append(b"\xff\xfe"), "text 1 of text/title is not UTF-8"),
+        (lambda c: c["text/asr/end"].float_list.value.append(1), "have 5, 5, 6 values, and must have equally many"),
+        (
+            lambda c: c["text/asr/start"].float_list.value.__setitem__(0, math.nan),
+            "holds a text from nan to 4.5 seconds",
+        ),
+        (lambda c: c["text/asr/end"].float_list.value.__setitem__(3, 8), "holds a text from 9 to 8 seconds"),
+    ],
+)
+def test_bad_texts_are_named(config, change, message):
+    record = broken(change)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        parse_texts(tf.constant([record]), config.text.fields)
+    assert message in check_record(record, config, windows="video")
+    assert check_record(record, CONFIG, windows="video") is None
+
+
+def test_a_bad_text_stops_the_reader_of_texts_alone(tmp_path, config):
+    path = str(tmp_path / "v.tfrecord")
+    with tf.io.TFRecordWriter(path) as writer:
+        writer.write(make_video("good").serialize())
+        writer.write(broken(lambda context: context["text/title"].bytes_list.value.append(b"\xff")))
+    message = "v.tfrecord, record 1: text 1 of text/title is not UTF-8"
+    with pytest.raises(InputError, match=message), explain_errors([path], config):
+        elements(path, config, "video")
+    assert len(elements(path, CONFIG, "video")[0][0]["rgb"]) == 2
+    with pytest.warns(UserWarning, match="skipped 1 corrupt record"):
+        ((features, _),) = elements(path, config.replace(skip_corrupt=True), "video")
+    assert len(features["rgb"]) == 1
+
+
+def test_bad_tokenizers_are_named(tmp_path, write, config):
+    path = tmp_path / "other.json"
+    for content, message in {
+        "{": "is not a tokenizer.json: it does not parse",
+        "[]": "is not a tokenizer.json: it must be an object",
+        '{"a": 1}': "is not a tokenizer.json: it has no field model",
+        '{"model": {"type": "BPE"}}': "is not a tokenizer.json: ",
+    }.items():
+        path.write_text(content)
+        with pytest.raises(InputError, match=f"other.json {message}"):
+            load_tokenizer(path)
+    write_tokenizer(path, {})
+    with pytest.raises(InputError, match="other.json"):
+        load_tokenizer(path)
+    with pytest.raises(InputError, match="cannot read .*absent.json"):
+        load_tokenizer(tmp_path / "absent.json")
+    write_tokenizer(path, {"[UNK]": 0, "cat": 1})
+    other = config.replace(text=config.text.replace(tokenizer=str(path)))
+    with pytest.raises(InputError, match="has 2 tokens, and the model was made for 7: it is another tokenizer"):
+        elements(write("v.tfrecord", make_video("a")), other, "video")
+
+
+@pytest.mark.parametrize("fields, message", [(("a b",), "'a b' is no name of a field"), (("a", "a"), "repeats a name")])
+def test_bad_names_of_fields_are_refused(fields, message):
+    with pytest.raises(InputError, match=message):
+        TextConfig(fields=fields, tokenizer="x", vocabulary_size=1)
+    with pytest.raises(InputError, match="set tokenizer"):
+        TextConfig(fields=("title",))

@@ -248,12 +248,9 @@ class TrainConfig(Config):
         high=1,
     )
     multigrid: bool = option(
-        False,
-        "Multigrid training: 4, 2, then 1 times the examples of as many times fewer frames; clips are smaller, too.",
+        False, "Multigrid training: 4, 2, then 1 times the examples of as many times fewer frames; clips smaller, too."
     )
-    multigrid_short_cycle: bool = option(
-        True, "Short cycle of --multigrid: up to 4, up to 2 and 1 times the batch in turn."
-    )
+    multigrid_short_cycle: bool = option(True, "Short cycle of --multigrid: up to 4, 2 and 1 times the batch in turn.")
     multigrid_rate_scaling: float = option(
         1.0, "Exponent of the learning rate's growth with --multigrid's batch; 1 is linear scaling.", low=0, high=1
     )

@@ -159,7 +159,7 @@ def test_a_checkpoint_of_another_model_is_refused_in_a_sentence(checkpoint):
         load_published(model, path.with_name("absent.pyth"))
     logistic = build_model(ModelConfig(name="logistic"), DataConfig(num_classes=3))
     with pytest.raises(
-        InputError, match="init_weights is for models with published weights, slowfast and tanet, not lo"
+        InputError, match="init_weights is for models with published weights, clip_cnn, slowfast and tanet, not lo"
     ):
         load_published(logistic, checkpoint(state))
 

@@ -46,7 +46,7 @@ def test_the_command_end_to_end(paths, vectors, tmp_path):
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
-        ((), "nothing to do: give --query, --text, --pairs, --output_file or --dim"),
+        ((), "nothing to do: give --query, --text, --pairs, --output_file, --output_index or --dim"),
         (("--weights=1,2", "--query=v0:0"), "--weights=1,2: expected 1 positive numbers, one for each of --embeddings"),
         (("--query=v0",), "'v0' is not a segment"),
         (("--query=v0:7",), "v0:7 is not in"),

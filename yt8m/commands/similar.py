@@ -4,6 +4,8 @@
   yt8m-similar --embeddings=A.npy --text='a drum solo' --backbone=hf:clip       the nearest to words
   yt8m-similar --embeddings=A.npy --pairs=pairs.csv                            rank correlation with annotated pairs
   yt8m-similar --embeddings=A.npy,B.npy --weights=1,2 --dim=256 --projection=AB.npz --output_file=AB.npy
+  yt8m-similar --embeddings=AB.npy --output_index=AB.index                     an index, for millions of rows
+  yt8m-similar --embeddings=AB.npy --index=AB.index --query=Eq0a:15
   yt8m-similar --embeddings=newA.npy,newB.npy --projection=AB.npz --output_file=newAB.npy
 
 Several files are projected jointly: each row is L2-normalised and weighted, those of all files are concatenated, and
@@ -13,8 +15,11 @@ same records do.
 
 import csv
 import dataclasses
+import functools
 import json
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from yt8m.commands import command_line
 from yt8m.options import option
@@ -38,10 +43,31 @@ class SimilarOptions(command_line.Options):
     text: str = option("", "Words whose nearest rows to list, of embeddings that yt8m-video wrote of --backbone.")
     backbone: str = option("", "Backbone of images and texts that made the embeddings, as hf:DIR of a CLIP model.")
     top_k: int = option(10, "Rows to list for --query or --text.", unit="rows", low=1)
+    output_index: str = option(
+        "", "Folder of an index to write, for fast and approximate search; of one .npy file of embeddings."
+    )
+    index: str = option("", "Folder of an index that --output_index wrote, to search by.", defaults_to="exact search")
+    probes: int = option(
+        32,
+        "Cells of the index that a search looks at: more find more, and take longer.",
+        unit="cells",
+        low=1,
+        high=1 << 20,
+    )
+    check_recall: int = option(
+        0,
+        "Rows to search both ways: prints which share of the --top_k nearest --index finds, and the time of each.",
+        unit="rows",
+        low=0,
+        high=1 << 20,
+    )
 
     def _check(self):
-        if not (self.output_file or self.pairs or self.query or self.text or self.dim):
-            raise InputError("nothing to do: give --query, --text, --pairs, --output_file or --dim")
+        outputs = (self.output_file, self.output_index, self.dim)
+        if not any((*outputs, self.pairs, self.query, self.text, self.check_recall)):
+            raise InputError("nothing to do: give --query, --text, --pairs, --output_file, --output_index or --dim")
+        if self.check_recall and not self.index:
+            raise InputError("--check_recall compares an index with exact search: give --index")
         if bool(self.text) != bool(self.backbone):
             raise InputError("--text and --backbone, which reads it, go together: give both")
         if self.text and (self.projection or self.dim or len(self.embeddings) > 1):
@@ -60,10 +86,11 @@ def main(options: SimilarOptions) -> None:
     from yt8m.runtime.files import check_writable
     from yt8m.similarity.embedding_files import EmbeddingFile, form_of
     from yt8m.similarity.embedding_set import EmbeddingSet
+    from yt8m.similarity.index import NeighbourIndex, recall, write_index
     from yt8m.similarity.nearest import nearest, nearest_to
     from yt8m.similarity.pairs import read_pairs, score_pairs
 
-    for path in filter(None, (options.output_file, options.projection if options.dim else "")):
+    for path in filter(None, (options.output_file, options.output_index, options.projection if options.dim else "")):
         check_writable(path)
     if options.output_file:
         form_of(options.output_file)
@@ -74,10 +101,20 @@ def main(options: SimilarOptions) -> None:
         _write(embeddings, options.output_file)
     if pairs:
         print(json.dumps(score_pairs(embeddings, pairs)))
+    if options.output_index:
+        cells = write_index(embeddings, options.output_index)
+        print(f"wrote {options.output_index}: {files[0].num_rows:,} rows in {cells:,} cells")
+    find_nearest: Callable[..., Any] = functools.partial(nearest, embeddings)
+    find_nearest_to: Callable[..., Any] = functools.partial(nearest_to, embeddings)
+    if options.index:
+        index = NeighbourIndex(options.index, embeddings, probes=options.probes)
+        find_nearest, find_nearest_to = index.nearest, index.nearest_to
+        if options.check_recall:
+            print(json.dumps(recall(embeddings, index, top_k=options.top_k, queries=options.check_recall, seed=0)))
     if options.query:
-        _list(nearest(embeddings, embeddings.parse_key(options.query), top_k=options.top_k))
+        _list(find_nearest(embeddings.parse_key(options.query), top_k=options.top_k))
     if options.text:
-        _list(nearest_to(embeddings, _text_vector(options, files[0]), top_k=options.top_k))
+        _list(find_nearest_to(_text_vector(options, files[0]), top_k=options.top_k))
 
 
 def _text_vector(options, file):

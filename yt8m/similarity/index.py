@@ -1,0 +1,186 @@
+"""Approximate nearest neighbours among millions of embeddings: an inverted file of FAISS (Johnson et al. 2019).
+
+An index is a folder: ``cells.faiss``, the rows, each divided by its norm and rounded to a byte a number, in cells
+around centres that k-means found; ``keys.npy``, what each row is; ``index.json``, which embeddings they are. A search
+looks at the rows of the ``probes`` cells nearest to the query, and scores the best of them exactly, from the
+embeddings.
+"""
+
+import hashlib
+import json
+import os
+import time
+from typing import Any
+
+import numpy as np
+
+from yt8m.runtime.arrays import map_npy
+from yt8m.runtime.files import atomic_folder, read_json, write_text
+from yt8m.runtime.progress import Progress
+from yt8m.similarity.cosine import cosines, unit_rows
+from yt8m.similarity.embedding_set import EmbeddingSet
+from yt8m.types import InputError, Segment, StrPath
+
+_CELLS, _KEYS, _JSON = "cells.faiss", "keys.npy", "index.json"
+_ROWS_A_CELL = 39
+"""Rows from which FAISS takes k-means for well founded, a centre."""
+
+_SAMPLE_ROWS_A_CELL = 64
+_RESCORED = 4, 64
+"""Rows that are scored exactly: so many times those that are wanted, and so many at least."""
+
+
+def import_faiss() -> Any:
+    """The package FAISS; InputError where it is not installed."""
+    try:
+        import faiss
+    except ImportError:
+        raise InputError("an index of neighbours needs FAISS: pip install 'yt8m[neighbours]'") from None
+    return faiss
+
+
+def write_index(embeddings: EmbeddingSet, path: StrPath, *, cells: int | None = None) -> int:
+    """Writes the index of one .npy file of embeddings to the folder ``path``; returns the number of its cells.
+
+    cells: None for 4 sqrt(rows), as FAISS advises, and no more than have 39 rows each. Memory is a byte for each number
+    of the embeddings, and a sample of 64 rows a cell. Raises InputError for other than one .npy file.
+    """
+    faiss, file = import_faiss(), _matrix_file(embeddings)
+    most = max(1, file.num_rows // _ROWS_A_CELL)
+    cells = min(most, cells or max(1, round(4 * file.num_rows**0.5)))
+    index = faiss.index_factory(file.size, f"IVF{cells},SQ8", faiss.METRIC_INNER_PRODUCT)
+    with Progress("finding cells", unit="rows") as progress:
+        wanted = min(file.num_rows, cells * _SAMPLE_ROWS_A_CELL)
+        sample = np.linspace(0, file.num_rows - 1, max(1, wanted)).astype(np.int64)
+        index.train(unit_rows(map_npy(file.path)[sample]))
+        progress.complete()
+    keys = []
+    with Progress("indexing", total=file.num_rows, unit="rows") as progress:
+        for rows in embeddings.blocks():
+            index.add(unit_rows(rows.vectors))
+            keys += [str(key).encode() for key in rows.keys]
+            progress.update(len(rows.ids))
+    with atomic_folder(path) as folder:
+        faiss.write_index(index, os.path.join(folder, _CELLS))
+        np.save(os.path.join(folder, _KEYS), np.array(keys, np.bytes_))
+        write_text(os.path.join(folder, _JSON), json.dumps({"rows": file.num_rows, "digest": _digest(file)}) + "\n")
+    return cells
+
+
+class NeighbourIndex:
+    """The index in a folder, of the same embeddings. probes: cells that a search looks at.
+
+    Raises InputError where the folder is no index, or of other embeddings.
+    """
+
+    def __init__(self, path: StrPath, embeddings: EmbeddingSet, *, probes: int):
+        self._faiss, self._file = import_faiss(), _matrix_file(embeddings)
+        self._embeddings = embeddings
+        path = os.fspath(path)
+        known = read_json(os.path.join(path, _JSON), what="an index of neighbours", fields={"rows": int, "digest": str})
+        if known != {"rows": self._file.num_rows, "digest": _digest(self._file)}:
+            raise InputError(f"{path} is the index of other embeddings than {self._file.path}: make it anew")
+        try:
+            self._index = self._faiss.read_index(os.path.join(path, _CELLS))
+        except RuntimeError as error:
+            raise InputError(f"{path} has no index that FAISS can read: {str(error).splitlines()[-1]}") from error
+        if (self._index.ntotal, self._index.d) != (self._file.num_rows, self._file.size):
+            raise InputError(f"{path} is damaged: its cells hold {self._index.ntotal:,} rows of {self._index.d}")
+        self._index.nprobe = min(probes, self._index.nlist)
+        self._keys = map_npy(os.path.join(path, _KEYS))
+
+    @property
+    def num_cells(self) -> int:
+        """Cells in all."""
+        return int(self._index.nlist)
+
+    def find(self, key: Segment | str) -> np.ndarray:
+        """(E,) float32, the vector of a row. Raises InputError where it is not there."""
+        found = np.flatnonzero(self._keys == str(key).encode())
+        if not len(found):
+            raise InputError(f"{key} is not in {self._file.path}")
+        return self._vectors(found[:1])[0]
+
+    def nearest_to(self, vector: np.ndarray, *, top_k: int) -> list[tuple[Segment | str, float]]:
+        """What yt8m.similarity.nearest.nearest_to gives, of the rows that the index finds."""
+        (rows,) = self._candidates(vector[None], top_k)
+        scores = cosines(self._vectors(rows), vector[None]).tolist()
+        keys = [self._embeddings.parse_key(key.decode()) for key in self._keys[rows].tolist()]
+        return sorted(zip(keys, scores), key=lambda entry: (-entry[1], entry[0]))[:top_k]
+
+    def nearest(self, query: Segment | str, *, top_k: int) -> list[tuple[Segment | str, float]]:
+        """The same of the row ``query``, which is left out itself."""
+        found = self.nearest_to(self.find(query), top_k=top_k + 1)
+        return [entry for entry in found if entry[0] != query][:top_k]
+
+    def rows_near(self, vectors: np.ndarray, *, top_k: int) -> list[np.ndarray]:
+        """For each of ``vectors``, (n, E), the numbers of the best ``top_k`` rows that the index finds, best first."""
+        found = []
+        for vector, rows in zip(vectors, self._candidates(vectors, top_k)):
+            rows = np.sort(rows)
+            found.append(rows[np.argsort(-cosines(self._vectors(rows), vector[None]), kind="stable")[:top_k]])
+        return found
+
+    def _vectors(self, rows):
+        """Vectors of rows by number, as exact search has them."""
+        return self._embeddings.projection([map_npy(self._file.path)[rows]])
+
+    def _candidates(self, vectors, top_k):
+        """List of the numbers of the rows to score, for each of ``vectors``."""
+        times, least = _RESCORED
+        _, found = self._index.search(unit_rows(vectors), min(self._file.num_rows, max(least, times * top_k)))
+        return [rows[rows >= 0] for rows in found]
+
+
+def recall(embeddings: EmbeddingSet, index: NeighbourIndex, *, top_k: int, queries: int, seed: int) -> dict[str, Any]:
+    """What an index finds of the exact nearest: dict of recall, queries, top_k, and milliseconds a query of both ways.
+
+    recall: share of the ``top_k`` nearest rows of each query that the index finds, over as many rows as ``queries``,
+    drawn by ``seed``, each found among its own. The exact search takes all queries in one pass over the rows.
+    """
+    file = _matrix_file(embeddings)
+    drawn = np.sort(np.random.default_rng(seed).choice(file.num_rows, min(queries, file.num_rows), replace=False))
+    vectors = np.array(map_npy(file.path)[drawn])
+    start = time.perf_counter()
+    exact = _exact_rows(embeddings, vectors, top_k)
+    between = time.perf_counter()
+    found = index.rows_near(vectors, top_k=top_k)
+    end = time.perf_counter()
+    hits = sum(len(np.intersect1d(one, other)) for one, other in zip(exact, found))
+    return {
+        "recall": hits / sum(map(len, exact)),
+        "queries": len(drawn),
+        "top_k": top_k,
+        "exact_ms": 1000 * (between - start) / len(drawn),
+        "index_ms": 1000 * (end - between) / len(drawn),
+    }
+
+
+def _exact_rows(embeddings, vectors, top_k):
+    """(n, top_k) int, the numbers of the nearest rows of each of ``vectors``, by float32 products."""
+    directions = unit_rows(vectors)
+    best, rows_of_best, first = np.empty((len(vectors), 0), np.float32), np.empty((len(vectors), 0), np.int64), 0
+    for rows in embeddings.blocks():
+        scores = directions @ unit_rows(rows.vectors).T
+        numbers = np.broadcast_to(np.arange(first, first + len(rows.ids)), scores.shape)
+        best, rows_of_best = np.hstack([best, scores]), np.hstack([rows_of_best, numbers])
+        order = np.argsort(-best, axis=1, kind="stable")[:, :top_k]
+        best, rows_of_best = (np.take_along_axis(values, order, axis=1) for values in (best, rows_of_best))
+        first += len(rows.ids)
+    return rows_of_best
+
+
+def _matrix_file(embeddings):
+    (file, *others) = embeddings.files
+    if others or not file.path.endswith(".npy") or embeddings.projection.components is not None:
+        raise InputError(
+            "an index is of one .npy file as it is: write the joint vectors first, with --output_file=FILE.npy"
+        )
+    return file
+
+
+def _digest(file):
+    """Digest of a sample of a file's rows."""
+    matrix = map_npy(file.path)
+    sample = np.linspace(0, len(matrix) - 1, min(len(matrix), 256)).astype(np.int64)
+    return hashlib.blake2b(np.ascontiguousarray(matrix[sample]).tobytes(), digest_size=12).hexdigest()

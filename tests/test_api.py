@@ -44,6 +44,7 @@ def test_the_version_is_that_of_the_package():
     assert settings["metadata"]["version"] == "attr: yt8m.__version__"
 
 
+@pytest.mark.slow
 def test_arrays_and_records_give_one_timeline(demo_data, tmp_path):
     config = yt8m.DataConfig(num_classes=30, num_frames=5)
     pattern = f"{demo_data}/validate/*.tfrecord"

@@ -19,6 +19,7 @@ from yt8m.training.training_data import TrainingData
 from yt8m.types import InputError
 
 
+@pytest.mark.slow
 def test_the_command(demo_data, tmp_path):
     pattern = f"--input_data_pattern={demo_data}/validate/*.tfrecord"
     good = call("cache", pattern, f"--cache_dir={tmp_path}", "--num_classes=30")

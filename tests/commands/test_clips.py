@@ -107,6 +107,7 @@ def test_scores_of_views_are_the_mean_of_each(folder):
     assert np.std(each, axis=0).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_clips_are_read_with_another_gamma_than_in_training(folder, tmp_path, monkeypatch):
     from yt8m.data.pipeline import make_dataset
     from yt8m.inference.scorer import Scorer

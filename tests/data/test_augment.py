@@ -101,6 +101,7 @@ def test_the_cache_serves_it_and_what_needs_no_margin(files, tmp_path, border):
     assert plain.fits(other) and not cache.fits(other)
 
 
+@pytest.mark.slow
 def test_without_augmentation_the_order_and_the_frames_are_as_ever(files):
     plain = elements(files, augment=None)
     assert same(plain, elements(files, augment=AugmentConfig()))
@@ -185,6 +186,7 @@ def test_mixup_by_hand():
     assert draws.mean() == pytest.approx(0.5, abs=0.01) and draws.var() == pytest.approx(1 / 7.2, abs=0.005)
 
 
+@pytest.mark.slow
 def test_mixed_features_and_loss_are_those_of_both_examples(files):
     """The frames dequantise to the mixture, to half a byte, and the loss is the mixture of two losses."""
     config = CONFIG.replace(unrated="video_negative")

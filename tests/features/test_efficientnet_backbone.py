@@ -53,6 +53,7 @@ def test_photographs_are_what_they_show():
     assert scores.max(axis=1).min() > 0.25
 
 
+@pytest.mark.slow
 def test_a_file_of_the_user_s_is_not_checked_against_the_known_digest(tmp_path):
     backbone = published(0)
     (folder,) = importlib.util.find_spec(VARIANTS[0].module).submodule_search_locations
@@ -114,6 +115,7 @@ def test_numbers_of_any_size_are_computed_in_few_shapes(tmp_path, monkeypatch):
     assert set(seen) == {1, 2, 4, 8}
 
 
+@pytest.mark.slow
 def test_mixed_precision_elsewhere_leaves_it_alone(tmp_path):
     path = tmp_path / "own.pth"
     path.write_bytes(saved(efficientnet_weights(0)))

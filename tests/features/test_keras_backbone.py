@@ -76,6 +76,7 @@ def test_the_size_is_the_network_s_own(tmp_path):
     assert backbone.input.size == (299, 299) and backbone.size == network.output_shape[-1]
 
 
+@pytest.mark.slow
 def test_what_is_no_network_or_no_weights_of_it(tmp_path):
     path = tmp_path / "own.weights.h5"
     saved_network("MobileNet", path)

@@ -50,7 +50,14 @@ def expected(model, shifts=(0,)):
     return np.mean([np.asarray(model(inputs(model, shift)))[:, list(CLASS_IDS)] for shift in shifts], axis=0)
 
 
-@pytest.fixture(scope="module", params=[name for name in MODELS if not is_of_clips(name)])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=pytest.mark.slow if name in ("mix_nextvlad", "video_context") else ())
+        for name in MODELS
+        if not is_of_clips(name)
+    ],
+)
 def model(request):
     model = small_model(request.param)
     for variable in model.trainable_variables:

@@ -114,6 +114,7 @@ def traced(monkeypatch):
     return shapes
 
 
+@pytest.mark.slow
 def test_stopped_in_a_cycle_it_goes_on_to_the_same_weights(source, tmp_path, traced):
     # The first stage and the third one.
     run = make_run(segment_labels=True, base_learning_rate=0.03, num_epochs=2)
@@ -131,6 +132,7 @@ def test_stopped_in_a_cycle_it_goes_on_to_the_same_weights(source, tmp_path, tra
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_a_network_that_takes_no_such_small_pictures_says_so_before_training(source, tmp_path, monkeypatch):
     """Of 32 pixels the short cycle makes 16."""
     sizes = []

@@ -202,6 +202,7 @@ def test_rates_that_do_not_go_together(settings, message):
 
 @pytest.mark.parametrize("optimizer", ["adam", "rectified_adam", "lamb", "sgd"])
 @pytest.mark.parametrize("averaging", ["none", "ema", "swa"])
+@pytest.mark.slow
 def test_every_combination_trains_and_is_saved(optimizer, averaging, tmp_path):
     config = TrainConfig(
         optimizer=optimizer,

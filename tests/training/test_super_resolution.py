@@ -89,6 +89,7 @@ def test_psnr_and_ssim_of_a_picture():
     assert psnr == pytest.approx(10 * np.log10(255**2 / 25)) and 0.98 < ssim < 1
 
 
+@pytest.mark.slow
 def test_training_stopped_goes_on_to_the_same_network(source, holdout, tmp_path, monkeypatch):
     whole = train_resolver(_CONFIG, source, holdout, run_dir=str(tmp_path / "whole"))
     assert whole.optimizer.iterations == 9

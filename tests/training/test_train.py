@@ -72,7 +72,7 @@ RATE = RateConfig(accumulate_batches=2, warmup_steps=2, layer_decay=0.5, schedul
 @pytest.mark.parametrize(
     "interrupt, settings",
     [
-        (interrupt_in_step, {"model": ("logistic", {}), "evaluate_steps": 3}),
+        pytest.param(interrupt_in_step, {"model": ("logistic", {}), "evaluate_steps": 3}, marks=pytest.mark.slow),
         pytest.param(interrupt_in_step, {"evaluate_steps": 3}, marks=pytest.mark.slow),
         pytest.param(interrupt_in_step, {"augment": AUGMENT}, marks=pytest.mark.slow),
         pytest.param(

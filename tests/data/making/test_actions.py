@@ -126,6 +126,7 @@ def test_what_changes_stays_as_it_was_drawn_at_every_moment(motion):
         assert abs(np.mean([state["contrast"][place] < 0.7 for state in states]) - 0.5) < 0.1
 
 
+@pytest.mark.slow
 def test_records(tmp_path):
     manifest = actions.write_actions(tmp_path / "one", seed=4, size="tiny", actions=2)
     for split, files in zip(actions.SPLITS, actions.FILES):

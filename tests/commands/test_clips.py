@@ -46,6 +46,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_knows_its_clips(folder):
     config = json.loads((folder / "segments" / "config.json").read_text())
     data = config["data"]

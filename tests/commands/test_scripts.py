@@ -141,6 +141,7 @@ def test_thresholds_are_fitted_on_one_file_and_used_on_another(finetuned_run, de
     assert "has ranks and no scores" in refused("eval", *ranked, "--threshold=0.5")
 
 
+@pytest.mark.slow
 def test_it_is_said_whether_segments_or_videos_were_written(finetuned_run, demo_data, tmp_path):
     common = (f"--input_data_pattern={demo_data}/test/*.tfrecord", f"--output_file={tmp_path}/a.csv")
     said = passed("inference", f"--train_dir={finetuned_run}", *common).stdout
@@ -214,6 +215,7 @@ def test_a_submission_is_scored_on_the_side_of_the_split_that_it_ranks(demo_data
     assert "--split=holdout is for --labels that are TFRecord files" in said
 
 
+@pytest.mark.slow
 def test_reports_hold_what_eval_prints(finetuned_run, demo_data, tmp_path):
     report = tmp_path / "r.html"
     common = (f"--train_dir={finetuned_run}", f"--report={report}")

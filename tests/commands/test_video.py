@@ -252,6 +252,7 @@ def test_bytes_of_records_are_the_features_standardised_over_all_videos(folder):
         np.testing.assert_allclose(dequantize(stored), wanted.clip(-1.99, 2.0), atol=0.02)
 
 
+@pytest.mark.slow
 def test_one_bad_file_among_good_ones(folder):
     (folder / "bad").mkdir()
     write_scenes(folder / "bad" / "good.mp4", ["red"], seed=5)

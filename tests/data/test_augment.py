@@ -86,7 +86,8 @@ def test_the_same_seed_and_epoch_give_the_same_batches_also_after_a_stop(files, 
         assert not same(whole, elements(files, windows=windows, augment=augment, **options))
 
 
-@pytest.mark.parametrize("border", ["clamp", pytest.param("mask", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("border", ["clamp", "mask"])
 def test_the_cache_serves_it_and_what_needs_no_margin(files, tmp_path, border):
     config = CONFIG.replace(border=border)
     cache = open_cache(tmp_path / "cache", files, config, margin=margin_of(ALL))

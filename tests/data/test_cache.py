@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers import fast
 from tests.helpers.records import CONFIG, make_video
 from yt8m.data.cache import open_cache
 from yt8m.data.cache_file import FINGERPRINT_BYTES, fingerprints, read_cache_file
@@ -99,7 +100,7 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("name", fast(["training", "kept"], OPTIONS))
 @pytest.mark.parametrize(
     "changes",
     [
@@ -129,7 +130,7 @@ VIDEOS = {
 }
 
 
-@pytest.mark.parametrize("name", VIDEOS)
+@pytest.mark.parametrize("name", fast(["random", "multigrid", "cut and skipped"], VIDEOS))
 def test_the_same_whole_videos_in_the_same_order(unchanged, cached, monkeypatch, name):
     monkeypatch.setattr("yt8m.data.pipeline._SHUFFLE_EXAMPLES", (50, 50))
     changes, options = VIDEOS[name]
@@ -172,6 +173,7 @@ def stamps(folder):
     return {path.name: path.stat().st_mtime_ns for path in pathlib.Path(folder).iterdir()}
 
 
+@pytest.mark.slow
 def test_only_what_is_stale_is_packed_anew(files, tmp_path, write, capfd):
     folder = tmp_path / "cache"
     segments = len(open_cache(folder, files, CONFIG))
@@ -296,6 +298,7 @@ def test_a_damaged_file_is_packed_anew(unchanged, cached, expected, tmp_path, da
 
 
 @pytest.mark.parametrize("windows", ["rated", "video"])
+@pytest.mark.slow
 def test_a_damaged_frame_is_told_with_its_place_and_its_file_packed_anew(unchanged, cached, tmp_path, windows):
     """Also where it happens, or is met, after the opening."""
     folder = tmp_path / "cache"

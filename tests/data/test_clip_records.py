@@ -194,6 +194,7 @@ def test_what_is_wrong_is_refused_by_the_reader_and_named(case):
         read(bad)
 
 
+@pytest.mark.slow
 def test_the_record_and_its_frame_are_named_and_skipped(tmp_path):
     good, bad = make_clip("good", 12, segments=((0, 1, 1.0),)).serialize(), changed(BAD["cut"][0])
     path = str(tmp_path / "a.tfrecord")

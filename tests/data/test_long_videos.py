@@ -27,6 +27,7 @@ def test_all_of_a_long_video_is_read(files):
 
 
 @pytest.mark.parametrize("windows", ["all", "rated", "video"])
+@pytest.mark.slow
 def test_a_cap_is_told_once_with_the_first_video(files, windows):
     with pytest.warns(
         LongVideosWarning, match="^video long has 412 frames, of which the first 300 are read, as --max_"

@@ -6,6 +6,7 @@ import functools
 import numpy as np
 import pytest
 
+from tests.helpers import fast
 from tests.helpers.reading import read
 from tests.helpers.records import CONFIG, make_video
 from tests.helpers.twins import window_twin
@@ -286,7 +287,7 @@ def middles(first, end, length):
 
 
 @pytest.mark.parametrize("radius", [pytest.param(None, marks=pytest.mark.slow), 3])
-@pytest.mark.parametrize("windows", ["video", "rated", "all", "unlabelled"])
+@pytest.mark.parametrize("windows", fast(["rated", "all"], ["video", "rated", "all", "unlabelled"]))
 def test_frames_of_the_whole_video_beside_every_example(write, windows, radius):
     files = [write("a.tfrecord", *(make_video(f"v{frames}", frames=frames) for frames in (12, 14, 30)))]
     config = CONFIG.replace(video_frames=6, video_radius=radius, max_frames=20)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.helpers import fast
 from tests.helpers.processes import in_step
 from tests.helpers.records import CONFIG, make_video
 from yt8m.config import AugmentConfig
@@ -75,7 +76,7 @@ def epoch(files, config, **options):
 
 
 @pytest.mark.parametrize("count", [2, pytest.param(3, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", fast(["rated", "rated, changed", "videos, multigrid"], WAYS))
 def test_the_shares_of_a_step_are_the_batch_of_one_process(files, make_cache, way, count):
     windows, changes, options = WAYS[way]
     config = CONFIG.replace(**{"num_classes": 50} | changes)

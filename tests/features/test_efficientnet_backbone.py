@@ -90,6 +90,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
+@pytest.mark.slow
 def test_weights_of_another_network(case, tmp_path):
     name, array, words = WRONG[case]
     tensors = efficientnet_weights(0) | {name: array}

@@ -90,6 +90,7 @@ def test_what_is_no_network_or_no_weights_of_it(tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.slow
 def test_weights_that_a_file_lacks_or_that_are_no_numbers(seed, tmp_path):
     path = tmp_path / "own.weights.h5"
     keras.applications.MobileNet(weights=None, include_top=False, input_shape=(224, 224, 3)).save_weights(path)

@@ -1,6 +1,8 @@
-"""What tests share: where the real data and the golden vectors are."""
+"""What tests share: where the real data and the golden vectors are, and which of many cases are fast."""
 
 import pathlib
+from collections.abc import Collection, Iterable
+from typing import Any
 
 import pytest
 
@@ -14,3 +16,8 @@ def shared_path(relative):
     if not path.exists():
         pytest.skip(f"{relative} is not there: it is kept beside the repository, not in it")
     return path
+
+
+def fast(names: Collection[str], among: Iterable[str]) -> list[Any]:
+    """Parameters of a test: all of ``among``, those that are not in ``names`` among the slow tests."""
+    return [name if name in names else pytest.param(name, marks=pytest.mark.slow) for name in among]

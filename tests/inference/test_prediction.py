@@ -247,7 +247,7 @@ def counted(monkeypatch, *, most=None):
     return batches
 
 
-@pytest.mark.parametrize("predicted", [segments_of, videos_of])
+@pytest.mark.parametrize("predicted", [segments_of, pytest.param(videos_of, marks=pytest.mark.slow)])
 def test_finished_parts_are_not_done_again(model, parts, tmp_path, monkeypatch, capsys, predicted):
     expected = predicted(model, parts)
     monkeypatch.setattr(jobs, "_PARTS_AT_A_TIME", 1)

@@ -51,6 +51,7 @@ def score(model, source, **options):
 @pytest.mark.parametrize("processes", [2, 3, 7])
 @pytest.mark.parametrize("keep", [None, IdSplit(fraction=0.4).in_train])
 @pytest.mark.parametrize("segment_labels", [True, False])
+@pytest.mark.slow
 def test_it_is_that_by_one_process(files, model, tmp_path, processes, keep, segment_labels):
     source = Source(files, keep)
     cache = open_cache(tmp_path, files, CONFIG, windows="rated" if segment_labels else "video")

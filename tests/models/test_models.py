@@ -21,13 +21,12 @@ from yt8m.models.losses import penalize
 from yt8m.models.presets import PAPER_PRESETS, PRESETS
 from yt8m.types import InputError
 
+OTHER_POOLINGS = ("first", "attention", "additive_attention")
 # Of the models of clips one stands for all among the fast tests.
 VARIANTS = [
     pytest.param((name, {}), marks=pytest.mark.slow if is_of_clips(name) and name != "tanet" else ()) for name in MODELS
 ] + [
-    ("frame_bert", {"pooling": "first"}),
-    ("frame_bert", {"pooling": "attention"}),
-    ("frame_bert", {"pooling": "additive_attention"}),
+    *(pytest.param(("frame_bert", {"pooling": pooling}), marks=pytest.mark.slow) for pooling in OTHER_POOLINGS),
     ("frame_bert", {"pooling": "concat", "head": "logistic"}),
     ("frame_bert", {"cross_modal": True, "positions": "learned"}),
     ("moe", {"hidden_sizes": [12]}),
@@ -152,6 +151,7 @@ def test_some_classes_alone_score_the_same(model, class_ids):
     np.testing.assert_allclose(narrow(features), np.asarray(model(features))[:, list(class_ids)], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_mixed_precision_stays_close(model):
     config = ModelConfig(
         name=model.name,

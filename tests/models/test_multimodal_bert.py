@@ -116,6 +116,7 @@ def test_the_loss_is_the_weighted_sum_of_tags_words_and_frames():
 
 
 @pytest.mark.parametrize("precision", ["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_hidden_words_and_frames_are_learned_together(precision):
     keras.utils.set_random_seed(1)
     config = ModelConfig(name="multimodal_bert", hyperparameters=ENCODER)

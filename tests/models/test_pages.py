@@ -67,6 +67,7 @@ def test_a_page_has_the_hyperparameters_of_the_model(name):
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in MODELS]
 )
+@pytest.mark.slow
 def test_a_page_has_what_the_model_has(name):
     page = tables(f"{name}.md")
     sizes = {row[0]: row[1] for row in page["size"]}

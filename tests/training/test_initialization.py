@@ -89,6 +89,7 @@ def _compiled(folder):
     return keras.saving.load_model(folder / state["checkpoint"], safe_mode=True)
 
 
+@pytest.mark.slow
 def test_an_optimizer_of_another_kind_does_not_go_on(make_run, tmp_path):
     make_run(tmp_path / "first", max_steps=1, num_epochs=None, optimizer="sgd")
     with pytest.raises(InputError, match="first was trained with SGD and this run is with Adam: init_optimizer needs"):

@@ -59,7 +59,7 @@ def twin(*, short=True, exponent=1.0):
     return steps
 
 
-@pytest.mark.parametrize("short", [True, False])
+@pytest.mark.parametrize("short", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_batches_are_those_of_the_schedule(source, short):
     run = make_run(multigrid_short_cycle=short)
     data = TrainingData(run=run, source=source)

@@ -94,6 +94,7 @@ def test_an_epoch_has_every_pair_once_in_an_order_of_its_own(folder):
     assert first.tolist() != later.tolist()
 
 
+@pytest.mark.slow
 def test_similarity_is_learned_and_embeddings_have_it(folder, tmp_path):
     run = run_of(folder, train={"num_epochs": 4})
     state = train(run, train_dir=str(tmp_path / "run"))

@@ -70,6 +70,7 @@ def cut(path, random):
 
 
 @pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_run_killed_behind_an_evaluation_that_no_checkpoint_knows_of(straight, data, tmp_path, monkeypatch, number):
     """Its last checkpoint is of the very step that was evaluated, from before that."""
     append, calls = checkpoints.append_metrics, []

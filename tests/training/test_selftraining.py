@@ -258,6 +258,7 @@ def test_whole_videos(tmp_path, level):
     keras.backend.clear_session()
 
 
+@pytest.mark.slow
 def test_what_cannot_be_done_is_said(job):
     with pytest.raises(InputError, match="self-training goes by the holdout"):
         job("none", holdout=None)

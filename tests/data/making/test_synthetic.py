@@ -42,6 +42,7 @@ def digests(folder):
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_files(folder, tmp_path):
     synthetic.write_demo(tmp_path, seed=1, size="tiny")
     assert digests(tmp_path) == digests(folder)

@@ -18,7 +18,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 from absl import app, flags
-from keras import ops
 
 from yt8m.config import DataConfig, MaskedFramesConfig, MaskedTokensConfig, ModelConfig, TextConfig
 from yt8m.data.making.synthetic import NAMES, write_demo
@@ -28,6 +27,7 @@ from yt8m.data.tfrecord import list_files
 from yt8m.data.tokens import load_tokenizer
 from yt8m.models.base import build_model
 from yt8m.models.learner import Learner
+from yt8m.models.pair_learner import PairLearner
 from yt8m.similarity.cosine import cosines
 from yt8m.similarity.pairs import read_pairs, spearman
 
@@ -105,19 +105,6 @@ def _seen(features, arm):
     return features
 
 
-class PairModel(keras.Model):
-    """The cosine of the vectors of two videos, (B,)."""
-
-    def __init__(self, model: keras.Model):
-        super().__init__()
-        self.model = model
-
-    def call(self, inputs: tuple, training: bool | None = None):
-        """Output of the layer or model, see the class."""
-        one, other = (ops.normalize(self.model.embed(part, training=training), axis=-1) for part in inputs)
-        return ops.sum(one * other, axis=-1)
-
-
 def score(world: World, arm: Arm, *, epochs: int, pair_epochs: int) -> float:
     """Spearman's correlation on the pairs of the videos that are not trained on."""
     keras.utils.set_random_seed(world.seed)
@@ -139,10 +126,11 @@ def score(world: World, arm: Arm, *, epochs: int, pair_epochs: int) -> float:
     pairs = pairs.shuffle(len(scores), seed=world.seed).batch(_BATCH, drop_remainder=True)
 
     def taken(one, other, wanted):
-        return tuple({name: tf.gather(v, rows) for name, v in features.items()} for rows in (one, other)), wanted
+        both = tf.stack([one, other], axis=1)
+        return {name: tf.gather(values, both) for name, values in features.items()}, {"similarity": wanted}
 
-    judge = PairModel(model)
-    judge.compile(optimizer=keras.optimizers.Adam(_PAIR_RATE), loss="mse", jit_compile=False)
+    judge = PairLearner(model)
+    judge.compile(optimizer=keras.optimizers.Adam(_PAIR_RATE), jit_compile=False)
     judge.fit(pairs.map(taken), epochs=pair_epochs, verbose=0, shuffle=False)
     others = ("validate", "test")
     ids, features, _ = world.videos(others, arm)

@@ -98,21 +98,20 @@ OPTIONS = {
     "kept": {"training": True, "keep": IdSplit(fraction=0.4).in_holdout},
     "no remainder": {"training": True, "drop_remainder": True},
 }
+CHANGES = {
+    "none": {},
+    "unrated": {"unrated": "video_negative"},
+    "cut and skipped": {"skip_corrupt": True, "max_frames": 11},
+}
 
 
 @pytest.mark.parametrize("name", fast(["training", "kept"], OPTIONS))
-@pytest.mark.parametrize(
-    "changes",
-    [
-        pytest.param({}, marks=pytest.mark.slow),
-        pytest.param({"unrated": "video_negative"}, marks=pytest.mark.slow),
-        {"skip_corrupt": True, "max_frames": 11},
-    ],
-)
-def test_the_same_batches_in_the_same_order(unchanged, cached, monkeypatch, name, changes):
+@pytest.mark.parametrize("changed", fast(["cut and skipped"], CHANGES))
+def test_the_same_batches_in_the_same_order(unchanged, cached, monkeypatch, name, changed):
     # Several pools, so that their borders are seen.
     monkeypatch.setattr("yt8m.data.pipeline._SHUFFLE_EXAMPLES", (50, 50))
-    config, options = CONFIG.replace(**changes), OPTIONS[name]
+    changes, options = CHANGES[changed], OPTIONS[name]
+    config = CONFIG.replace(**changes)
     _, cache = cached(*changes.items())
     assert_same(batches(unchanged, config, cache=cache, **options), batches(unchanged, config, **options))
 

@@ -21,7 +21,7 @@ WITH_FILES = sorted(set(NAMES) - {"logmel"})
 
 def marked(names):
     """The names as parameters, those of siblings among the slow tests."""
-    return [pytest.param(name, marks=pytest.mark.slow) if name in SIBLINGS else name for name in names]
+    return fast(set(names) - set(SIBLINGS), names)
 
 
 @pytest.fixture(scope="module", params=marked(NAMES))

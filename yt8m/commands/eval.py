@@ -203,12 +203,11 @@ def _score_model(options):
 
 def _score_pairs(options, run):
     """Scores of a run that was trained on pairs, on those it held out."""
-    from yt8m.data.record_checks import explain_errors
     from yt8m.data.splits import sources_of
-    from yt8m.inference.model_evaluation import PairScorer, evaluate_pairs
+    from yt8m.inference.model_evaluation import PairScorer
     from yt8m.models.checkpoints import load_model
     from yt8m.models.pair_learner import PairLearner
-    from yt8m.training.pair_data import held_out_batches, open_pairs
+    from yt8m.training.pair_data import evaluate_held_out, open_pairs
 
     for name in ("eval_data_pattern", "threshold", "thresholds", "fit_thresholds", "report"):
         if getattr(options, name):
@@ -220,8 +219,7 @@ def _score_pairs(options, run):
             f"{options.train_dir} held no pairs out: write its --embeddings with inference.py, for yt8m-similar --pairs"
         )
     model, _ = load_model(options.train_dir)
-    with explain_errors(source.files, run.data):
-        return evaluate_pairs(PairScorer(PairLearner(model)), held_out_batches(run, source, held_out))
+    return evaluate_held_out(PairScorer(PairLearner(model)), run, source, held_out)
 
 
 def _holdout_of(options, run):

@@ -7,14 +7,12 @@ from typing import Any
 
 import keras
 
-from yt8m.data.record_checks import explain_errors
 from yt8m.inference.model_evaluation import (
     MaskedScorer,
     ModelScorer,
     PairScorer,
     evaluate_masked,
     evaluate_model,
-    evaluate_pairs,
     headline,
 )
 from yt8m.inference.scorer import Scorer
@@ -22,7 +20,7 @@ from yt8m.models import checkpoints
 from yt8m.models.base import VideoModel
 from yt8m.models.pair_learner import PairLearner
 from yt8m.runtime.devices import Placement
-from yt8m.training.pair_data import held_out_batches
+from yt8m.training.pair_data import evaluate_held_out
 from yt8m.training.session import Session
 
 BOARD_STEPS = 20
@@ -198,8 +196,7 @@ class EvaluateHoldout(_AfterStep):
 
     def _score_pairs(self, scorer):
         data = self.session.data
-        with explain_errors(data.files, data.run.data):
-            return evaluate_pairs(scorer, held_out_batches(data.run, data.source, data.held_out))
+        return evaluate_held_out(scorer, data.run, data.source, data.held_out)
 
     def _score_with(self, scorer, *, placement=Placement()):
         session = self.session

@@ -4,11 +4,12 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from yt8m.config import RunConfig
 from yt8m.data.pair_records import Place, locate_videos, make_pairs
+from yt8m.data.record_checks import explain_errors
 from yt8m.data.splits import Source
+from yt8m.inference.model_evaluation import PairScorer, evaluate_pairs
 from yt8m.similarity.pair_split import check_disjoint_pairs, split_pairs
 from yt8m.similarity.pairs import read_pairs
 from yt8m.training.training_data import TrainingData
@@ -57,9 +58,11 @@ def _located(pairs, places):
     return LocatedPairs(located, pairs.scores)
 
 
-def held_out_batches(run: RunConfig, source: Source, pairs: LocatedPairs) -> tf.data.Dataset:
-    """Batches of pairs to evaluate on, as make_pairs gives them."""
-    return make_pairs(source.files, pairs.places, pairs.scores, run.data, batch_size=run.train.batch_size)
+def evaluate_held_out(scorer: PairScorer, run: RunConfig, source: Source, pairs: LocatedPairs) -> dict[str, Any]:
+    """What yt8m.inference.model_evaluation.evaluate_pairs gives of pairs of the videos of ``source``."""
+    batches = make_pairs(source.files, pairs.places, pairs.scores, run.data, batch_size=run.train.batch_size)
+    with explain_errors(source.files, run.data):
+        return evaluate_pairs(scorer, batches)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,11 +2,11 @@
 
     nice .venv/bin/python -m benchmarks.text_pretraining --seed=0 --results=runs/texts0.jsonl
 
-For each --seed: the set of that seed, a tokenizer of its own texts, a small multimodal_bert pre-trained on the videos to
-train on, then fine-tuned on their pairs by the squared error of the cosine, and scored by Spearman's correlation on the
-pairs of all other videos. Frames alone and text alone are the same model with nothing else to see. Prints a Markdown
-table: mean and standard deviation over seeds, and the difference to the row before, of the same seed, with its error;
-its last rows are what could be reached, the correlation of the true classes and topics of the videos.
+For each --seed: the set of that seed, a tokenizer of its own texts, a small multimodal_bert pre-trained on the videos
+to train on, then fine-tuned on their pairs by the squared error of the cosine, and scored by Spearman's correlation on
+the pairs of all other videos. Frames alone and text alone are the same model with nothing else to see. Prints a
+Markdown table: mean and standard deviation over seeds, and the difference to the row before, of the same seed, with its
+error; its last rows are what could be reached, the correlation of the true classes and topics of the videos.
 
 What --results holds is not done again, so that a seed a process, each with results of its own, is as good: the table is
 that of the results put into one file.
@@ -160,13 +160,15 @@ def score(world: World, arm: Arm, *, epochs: int, pair_epochs: int) -> float:
 
 
 def _examples(features, rows, targets, *, seed=None):
-    """tf.data.Dataset of batches of the videos of ``rows``, (N,) or (N, 2), with their targets; in order unless seeded."""
+    """tf.data.Dataset of batches of the videos of ``rows``, (N,) or (N, 2), and targets; in order unless seeded."""
     kept = {name: tf.constant(values) for name, values in features.items()}
     examples = tf.data.Dataset.from_tensor_slices((rows, targets))
     if seed is not None:
         examples = examples.shuffle(len(rows), seed=seed)
     batches = examples.batch(_BATCH, drop_remainder=seed is not None)
-    return batches.map(lambda part, wanted: ({name: tf.gather(v, part) for name, v in kept.items()}, wanted)).prefetch(2)
+    return batches.map(lambda part, wanted: ({name: tf.gather(v, part) for name, v in kept.items()}, wanted)).prefetch(
+        2
+    )
 
 
 def _fit(learner, features, rows, targets, *, epochs, rate, seed):

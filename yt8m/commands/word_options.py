@@ -76,7 +76,8 @@ class Words:
     ) -> Texts:
         """Writes the texts of videos to words.csv and the evidence in them to words.parquet, and says so.
 
-        Returns the texts of words.csv. sources: dict of video id to path or address; seconds: dict of video id to its length.
+        Returns the texts of words.csv. sources: dict of video id to path or address; seconds: dict of video id to its
+        length.
         """
         texts = read_texts_of_videos(
             sources, seconds, self.reader, os.path.join(output_dir, "texts"), workers=workers, ray=ray

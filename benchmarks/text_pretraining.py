@@ -54,7 +54,7 @@ _BERT = {
     **{"num_layers": 2, "num_heads": 4, "hidden_size": 64, "feed_forward_size": 256},
     **{"dropout": 0.1, "pooling": "mean"},
 }
-_BATCH, _RATE, _PAIR_RATE = 32, 2e-3, 1e-3
+_BATCH, _RATE, _PAIR_RATE = 64, 2e-3, 1e-3
 _WARM_UP = 0.1
 
 
@@ -72,11 +72,10 @@ class Arm:
 ARMS = {
     "frames alone, tags": Arm(text=False),
     "text alone, tags": Arm(frames=False),
-    "text alone, tags and words": Arm(frames=False, words=1.0),
-    "both, not pre-trained": Arm(labels=0.0),
     "both, tags": Arm(),
     "both, tags and words": Arm(words=1.0),
     "both, tags, words and frames": Arm(words=1.0, hidden_frames=1.0),
+    "both, not pre-trained": Arm(labels=0.0),
 }
 CEILINGS = {"classes": (1, 0), "topics": (0, 1), "classes and topics": (1, 1)}
 """Of a ceiling, whether the true classes and the true topics of the videos are known."""

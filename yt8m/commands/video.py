@@ -151,8 +151,7 @@ def main(options: VideoOptions, arguments: list[str]) -> None:
     ids = [video_id for video_id in sources if video_id not in failed]
     kept = {video_id: sources[video_id] for video_id in ids}
     seconds = {video_id: folder.about(video_id)["seconds"] for video_id in ids}
-    workers = {"workers": options.workers, "ray": options.ray}
-    texts = words.write(kept, seconds, options.output_dir, **workers) if words else {}
+    texts = words.write(kept, seconds, options.output_dir, workers=options.workers, ray=options.ray) if words else {}
     _pack(options, extractor, folder, ids, annotations, fit, texts)
     write_outputs(options, classes, folder, extractor.views_of_features, kept)
 

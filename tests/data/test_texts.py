@@ -11,6 +11,7 @@ from tests.helpers.records import CONFIG, make_video
 from tests.helpers.texts import text_config, whole, write_tokenizer
 from yt8m.config import AugmentConfig, DataConfig, TextConfig
 from yt8m.data import pipeline
+from yt8m.data.cache import open_cache
 from yt8m.data.clip_records import ClipRecord
 from yt8m.data.record_checks import check_record, explain_errors
 from yt8m.data.scan import probe
@@ -176,6 +177,27 @@ def test_who_needs_frames_says_so_of_videos_of_texts_alone(write, config):
     path = write("h.tfrecord", half)
     with pytest.raises(InputError, match="record 0: audio is missing"), explain_errors([path], config):
         elements(path, config, "video")
+
+
+@pytest.mark.filterwarnings("ignore::yt8m.types.NoFramesWarning")
+@pytest.mark.parametrize("windows", ["rated", "video"])
+@pytest.mark.parametrize("training", [False, True])
+def test_a_cache_has_the_same_texts(write, config, tmp_path, windows, training):
+    alone = FrameRecord(video_id="t", features={}, labels=(2,), segments=(), texts=(whole("title", "dog"),))
+    first = write("a.tfrecord", with_texts("a", whole("title", "sea"), *SPEECH), make_video("b"))
+    last = write("b.tfrecord", alone, with_texts("c", whole("asr", "cat")))
+    reads = {"windows": windows, "batch_size": 3, "training": training, "seed": 4, "with_info": True}
+    config = config.replace(num_frames=7, text=config.text.replace(max_tokens=12))
+    for files in ([last, first], [write("t.tfrecord", alone)] if windows == "video" else [last]):
+        cache = open_cache(tmp_path / "cache", files, config, windows=windows)
+        packed, read = (
+            list(pipeline.make_dataset(files, config, cache=of, **reads).as_numpy_iterator()) for of in (cache, None)
+        )
+        assert len(packed) == len(read) > 0 and "tokens" in read[0][0]
+        for one, other in zip(packed, read):
+            tf.nest.map_structure(np.testing.assert_array_equal, one, other)
+        assert not cache.fits(config.replace(text=config.text.replace(fields=("title",))), windows=windows)
+        assert not cache.fits(CONFIG.replace(num_frames=7), windows=windows)
 
 
 def test_a_cut_text_is_told(write, config):

@@ -2,11 +2,11 @@
 
     nice .venv/bin/python -m benchmarks.text_pretraining --seed=0 --results=runs/texts0.jsonl
 
-For each --seed: the set of that seed, a tokenizer of its own texts, a small multimodal_bert pre-trained on the videos to
-train on, then fine-tuned on their pairs by the squared error of the cosine, and scored by Spearman's correlation on the
-pairs of all other videos. Frames alone and text alone are the same model with nothing else to see. Prints a Markdown
-table: mean and standard deviation over seeds, and the difference to the row before, of the same seed, with its error;
-its last rows are what could be reached, the correlation of the true classes and topics of the videos.
+For each --seed: the set of that seed, a tokenizer of its own texts, a small multimodal_bert pre-trained on the videos
+to train on, then fine-tuned on their pairs by the squared error of the cosine, and scored by Spearman's correlation on
+the pairs of all other videos. Frames alone and text alone are the same model with nothing else to see. Prints a
+Markdown table: mean and standard deviation over seeds, and the difference to the row before, of the same seed, with its
+error; its last rows are what could be reached, the correlation of the true classes and topics of the videos.
 
 What --results holds is not done again, so that a seed a process, each with results of its own, is as good: the table is
 that of the results put into one file.
@@ -54,7 +54,7 @@ _BERT = {
     **{"num_layers": 2, "num_heads": 4, "hidden_size": 64, "feed_forward_size": 256},
     **{"dropout": 0.1, "pooling": "mean"},
 }
-_BATCH, _RATE, _PAIR_RATE = 32, 2e-3, 1e-3
+_BATCH, _RATE, _PAIR_RATE = 64, 2e-3, 1e-3
 _WARM_UP = 0.1
 
 
@@ -72,11 +72,10 @@ class Arm:
 ARMS = {
     "frames alone, tags": Arm(text=False),
     "text alone, tags": Arm(frames=False),
-    "text alone, tags and words": Arm(frames=False, words=1.0),
-    "both, not pre-trained": Arm(labels=0.0),
     "both, tags": Arm(),
     "both, tags and words": Arm(words=1.0),
     "both, tags, words and frames": Arm(words=1.0, hidden_frames=1.0),
+    "both, not pre-trained": Arm(labels=0.0),
 }
 CEILINGS = {"classes": (1, 0), "topics": (0, 1), "classes and topics": (1, 1)}
 """Of a ceiling, whether the true classes and the true topics of the videos are known."""
@@ -160,13 +159,15 @@ def score(world: World, arm: Arm, *, epochs: int, pair_epochs: int) -> float:
 
 
 def _examples(features, rows, targets, *, seed=None):
-    """tf.data.Dataset of batches of the videos of ``rows``, (N,) or (N, 2), with their targets; in order unless seeded."""
+    """tf.data.Dataset of batches of the videos of ``rows``, (N,) or (N, 2), and targets; in order unless seeded."""
     kept = {name: tf.constant(values) for name, values in features.items()}
     examples = tf.data.Dataset.from_tensor_slices((rows, targets))
     if seed is not None:
         examples = examples.shuffle(len(rows), seed=seed)
     batches = examples.batch(_BATCH, drop_remainder=seed is not None)
-    return batches.map(lambda part, wanted: ({name: tf.gather(v, part) for name, v in kept.items()}, wanted)).prefetch(2)
+    return batches.map(lambda part, wanted: ({name: tf.gather(v, part) for name, v in kept.items()}, wanted)).prefetch(
+        2
+    )
 
 
 def _fit(learner, features, rows, targets, *, epochs, rate, seed):

@@ -42,11 +42,18 @@ def score_pairs(embeddings: EmbeddingSet, pairs: Pairs) -> dict[str, float | int
 
     Raises InputError where a row is missing, or where all cosines or all scores are equal.
     """
+    return {
+        "spearman": spearman(cosines(*pair_vectors(embeddings, pairs)), pairs.scores),
+        "num_pairs": len(pairs.scores),
+    }
+
+
+def pair_vectors(embeddings: EmbeddingSet, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+    """(N, dim) float32 vectors of the first and of the second of ``pairs``; InputError where a row is missing."""
     first, second = ([embeddings.parse_key(text) for text in part] for part in (pairs.first, pairs.second))
     keys = list(dict.fromkeys(first + second))
-    found = dict(zip(keys, embeddings.find(keys)))
-    left, right = (np.stack([found[key] for key in part]) for part in (first, second))
-    return {"spearman": spearman(cosines(left, right), pairs.scores), "num_pairs": len(pairs.scores)}
+    vectors, place = embeddings.find(keys), {key: number for number, key in enumerate(keys)}
+    return vectors[[place[key] for key in first]], vectors[[place[key] for key in second]]
 
 
 def spearman(one: ArrayLike, other: ArrayLike) -> float:

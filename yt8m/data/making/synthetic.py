@@ -51,8 +51,8 @@ def write_demo(output_dir: StrPath, *, seed: int = 0, size: str = "small") -> di
     test/: without labels; its ratings are in test_labels.csv (``id:start,class,score``, no header). vocabulary.csv and
     segment_label_ids.csv as in the real set. rgb (1024) and audio (128), 20 to 60 frames a video at 1 a second. Each
     split has texts, see yt8m.data.making.synthetic_texts, SPLIT_pairs.csv, how similar pairs of its videos are, and
-    SPLIT_truth.csv, what decides that: ``video_id,classes,topics``, numbers with blanks between. The same seed gives the
-    same files. Raises InputError where a file cannot be written.
+    SPLIT_truth.csv, what decides that: ``video_id,classes,topics``, numbers with blanks between. The same seed gives
+    the same files. Raises InputError where a file cannot be written.
     """
     if size not in SIZES:
         raise InputError(f"there is no demo of size {size!r}; valid: {', '.join(SIZES)}")

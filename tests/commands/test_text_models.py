@@ -116,6 +116,7 @@ def test_all_the_way_to_a_submission_and_embeddings(folder, demo_data, tmp_path)
         "train", f"--init_from={folder}/pretrained", "--segment_labels", "--holdout_files=1", "--num_epochs=2",
         f"--train_data_pattern={demo_data}/validate/*.tfrecord", "--batch_size=16", f"--train_dir={tmp_path}/run",
         "--augment_shift=1", f"--unlabelled_data_pattern={demo_data}/test/*.tfrecord",
+        f"--pseudo_data_pattern={demo_data}/validate/validate0001.tfrecord", f"--cache_dir={tmp_path}/cache",
     )  # fmt: skip
     assert "starting from the weights of" in said.stdout and "initialised" not in said.stdout
     passed("eval", f"--train_dir={tmp_path}/run", f"--eval_data_pattern={demo_data}/validate/*.tfrecord")

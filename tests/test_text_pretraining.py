@@ -1,7 +1,5 @@
 """The benchmark of texts on a small world of one language that is easily seen."""
 
-import json
-
 import pytest
 
 from benchmarks import text_pretraining
@@ -24,13 +22,12 @@ def world(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::yt8m.types.LongTextsWarning")
-def test_texts_tell_more_of_similarity_than_frames_and_both_less_than_the_truth(world, monkeypatch):
+def test_texts_tell_more_of_similarity_than_frames_and_either_less_than_the_truth(world, monkeypatch):
     monkeypatch.setattr(text_pretraining, "_BATCH", 32)
     ceilings = {name: world.ceiling(shares) for name, shares in CEILINGS.items()}
     assert ceilings["classes"] < 0.55 < ceilings["topics"] < 0.9 < ceilings["classes and topics"] < 0.98
     found = {
         name: score(world, ARMS[name], epochs=4, pair_epochs=3) for name in ("frames alone, tags", "text alone, tags")
     }
-    print(json.dumps(found))
     assert 0.15 < found["frames alone, tags"] < ceilings["classes"]
     assert found["frames alone, tags"] + 0.1 < found["text alone, tags"] < ceilings["topics"]

@@ -12,7 +12,7 @@ import pytest
 from yt8m.config import DataConfig
 from yt8m.data.labels import read_rated_labels, read_video_labels
 from yt8m.data.making import synthetic
-from yt8m.data.making.synthetic_texts import TextWorld, draw_pairs
+from yt8m.data.making.synthetic_texts import Hidden, TextWorld, draw_pairs, truth_table
 from yt8m.data.pipeline import make_dataset
 from yt8m.data.scan import probe
 from yt8m.data.splits import Source, collect_ids
@@ -167,6 +167,21 @@ def test_pairs_need_both_what_is_shown_and_topics(tmp_path):
     alone = [spearman(part, pairs.scores) for part in parts]
     together = spearman([one.similarity(other) for one, other in both], pairs.scores)
     assert together > 0.93 and max(alone) < 0.9 and min(alone) > 0.4
+
+
+def test_the_truth_is_what_similarity_is_made_of(folder):
+    hidden = [("a", Hidden(np.array([0.0, 1, 1]), np.eye(4)[3])), ("b", Hidden(np.eye(3)[0], np.ones(4)))]
+    assert truth_table(hidden) == "video_id,classes,topics\na,1 2,3\nb,0,0 1 2 3\n"
+    with open(folder / "train_truth.csv", newline="") as file:
+        truth = {
+            row["video_id"]: [set(row[name].split()) for name in ("classes", "topics")] for row in csv.DictReader(file)
+        }
+    pairs = read_pairs(folder / "train_pairs.csv")
+    shared = [
+        sum(len(a & b) / np.sqrt(len(a) * len(b)) for a, b in zip(truth[one], truth[other])) / 2
+        for one, other in zip(pairs.first, pairs.second)
+    ]
+    assert np.abs(pairs.scores - shared).std() < 0.06 and len(truth) == 32
 
 
 def test_records_have_texts_and_pairs_name_them(folder):

@@ -60,7 +60,7 @@ def run_of(folder, **changes):
 
 def test_batches_hold_the_videos_of_pairs(folder):
     files = list_files(str(folder / "*.tfrecord"))
-    places = locate_videos(files, {"v07", "v31", "v59"}, asked_by="pairs.csv")
+    places = locate_videos(files, dict.fromkeys(["v07", "v31", "v59"], "pairs.csv"), CONFIG)
     pairs = [(places["v31"], places["v07"]), (places["v59"], places["v31"])]
     config = CONFIG.replace(sampling="uniform")
     ((features, targets),) = make_pairs(files, pairs, np.array([0.25, 1.0]), config, batch_size=4).as_numpy_iterator()
@@ -79,7 +79,8 @@ def test_batches_hold_the_videos_of_pairs(folder):
 
 def test_an_epoch_has_every_pair_once_in_an_order_of_its_own(folder):
     files = list_files(str(folder / "*.tfrecord"))
-    places = list(locate_videos(files, {f"v{number:02}" for number in range(60)}, asked_by="pairs.csv").values())
+    wanted = {f"v{number:02}": "pairs.csv" for number in range(60)}
+    places = list(locate_videos(files, wanted, CONFIG).values())
     pairs, scores = list(zip(places[::2], places[1::2])), np.arange(30.0)
 
     def epoch(**options):

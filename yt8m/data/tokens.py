@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from yt8m.config import DataConfig
+from yt8m.data.python_calls import python_call
 from yt8m.features.words.tokens import is_unspaced
 from yt8m.runtime.files import parse_json, read_bytes
 from yt8m.types import TEXTS, TOKEN_INPUTS, InputError, LongTextsWarning, StrPath
@@ -166,6 +167,6 @@ def with_tokens(features: dict[str, Any], config: DataConfig) -> dict[str, Any]:
 
     features = dict(features)
     texts = features.pop(TEXTS)
-    made = tf.numpy_function(tokenize, [texts], [tf.int32] * len(TOKEN_INPUTS))
+    made = python_call(tokenize, [texts], [tf.int32] * len(TOKEN_INPUTS))
     shape = [*texts.shape[:-1], settings.max_tokens]
     return features | {name: tf.ensure_shape(values, shape) for name, values in zip(TOKEN_INPUTS, made)}

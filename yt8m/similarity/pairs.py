@@ -1,6 +1,7 @@
 """Annotated pairs of segments or videos, and the rank correlation of their scores with cosine similarity."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,7 +11,8 @@ from numpy.typing import ArrayLike
 from yt8m.similarity.cosine import cosines
 from yt8m.similarity.embedding_set import EmbeddingSet
 from yt8m.tables import is_number, read_rows
-from yt8m.types import InputError
+from yt8m.text import counted
+from yt8m.types import DataWarning, InputError, id_problem
 
 
 class Pairs(NamedTuple):
@@ -24,29 +26,46 @@ class Pairs(NamedTuple):
 def read_pairs(path: str | os.PathLike) -> Pairs:
     """The Pairs of a CSV ``id_a,id_b,score``.
 
-    A first line whose third field is no number is a header. Raises InputError naming the file and line of a fault.
+    A first line whose third field is no number is a header. A pair that is there several times, as of several
+    annotators, is so many pairs; those of one row with itself, whose cosine is 1 whatever was learned, are left out,
+    which a DataWarning counts. Raises InputError naming the file and line of a fault.
     """
-    rows = []
+    rows, alone = [], []
     for number, row in enumerate(read_rows(path)):
         row.expect("id_a,id_b,score", 3)
-        if number or is_number(row.fields[2]):
-            rows.append((row.fields[0], row.fields[1], row.number(2, "score")))
+        if number == 0 and not is_number(row.fields[2]):
+            continue
+        for text in row.fields[:2]:
+            if problem := id_problem(text):
+                raise InputError(f"{row.where}: the id {text[:40]!r} {problem}")
+        score = row.number(2, "score")
+        if row.fields[0] == row.fields[1]:
+            alone.append(row)
+        else:
+            rows.append((*row.fields[:2], score))
+    if alone:
+        text = f"{alone[0].where}: {alone[0].fields[0]} is paired with itself"
+        warnings.warn(f"{text}; {counted(len(alone), 'such pair')} left out", DataWarning, stacklevel=2)
     if not rows:
         raise InputError(f"{path} holds no pairs")
     first, second, scores = zip(*rows)
     return Pairs(first, second, np.array(scores))
 
 
-def score_pairs(embeddings: EmbeddingSet, pairs: Pairs) -> dict[str, float | int]:
+def score_pairs(embeddings: EmbeddingSet, pairs: Pairs, *, name: str) -> dict[str, float | int]:
     """Dict of spearman, the rank correlation of the cosines of ``pairs`` with their scores, and num_pairs.
 
-    Raises InputError where a row is missing, or where all cosines or all scores are equal.
+    name: of the file of the pairs. Raises InputError where a row is missing, or where all cosines or all scores are
+    equal.
     """
-    first, second = ([embeddings.parse_key(text) for text in part] for part in (pairs.first, pairs.second))
-    keys = list(dict.fromkeys(first + second))
-    found = dict(zip(keys, embeddings.find(keys)))
-    left, right = (np.stack([found[key] for key in part]) for part in (first, second))
-    return {"spearman": spearman(cosines(left, right), pairs.scores), "num_pairs": len(pairs.scores)}
+    try:
+        first, second = ([embeddings.parse_key(text) for text in part] for part in (pairs.first, pairs.second))
+        keys = list(dict.fromkeys(first + second))
+        found = dict(zip(keys, embeddings.find(keys)))
+        left, right = (np.stack([found[key] for key in part]) for part in (first, second))
+        return {"spearman": spearman(cosines(left, right), pairs.scores), "num_pairs": len(pairs.scores)}
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
 
 
 def spearman(one: ArrayLike, other: ArrayLike) -> float:

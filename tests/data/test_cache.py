@@ -11,7 +11,6 @@ import shutil
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tests.helpers import fast
 from tests.helpers.records import CONFIG, make_video

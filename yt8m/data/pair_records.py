@@ -51,7 +51,9 @@ def locate_videos(files: Sequence[str], wanted: Mapping[str, str], config: DataC
     missing = sorted(wanted - found.keys())
     if missing:
         others = f" and {len(missing) - 1:,} other videos of pairs are" if len(missing) > 1 else " is"
-        raise InputError(f"{wanted[missing[0]]}: video {missing[0]}{others} in none of the {len(files):,} files to train on")
+        raise InputError(
+            f"{wanted[missing[0]]}: video {missing[0]}{others} in none of the {len(files):,} files to train on"
+        )
     return found
 
 
@@ -107,7 +109,7 @@ def make_pairs(
     paths = [os.fspath(file) for file in files]
 
     def read(rows):
-        found = [_read(paths, Place(*place)) for row in rows for place in row.reshape(2, width).tolist()]
+        found = [read_record(paths, Place(*place)) for row in rows for place in row.reshape(2, width).tolist()]
         return np.array(found, object)
 
     def as_pairs(element, batch):
@@ -128,8 +130,9 @@ def _as_strings(values: Any) -> Any:
     return values
 
 
-def _read(paths, place):
-    path = paths[place.file]
+def read_record(files: Sequence[str], place: Place) -> bytes:
+    """The serialized record at a Place of ``files``; InputError where it is not there any more as it was."""
+    path = files[place.file]
     try:
         with open(path, "rb") as opened:
             opened.seek(place.start)

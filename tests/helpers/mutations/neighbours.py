@@ -1,5 +1,6 @@
 """Pairs of videos and indices of neighbours made wrong at random."""
 
+import importlib.util
 import pathlib
 import random
 from collections.abc import Callable
@@ -170,7 +171,6 @@ def scored_pairs(rng: random.Random, folder: pathlib.Path) -> Case:
     return Case(read, clean, str(path), allowed, f"{way} {rows[place]}", names)
 
 
-@KINDS.register("index of neighbours")
 def neighbour_index(rng: random.Random, folder: pathlib.Path) -> Case:
     """An index, or the embeddings it is of, with damaged bytes; an index of others; a header that claims too much."""
     file, ids = _embeddings(folder, rng)
@@ -203,3 +203,7 @@ def neighbour_index(rng: random.Random, folder: pathlib.Path) -> Case:
         data, what = damaged(rng, path.read_bytes())
         path.write_bytes(data)
     return Case(read, clean, str(folder), (SAME, REFUSED), f"{way} {what}")
+
+
+if importlib.util.find_spec("faiss"):
+    KINDS.register("index of neighbours")(neighbour_index)

@@ -111,13 +111,16 @@ def text_spelling(rng: random.Random, folder: pathlib.Path) -> Case:
     return _table_case(rng, folder, lines, allowed=(SAME,), what=way, encode=encode)
 
 
-_BAD_TIMES = [("-1", "2"), ("3", "2"), ("nan", "2"), ("0", "inf"), ("1e30", "1e31"), ("x", "2"), ("1", ""), ("", "1")]
+_BAD_TIMES = [("-1", "2"), ("3", "2"), ("nan", "2"), ("0", "inf"), ("x", "2"), ("1", ""), ("", "1")]
+_BAD_TIMES += [("1e30", "1e31"), ("1e300", "1e301"), ("0", "10000000")]
 
 
 @KINDS.register("texts: values")
 def text_values(rng: random.Random, folder: pathlib.Path) -> Case:
     """A table of texts of which a row is wrong, or says something else than it did."""
-    way = rng.choice(["id", "field", "times", "columns", "quote", "other id", "empty", "twice", "escape", "long"])
+    way = rng.choice(
+        ["id", "field", "times", "times", "columns", "quote", "other id", "empty", "twice", "escape", "long"]
+    )
     allowed = {"other id": (TOLD,), "empty": (TOLD,), "twice": (SAME, TOLD), "escape": (OTHER,), "long": (OTHER,)}.get(
         way, (REFUSED,)
     )
@@ -247,7 +250,7 @@ def _run_tokenizer(path, config=None):
     """What a tokenizer makes of texts; config: that of a run that was made with it, None for none."""
     if config is None:
         tokenizer = Tokenizer(path)
-        *tokens, cut = tokenizer(np.array([_WORDS], object).T, max_tokens=9)
+        *tokens, cut = tokenizer(np.array([_WORDS], object).T, max_tokens=16)
         return tokenizer.size, [values.tolist() for values in tokens], cut
     features = {TEXTS: tf.constant(_WORDS, shape=[len(_WORDS), 1])}
     with record_checks.explain_errors([], config):
@@ -280,11 +283,14 @@ _SHAPES = [
 
 
 def _numbers(rng, described):
-    """Another vocabulary: holes, doubles, numbers that are none or too large, tokens that are absent or odd."""
+    """Another vocabulary: tokens with each other's numbers, holes, doubles, numbers that are none or too large, tokens that are absent or odd."""
     vocabulary = described["model"]["vocab"]
     token = rng.choice(sorted(vocabulary))
-    way = rng.choice(["hole", "double", "large", "larger", "negative", "fraction", "absent", "odd", "many"])
-    if way == "absent":
+    way = rng.choice(["swap", "hole", "double", "large", "larger", "negative", "fraction", "absent", "odd", "many"])
+    if way == "swap":
+        other = rng.choice(sorted(vocabulary))
+        vocabulary[token], vocabulary[other] = vocabulary[other], vocabulary[token]
+    elif way == "absent":
         del vocabulary[token]
     elif way == "odd":
         vocabulary[rng.choice(["", "\x1b[31m", "x" * 10**5, "\u202e", "\ufeff"])] = len(vocabulary)
@@ -338,7 +344,7 @@ def run_tokenizers(rng: random.Random, folder: pathlib.Path) -> Case:
     """The tokenizer of a run that has become another: none gives other tokens without a word."""
     path = folder / "tokenizer.json"
     write_tokenizer(path)
-    text = TextConfig(fields=("title",), tokenizer=str(path), max_tokens=9, **facts_of_tokenizer(path))
+    text = TextConfig(fields=("title",), tokenizer=str(path), max_tokens=16, **facts_of_tokenizer(path))
     config = CONFIG.replace(text=text)
     clean = _run_tokenizer(path, config)
     data, what = _wrong_tokenizer(rng, path.read_text())

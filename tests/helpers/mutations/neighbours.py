@@ -16,8 +16,10 @@ from yt8m.config import ModelConfig, RunConfig, SimilarityConfig, TrainConfig
 from yt8m.data import framing
 from yt8m.data.pair_records import read_record
 from yt8m.data.splits import Source
+from yt8m.similarity.embedding_files import EmbeddingFile
 from yt8m.similarity.index import NeighbourIndex, write_index
 from yt8m.similarity.pairs import read_pairs, score_pairs
+from yt8m.similarity.projection import fit_projection, read_projection
 from yt8m.training.pair_data import open_pairs
 from yt8m.types import Segment
 
@@ -169,6 +171,35 @@ def scored_pairs(rng: random.Random, folder: pathlib.Path) -> Case:
         rows = [[*row[:2], "0.5"] for row in rows]
     _write_pairs(path, rows)
     return Case(read, clean, str(path), allowed, f"{way} {rows[place]}", names)
+
+
+@KINDS.register("embeddings: bytes")
+def embedding_bytes(rng: random.Random, folder: pathlib.Path) -> Case:
+    """A file of embeddings, its ids or a projection with damaged bytes; numbers of an .npy file have no checksum."""
+    form = rng.choice(["parquet", "npy", "ids", "projection"])
+    values = np.arange(72, dtype=np.float32).reshape(12, 6)
+    file = folder / ("a.parquet" if form == "parquet" else "a.npy")
+    write_embeddings(file, values)
+    projection = folder / "p.npz"
+    fit_projection([EmbeddingFile(file)], [1.0], dim=3).save(projection)
+
+    def read():
+        rows = list(embedding_set([file], read_projection(projection)).blocks())
+        return [(part.keys, part.vectors.tolist()) for part in rows]
+
+    clean, allowed = read(), (SAME, REFUSED)
+    path = {"ids": folder / "a.ids.csv", "projection": projection}.get(form, file)
+    data, what = damaged(rng, path.read_bytes())
+    if form == "npy":
+        header = len(path.read_bytes()) - values.nbytes
+        data = path.read_bytes()
+        place = rng.randrange(header)
+        data = rng.choice([data[:place] + bytes([data[place] ^ 0x15]) + data[place + 1 :], data[: rng.randrange(400)]])
+    elif form == "ids":
+        # Ids are what they are: another one is as good.
+        allowed = (SAME, OTHER, REFUSED)
+    path.write_bytes(data)
+    return Case(read, clean, str(folder), allowed, f"{form} {what}")
 
 
 def neighbour_index(rng: random.Random, folder: pathlib.Path) -> Case:

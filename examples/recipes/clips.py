@@ -16,8 +16,8 @@ from yt8m.options import option
 from yt8m.runtime.files import write_text
 
 MODELS = {
-    "slowfast": {"depth": 14, "width": 16, "alpha": 4, "beta": 0.25, "dropout": 0.1},
-    "tanet": {"depth": 14, "width": 16, "num_frames": 8, "dropout": 0.1},
+    "slowfast": {"depth": 14, "width": 16, "alpha": 4, "beta": 0.25, "dropout": 0.1, "head": "softmax"},
+    "tanet": {"depth": 14, "width": 16, "num_frames": 8, "dropout": 0.1, "head": "softmax"},
 }
 SPLITS = ("train", "holdout", "test")
 CLIPS = {"tiny": 40, "small": 800, "large": 4000}
@@ -26,7 +26,7 @@ CLIPS = {"tiny": 40, "small": 800, "large": 4000}
 SIZES = {"tiny": ("tiny", "tiny"), "small": ("large", "small")}
 """Of each --size, that of the clips of full size and full light, and that of the others."""
 
-_READING = "--clip_size=32 --num_frames=8 --sampling=sequence --clip_stride=3"
+_READING = "--clip_size=48 --num_frames=8 --sampling=sequence --clip_stride=3"
 _TRAINING = "--batch_size=16 --base_learning_rate=1e-2 --random_crop=0.7 --mixed_precision=off --checkpoint_minutes=0.5"
 
 

@@ -15,7 +15,7 @@ from yt8m.options import option
 
 GAMMA = "--clip_gamma=auto"
 VIEWS = "--views=3 --crops=3"
-EPOCHS = 12
+EPOCHS = 8
 """Of 4000 bright clips."""
 
 STUDENT_STEPS = 200

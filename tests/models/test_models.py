@@ -30,6 +30,7 @@ VARIANTS = [
     ("frame_bert", {"pooling": "concat", "head": "logistic"}),
     ("frame_bert", {"cross_modal": True, "positions": "learned"}),
     ("moe", {"hidden_sizes": [12]}),
+    ("dbof", {"head": "softmax"}),
     ("video_context", {"context_model": "moe", "segment_model": "nextvlad"}),
     ("gated_netvlad", {"second_layer": True, "gate_probabilities": False, "head": "logistic"}),
 ]

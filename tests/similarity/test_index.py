@@ -1,5 +1,6 @@
 """An index of neighbours against exact search."""
 
+import functools
 import json
 import pathlib
 import shutil
@@ -43,9 +44,11 @@ def embeddings(folder):
 def test_with_all_cells_it_finds_what_exact_search_finds(folder, embeddings, query):
     index = NeighbourIndex(folder / "a.index", embeddings, probes=1000)
     assert index.num_cells == 100
-    found, exact = index.nearest(query, top_k=8), nearest(embeddings, query, top_k=8)
+    found, exact = (
+        of([query, Segment("v0001", 5)], top_k=8) for of in (index.nearest, functools.partial(nearest, embeddings))
+    )
     assert found == exact
-    assert query not in [key for key, _ in found]
+    assert query not in [key for key, _ in found[0]] and len(found) == 2
 
 
 def test_more_cells_find_more(folder, embeddings):
@@ -70,13 +73,13 @@ def test_few_rows_are_one_cell(tmp_path):
     write_embeddings(tmp_path / "few.npy", np.eye(5, dtype=np.float32), ids=list("abcde"), starts=np.zeros(5, np.int32))
     few = embedding_set([tmp_path / "few.npy"])
     assert write_index(few, tmp_path / "few.index") == 1
-    found = NeighbourIndex(tmp_path / "few.index", few, probes=8).nearest(Segment("a", 0), top_k=10)
+    found = NeighbourIndex(tmp_path / "few.index", few, probes=8).nearest([Segment("a", 0)], top_k=10)[0]
     assert len(found) == 4 and {score for _, score in found} == {0.0}
 
 
 def test_what_is_no_index_of_these_rows_is_said(folder, embeddings, tmp_path):
     with pytest.raises(InputError, match=r"v9999:0 is not in .*a\.npy"):
-        NeighbourIndex(folder / "a.index", embeddings, probes=8).find(Segment("v9999", 0))
+        NeighbourIndex(folder / "a.index", embeddings, probes=8).nearest([Segment("v9999", 0)], top_k=1)
     other = np.load(folder / "a.npy")
     # Of thousands of rows any, by the least that there is.
     other[4321, 7] = np.nextafter(other[4321, 7], 9)

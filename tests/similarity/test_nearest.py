@@ -20,7 +20,10 @@ def test_the_nearest_are_those_of_all_rows_with_ties_to_the_smaller(tmp_path):
     keys = list(map(Segment, ids, starts.tolist()))
     for top_k in (1, 2, 3, 10, 69, 100):
         expected = sorted((row for row in range(70) if row != 40), key=lambda row: (-round(scores[row], 12), keys[row]))
-        found = nearest(embedding_set([tmp_path / "a.npy"]), query, top_k=top_k)
+        embeddings = embedding_set([tmp_path / "a.npy"])
+        other, found = nearest(embeddings, [keys[7], query], top_k=top_k)
+        assert nearest(embeddings, [query, keys[7]], top_k=top_k) == [found, other]
+        assert other[0][0] == keys[np.argsort(-(unit @ unit[7]))[1]]
         assert [key for key, _ in found] == [keys[row] for row in expected[:top_k]]
         np.testing.assert_allclose([score for _, score in found], scores[expected[:top_k]], atol=1e-6)
     assert [key for key, _ in found[:3]] == [Segment("v4", 30), Segment("v8", 5), Segment("v9", 15)]

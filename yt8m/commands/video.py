@@ -149,15 +149,16 @@ def main(options: VideoOptions, arguments: list[str]) -> None:
     failed = extract_videos(sources, extractor, folder, workers=options.workers, ray=options.ray)
     _say_what_failed(options, failed, len(sources))
     ids = [video_id for video_id in sources if video_id not in failed]
-    _pack(options, extractor, folder, ids, annotations, fit)
+    texts = {}
     if words:
-        words.write(
+        texts = words.write(
             {video_id: sources[video_id] for video_id in ids},
             {video_id: folder.about(video_id)["seconds"] for video_id in ids},
             options.output_dir,
             workers=options.workers,
             ray=options.ray,
         )
+    _pack(options, extractor, folder, ids, annotations, fit, texts)
     write_outputs(
         options, classes, folder, extractor.views_of_features, {video_id: sources[video_id] for video_id in ids}
     )
@@ -217,7 +218,7 @@ def _fit(options, extractor):
     return fit
 
 
-def _pack(options, extractor, folder, ids, annotations, fit):
+def _pack(options, extractor, folder, ids, annotations, fit, texts):
     from yt8m.data.feature_origins import projections_of, write_origins
     from yt8m.data.making.packer import Packer
     from yt8m.data.making.raw_videos import RawVideos
@@ -235,6 +236,7 @@ def _pack(options, extractor, folder, ids, annotations, fit):
         labels=annotations.labels,
         intervals=annotations.intervals,
         num_classes=annotations.num_classes,
+        texts=texts,
         replace=True,
     )
     packer.run()

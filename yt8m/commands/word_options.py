@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from yt8m.commands.annotation_options import AnnotationOptions
 from yt8m.data.making.annotations import ClassIds
+from yt8m.data.making.text_tables import Texts, read_text_tables
 from yt8m.features.words.evidence import find_evidence, write_evidence
 from yt8m.features.words.matching import NameMatcher, read_aliases
 from yt8m.features.words.reading import TextReader, read_texts_of_videos
@@ -23,8 +24,9 @@ class WordOptions(AnnotationOptions):
 
     ocr_every: int | None = option(
         None,
-        "Reading of the texts in pictures, one picture each so many seconds, into OUTPUT_DIR/words.csv, and as "
-        "evidence of classes that have names into OUTPUT_DIR/words.parquet, which ensemble.py weighs.",
+        "Reading of the texts in pictures, one picture each so many seconds, into the records and "
+        "OUTPUT_DIR/words.csv, and as evidence of classes that have names into OUTPUT_DIR/words.parquet, which "
+        "ensemble.py weighs.",
         unit="seconds",
         low=1,
         high=3600,
@@ -71,10 +73,11 @@ class Words:
 
     def write(
         self, sources: Mapping[str, str], seconds: Mapping[str, int], output_dir: str, *, workers: int, ray: str
-    ) -> None:
+    ) -> Texts:
         """Writes the texts of videos to words.csv and the evidence in them to words.parquet, and says so.
 
-        sources: dict of video id to path or address; seconds: dict of video id to its length.
+        Returns the texts of words.csv. sources: dict of video id to path or address; seconds: dict of video id to its
+        length.
         """
         texts = read_texts_of_videos(
             sources, seconds, self.reader, os.path.join(output_dir, "texts"), workers=workers, ray=ray
@@ -84,7 +87,11 @@ class Words:
         print(f"wrote {table}: {sum(map(len, texts.values())):,} texts of {len(texts):,} videos")
         if self.matcher is None:
             print("texts are matched to no classes, because these have no names: --vocabulary gives them")
-            return
+        else:
+            self._write_evidence(ranking, texts, seconds)
+        return read_text_tables([table]) if any(texts.values()) else {}
+
+    def _write_evidence(self, ranking, texts, seconds):
         count = write_evidence(ranking, find_evidence(texts, self.matcher, seconds))
         if count:
             print(f"wrote {ranking}: evidence of {count:,} classes")

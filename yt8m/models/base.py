@@ -15,6 +15,7 @@ from yt8m.layers.logistic import Logistic
 from yt8m.layers.masking import masked_mean
 from yt8m.layers.mixture_of_experts import MixtureOfExperts
 from yt8m.layers.netvlad import unit_norm
+from yt8m.layers.softmax import Softmax
 from yt8m.models import MODELS
 from yt8m.models.hyperparameters import problem_of_value
 from yt8m.models.losses import rated_binary_crossentropy
@@ -24,7 +25,7 @@ from yt8m.runtime.devices import replicas_in_sync
 from yt8m.runtime.weightless import bytes_of_weights, without_memory
 from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, SEGMENT_SECONDS, InputError, Tensor
 
-HEADS = ("moe", "logistic")
+HEADS = ("moe", "logistic", "softmax")
 
 
 class VideoModel(keras.Model):
@@ -117,6 +118,8 @@ class VideoModel(keras.Model):
         copies, in mixed precision in the dtype that computes, to which they need not be cast at every step. Not for
         training.
         """
+        if any(isinstance(head, Softmax) for head in self.heads):
+            return ClassColumns(self, class_ids)
         settings = self.get_config() | {"num_classes": len(class_ids), "dtype": self.compute_dtype}
         narrow = type(self).from_config(settings)
         narrow.build()
@@ -175,13 +178,15 @@ class VideoModel(keras.Model):
         return features if frame_mask is None else masked_mean(features, frame_mask)
 
     def make_head(self, head: str, *, num_mixtures: int | None) -> keras.layers.Layer:
-        """Classification head by name: "moe" or "logistic"."""
+        """Classification head by name, one of HEADS."""
         if head == "moe":
             return MixtureOfExperts(
                 self.num_classes, num_mixtures=num_mixtures or 1, dtype=self.dtype_policy, name="head"
             )
         if head == "logistic":
             return Logistic(self.num_classes, dtype=self.dtype_policy, name="head")
+        if head == "softmax":
+            return Softmax(self.num_classes, dtype=self.dtype_policy, name="head")
         raise InputError(f"head is {head!r}; valid: {', '.join(HEADS)}")
 
     def compute_loss(

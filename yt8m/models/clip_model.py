@@ -19,7 +19,7 @@ class ClipModel(VideoModel):
         many of the T are real. feature_sizes: {"pictures": 3}.
     mean, std: of the channels of pictures in [0, 1], one value or three, that the network is given (x - mean) / std by.
     dropout: of the vector before the head, in training.
-    head: "logistic" or "moe"; num_mixtures: experts a class of the latter.
+    head: one of HEADS, "softmax" where a clip has one class; num_mixtures: experts a class of "moe".
     Raises InputError for other levels and features.
 
     A subclass implements ``embed``, with ``clip`` and ``pooled``, and ``build_network``.

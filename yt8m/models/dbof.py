@@ -18,7 +18,7 @@ class DbofModel(VideoModel):
     """Frames projected to a sparse code, max-pooled over time, one hidden layer (Abu-El-Haija et al. 2016).
 
     cluster_size: width of the frame code; hidden_size: width after pooling.
-    head: "moe" or "logistic"; num_mixtures: experts a class of the first.
+    head: one of HEADS; num_mixtures: experts a class of "moe".
     """
 
     def __init__(

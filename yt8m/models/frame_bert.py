@@ -26,7 +26,7 @@ class FrameBertModel(VideoModel):
         outputs and runs one joint layer on them (eq. 4).
     hidden_size: None takes features as they are (the paper); a number projects each encoder's input to it.
     positions: "none" (the paper) or "learned".
-    head: "moe" or "logistic"; num_mixtures: experts a class of the first.
+    head: one of HEADS; num_mixtures: experts a class of "moe".
     """
 
     def __init__(

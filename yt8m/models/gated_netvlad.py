@@ -22,7 +22,7 @@ class GatedNetVLADModel(VideoModel):
     hidden_size: width of the video vector.
     second_layer: a further linear layer before the gating, which neither paper nor program has; models of before 0.3.0
         have it.
-    head: "moe" or "logistic"; num_mixtures: experts a class of the first.
+    head: one of HEADS; num_mixtures: experts a class of "moe".
     gate_probabilities: context gating on the head's probabilities, a (C, C) matrix.
     """
 

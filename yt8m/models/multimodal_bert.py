@@ -26,7 +26,7 @@ class MultimodalBertModel(VideoModel):
     hidden_size: E, to which the frames are projected. positions: of frames, "none" or "learned"; those of tokens are
         learned.
     pooling: "first", the output of [CLS], or "mean", "attention" or "additive_attention" of all, see FramePooling.
-    head: "moe" or "logistic"; num_mixtures: experts a class of the first.
+    head: one of HEADS; num_mixtures: experts a class of "moe".
     Call: as every model, and "tokens" and "token_sources" (B, L) int32, see TextEmbedding. Texts, frames or both may be
     absent: no token above 0, num_frames 0. At level "video" the mean is a single frame.
 

@@ -92,7 +92,7 @@ class NeXtVLADModel(VideoModel):
     """One NeXtVLAD encoder and a head (the paper's section 4).
 
     num_clusters, groups, expansion, hidden_size, gating_reduction, dropout: see NeXtVLADEncoder.
-    head: "logistic" or "moe"; num_mixtures: experts a class of the second.
+    head: one of HEADS; num_mixtures: experts a class of "moe".
     """
 
     def __init__(

@@ -10,6 +10,7 @@ import numpy as np
 
 from yt8m.layers.convolution import ConvNorm, FrameBatchNormalization
 from yt8m.layers.logistic import Logistic
+from yt8m.layers.softmax import Softmax
 from yt8m.models.base import VideoModel
 from yt8m.runtime.files import read_bytes
 from yt8m.runtime.torch_file import read_torch_file
@@ -125,5 +126,7 @@ def names_of_norm(layer: FrameBatchNormalization, name: str) -> dict[str, Any]:
 
 
 def names_of_head(head: keras.layers.Layer, name: str) -> dict[str, Any]:
-    """Name in a state dict to weight of a head; none for heads that are not logistic."""
-    return {f"{name}.weight": head.dense.kernel, f"{name}.bias": head.dense.bias} if isinstance(head, Logistic) else {}
+    """Name in a state dict to weight of a head; none for heads of more than one dense layer."""
+    if not isinstance(head, (Logistic, Softmax)):
+        return {}
+    return {f"{name}.weight": head.dense.kernel, f"{name}.bias": head.dense.bias}

@@ -23,7 +23,7 @@ class VideoContextModel(VideoModel):
     context_model, context_config: of the one of the frames of the whole video, for frame_bert by default a small one
         with attention pooling. "moe" is their plain mean.
     context_size: width of what the video adds.
-    head: "moe" or "logistic"; num_mixtures: experts a class of the first.
+    head: one of HEADS; num_mixtures: experts a class of "moe".
     Call: as every model, features with frames of the whole video beside, see DataConfig.video_frames: "video_" and name
     (B, V, size), ``num_video_frames`` (B,) int32.
     Of the two models only what comes before their heads is there, so losses of their own, as mix_nextvlad has them, are

@@ -9,6 +9,7 @@ the rows of the ``probes`` cells nearest to the query, and scores the best of th
 import json
 import os
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from yt8m.runtime.progress import Progress
 from yt8m.similarity.cosine import cosines, unit_rows
 from yt8m.similarity.embedding_files import ids_path
 from yt8m.similarity.embedding_set import EmbeddingSet
+from yt8m.similarity.nearest import without
 from yt8m.types import InputError, Segment, StrPath
 
 _CELLS, _KEYS, _JSON = "cells.faiss", "keys.npy", "index.json"
@@ -104,24 +106,19 @@ class NeighbourIndex:
         """Cells in all."""
         return int(self._index.nlist)
 
-    def find(self, key: Segment | str) -> np.ndarray:
-        """(E,) float32, the vector of a row. Raises InputError where it is not there."""
-        found = np.flatnonzero(self._keys == str(key).encode())
-        if not len(found):
-            raise InputError(f"{key} is not in {self._file.path}")
-        return self._vectors(found[:1])[0]
-
-    def nearest_to(self, vector: np.ndarray, *, top_k: int) -> list[tuple[Segment | str, float]]:
+    def nearest_to(self, vectors: np.ndarray, *, top_k: int) -> list[list[tuple[Segment | str, float]]]:
         """What yt8m.similarity.nearest.nearest_to gives, of the rows that the index finds."""
-        (rows,) = self._candidates(vector[None], top_k)
-        scores = cosines(self._vectors(rows), vector[None]).tolist()
-        keys = [self._embeddings.parse_key(key.decode()) for key in self._keys[rows].tolist()]
-        return sorted(zip(keys, scores), key=lambda entry: (-entry[1], entry[0]))[:top_k]
+        found = []
+        for vector, rows in zip(vectors, self._candidates(vectors, top_k)):
+            scores = cosines(self._vectors(rows), vector[None]).tolist()
+            keys = [self._embeddings.parse_key(key.decode()) for key in self._keys[rows].tolist()]
+            found.append(sorted(zip(keys, scores), key=lambda entry: (-entry[1], entry[0]))[:top_k])
+        return found
 
-    def nearest(self, query: Segment | str, *, top_k: int) -> list[tuple[Segment | str, float]]:
-        """The same of the row ``query``, which is left out itself."""
-        found = self.nearest_to(self.find(query), top_k=top_k + 1)
-        return [entry for entry in found if entry[0] != query][:top_k]
+    def nearest(self, queries: Sequence[Segment | str], *, top_k: int) -> list[list[tuple[Segment | str, float]]]:
+        """The same of the rows ``queries``, each left out itself. Raises InputError where one is not there."""
+        found = self.nearest_to(self._find(queries), top_k=top_k + 1)
+        return [without(query, entries, top_k=top_k) for query, entries in zip(queries, found)]
 
     def rows_near(self, vectors: np.ndarray, *, top_k: int) -> list[np.ndarray]:
         """For each of ``vectors``, (n, E), the numbers of the best ``top_k`` rows that the index finds, best first."""
@@ -130,6 +127,17 @@ class NeighbourIndex:
             rows = np.sort(rows)
             found.append(rows[np.argsort(-cosines(self._vectors(rows), vector[None]), kind="stable")[:top_k]])
         return found
+
+    def _find(self, keys):
+        """(n, E) float32, the vectors of rows by key."""
+        names = [str(key).encode() for key in keys]
+        rows = np.flatnonzero(np.isin(self._keys, names))
+        # The first of equals, as in exact search.
+        row_of = dict(zip(self._keys[rows[::-1]].tolist(), rows[::-1].tolist()))
+        for key, name in zip(keys, names):
+            if name not in row_of:
+                raise InputError(f"{key} is not in {self._file.path}")
+        return self._vectors([row_of[name] for name in names])
 
     def _vectors(self, rows):
         """Vectors of rows by number, as exact search has them."""

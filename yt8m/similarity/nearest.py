@@ -1,5 +1,7 @@
 """Exact nearest neighbours by cosine similarity, in memory that does not grow with the rows."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from yt8m.similarity.cosine import cosines, unit_rows
@@ -10,30 +12,40 @@ _MARGIN = 1e-4
 """More than float32 products of unit vectors are off by."""
 
 
-def nearest(embeddings: EmbeddingSet, query: Segment | str, *, top_k: int) -> list[tuple[Segment | str, float]]:
-    """The ``top_k`` rows nearest to the row ``query``, a key, which is left out itself; results as of nearest_to.
+def nearest(
+    embeddings: EmbeddingSet, queries: Sequence[Segment | str], *, top_k: int
+) -> list[list[tuple[Segment | str, float]]]:
+    """For each row of ``queries``, keys, the ``top_k`` rows nearest to it, which is left out itself; as of nearest_to.
 
-    Raises InputError where ``query`` is not there.
+    Raises InputError where a query is not there.
     """
-    (wanted,) = embeddings.find([query])
-    return [entry for entry in nearest_to(embeddings, wanted, top_k=top_k + 1) if entry[0] != query][:top_k]
+    found = nearest_to(embeddings, embeddings.find(queries), top_k=top_k + 1)
+    return [without(query, entries, top_k=top_k) for query, entries in zip(queries, found)]
 
 
-def nearest_to(embeddings: EmbeddingSet, vector: np.ndarray, *, top_k: int) -> list[tuple[Segment | str, float]]:
-    """The ``top_k`` rows whose cosine with ``vector``, (E,) float, is highest: (key, cosine) each, best first.
+def without(query: Segment | str, entries: list, *, top_k: int) -> list:
+    """The first ``top_k`` of ``entries``, (key, cosine) each, but that of ``query`` itself."""
+    return [entry for entry in entries if entry[0] != query][:top_k]
 
-    Rows are picked by float32 products and scored in float64; ties go to the smaller key. Memory is that of a block.
+
+def nearest_to(embeddings: EmbeddingSet, vectors: np.ndarray, *, top_k: int) -> list[list[tuple[Segment | str, float]]]:
+    """For each of ``vectors``, (n, E) float, the ``top_k`` rows whose cosine is highest: (key, cosine), best first.
+
+    Rows are read once for all, picked by float32 products and scored in float64; ties go to the smaller key. Memory is
+    that of a block and of what is found.
     """
-    direction = unit_rows(vector[None])[0]
-    best: list[tuple[Segment | str, float]] = []
+    directions = unit_rows(vectors)
+    best: list[list[tuple[Segment | str, float]]] = [[] for _ in vectors]
     for rows in embeddings.blocks():
-        rough = unit_rows(rows.vectors) @ direction
-        floor = best[-1][1] - _MARGIN if len(best) == top_k else -np.inf
-        if len(rough) > top_k:
-            floor = max(floor, np.partition(rough, -top_k)[-top_k] - _MARGIN)
-        places = np.flatnonzero(rough >= floor)
-        scores = cosines(rows.vectors[places], vector[None])
-        keys = rows.keys
-        best += [(keys[place], score) for place, score in zip(places, scores.tolist())]
-        best = sorted(best, key=lambda entry: (-entry[1], entry[0]))[:top_k]
+        units, keys = unit_rows(rows.vectors), rows.keys
+        for number, direction in enumerate(directions):
+            kept = best[number]
+            rough = units @ direction
+            floor = kept[-1][1] - _MARGIN if len(kept) == top_k else -np.inf
+            if len(rough) > top_k:
+                floor = max(floor, np.partition(rough, -top_k)[-top_k] - _MARGIN)
+            places = np.flatnonzero(rough >= floor)
+            scores = cosines(rows.vectors[places], vectors[number : number + 1])
+            kept += [(keys[place], score) for place, score in zip(places, scores.tolist())]
+            best[number] = sorted(kept, key=lambda entry: (-entry[1], entry[0]))[:top_k]
     return best

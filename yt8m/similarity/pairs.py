@@ -16,11 +16,19 @@ from yt8m.types import DataWarning, InputError, id_problem
 
 
 class Pairs(NamedTuple):
-    """Pairs of ids, as text, with a score each: first and second, N each; scores (N,) float64, in any unit."""
+    """Pairs of ids, as text, with a score each: first and second, N each; scores (N,) float64, in any unit.
+
+    path: of the file that they are from, "" for none.
+    """
 
     first: Sequence[str]
     second: Sequence[str]
     scores: np.ndarray
+    path: str = ""
+
+    def error(self, reason: Exception) -> InputError:
+        """The InputError that names the file, too."""
+        return InputError(f"{self.path}: {reason}" if self.path else str(reason))
 
 
 def read_pairs(path: str | os.PathLike) -> Pairs:
@@ -49,23 +57,30 @@ def read_pairs(path: str | os.PathLike) -> Pairs:
     if not rows:
         raise InputError(f"{path} holds no pairs")
     first, second, scores = zip(*rows)
-    return Pairs(first, second, np.array(scores))
+    return Pairs(first, second, np.array(scores), os.fspath(path))
 
 
-def score_pairs(embeddings: EmbeddingSet, pairs: Pairs, *, name: str) -> dict[str, float | int]:
+def score_pairs(embeddings: EmbeddingSet, pairs: Pairs) -> dict[str, float | int]:
     """Dict of spearman, the rank correlation of the cosines of ``pairs`` with their scores, and num_pairs.
 
-    name: of the file of the pairs. Raises InputError where a row is missing, or where all cosines or all scores are
-    equal.
+    Raises InputError where a row is missing, or where all cosines or all scores are equal.
     """
+    similar = cosines(*pair_vectors(embeddings, pairs))
+    try:
+        return {"spearman": spearman(similar, pairs.scores), "num_pairs": len(pairs.scores)}
+    except InputError as error:
+        raise pairs.error(error) from None
+
+
+def pair_vectors(embeddings: EmbeddingSet, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+    """(N, dim) float32 vectors of the first and of the second of ``pairs``; InputError where a row is missing."""
     try:
         first, second = ([embeddings.parse_key(text) for text in part] for part in (pairs.first, pairs.second))
         keys = list(dict.fromkeys(first + second))
-        found = dict(zip(keys, embeddings.find(keys)))
-        left, right = (np.stack([found[key] for key in part]) for part in (first, second))
-        return {"spearman": spearman(cosines(left, right), pairs.scores), "num_pairs": len(pairs.scores)}
+        vectors, place = embeddings.find(keys), {key: number for number, key in enumerate(keys)}
     except InputError as error:
-        raise InputError(f"{name}: {error}") from None
+        raise pairs.error(error) from None
+    return vectors[[place[key] for key in first]], vectors[[place[key] for key in second]]
 
 
 def spearman(one: ArrayLike, other: ArrayLike) -> float:

@@ -70,7 +70,16 @@ def fit_projection(
     Nothing is centred, as usual for truncated SVD. Memory: a few float64 matrices of (sum of sizes)^2. progress: is
     told of rows. Raises InputError where there are fewer columns or rows than ``dim``, or where files differ in rows.
     """
-    plain = JointProjection(tuple(weights), tuple(file.size for file in files))
+    gram = sum_gram(files, dim=dim, progress=progress)
+    return project_gram(gram, tuple(file.size for file in files), tuple(weights), dim=dim)
+
+
+def sum_gram(files: Sequence[EmbeddingFile], *, dim: int, progress: Progress | None = None) -> np.ndarray:
+    """Gram matrix of the columns of all ``files``, their rows L2-normalised and not weighted, (S, S) float64.
+
+    Other arguments and errors as of fit_projection.
+    """
+    plain = JointProjection((1.0,) * len(files), tuple(file.size for file in files))
     total, num_rows = sum(plain.sizes), files[0].num_rows
     most = min(total, num_rows)
     if dim > most:
@@ -81,9 +90,15 @@ def fit_projection(
         gram += joined.T @ joined
         if progress is not None:
             progress.update(len(rows.ids))
-    values, vectors = np.linalg.eigh(gram)
+    return gram
+
+
+def project_gram(gram: np.ndarray, sizes: tuple[int, ...], weights: tuple[float, ...], *, dim: int) -> JointProjection:
+    """What fit_projection gives for ``weights``, of what sum_gram gives."""
+    columns = np.repeat(weights, sizes)
+    values, vectors = np.linalg.eigh(columns[:, None] * gram * columns)
     values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1][:, :dim]
     # A direction and its opposite are as good; this choice makes the result the same everywhere.
     vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(dim)])
     shares = values[:dim] / max(values.sum(), np.finfo(float).tiny)
-    return dataclasses.replace(plain, components=vectors.astype(np.float32), shares=shares)
+    return JointProjection(weights, sizes, vectors.astype(np.float32), shares)

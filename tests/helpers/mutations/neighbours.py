@@ -151,7 +151,7 @@ def scored_pairs(rng: random.Random, folder: pathlib.Path) -> Case:
     path = folder / "pairs.csv"
     keys = [f"{name}:{row % 3 * 5}" for row, name in enumerate(ids)]
     rows = [[*rng.sample(keys, 2), f"{rng.random():.3f}"] for _ in range(6)]
-    read = lambda: score_pairs(embedding_set([file]), read_pairs(path), name=str(path))  # noqa: E731
+    read = lambda: score_pairs(embedding_set([file]), read_pairs(path))  # noqa: E731
     _write_pairs(path, rows)
     clean = read()
     place, side = rng.randrange(len(rows)), rng.randrange(2)
@@ -210,7 +210,7 @@ def neighbour_index(rng: random.Random, folder: pathlib.Path) -> Case:
 
     def read():
         index = NeighbourIndex(folder / "index", embedding_set([file]), probes=8)
-        return [index.nearest(query, top_k=4) for query in queries]
+        return index.nearest(queries, top_k=4)
 
     clean = read()
     way = rng.choice(["cells.faiss", "keys.npy", "index.json", "vectors", "ids", "claims", "others", "missing", "swap"])

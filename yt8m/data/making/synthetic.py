@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from yt8m.data.making.synthetic_texts import TextWorld, draw_pairs
+from yt8m.data.making.synthetic_texts import TextWorld, draw_pairs, truth_table
 from yt8m.data.tfrecord import FrameRecord, quantize, write_records
 from yt8m.runtime.files import write_text
 from yt8m.types import SEGMENT_SECONDS, InputError, Segment, StrPath
@@ -28,8 +28,8 @@ PAIRS = (
 )  # fmt: skip
 NAMES = tuple(name for pair in PAIRS for name in pair)
 SEGMENT_CLASSES = tuple(index for index in range(len(NAMES)) if index // 2 % 3 != 2)
-SIZES = {"tiny": (32, 24, 16), "small": (480, 320, 240)}
-"""Videos in train, validate and test; "small" is about 50 MB."""
+SIZES = {"tiny": (32, 24, 16), "small": (480, 320, 240), "large": (6000, 600, 600)}
+"""Videos in train, validate and test; "small" is about 50 MB, "large" 330 MB."""
 
 FILES = (4, 8, 4)
 """Files of train, validate and test."""
@@ -50,8 +50,9 @@ def write_demo(output_dir: StrPath, *, seed: int = 0, size: str = "small") -> di
     size: a key of SIZES. train/: frame-level records with video labels. validate/: with video labels and ratings.
     test/: without labels; its ratings are in test_labels.csv (``id:start,class,score``, no header). vocabulary.csv and
     segment_label_ids.csv as in the real set. rgb (1024) and audio (128), 20 to 60 frames a video at 1 a second. Each
-    split has texts, see yt8m.data.making.synthetic_texts, and SPLIT_pairs.csv, how similar pairs of its videos are. The
-    same seed gives the same files. Raises InputError where a file cannot be written.
+    split has texts, see yt8m.data.making.synthetic_texts, SPLIT_pairs.csv, how similar pairs of its videos are, and
+    SPLIT_truth.csv, what decides that: ``video_id,classes,topics``, numbers with blanks between. The same seed gives
+    the same files. Raises InputError where a file cannot be written.
     """
     if size not in SIZES:
         raise InputError(f"there is no demo of size {size!r}; valid: {', '.join(SIZES)}")
@@ -63,6 +64,7 @@ def write_demo(output_dir: StrPath, *, seed: int = 0, size: str = "small") -> di
         drawn = [world.draw_video(rng, f"{name}{index:05d}") for index in range(videos)]
         records, hidden = _with_texts(drawn, texts, text_rng)
         write_text(os.path.join(output_dir, f"{name}_pairs.csv"), draw_pairs(text_rng, hidden))
+        write_text(os.path.join(output_dir, f"{name}_truth.csv"), truth_table(hidden))
         if name == "test":
             ratings = [(record.video_id, *rating) for record in records for rating in record.segments]
             text = "".join(f"{Segment(video, start)},{label},{score:g}\n" for video, start, label, score in ratings)

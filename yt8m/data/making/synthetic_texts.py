@@ -108,13 +108,23 @@ def draw_pairs(rng: np.random.Generator, videos: Sequence[tuple[str, Hidden]]) -
     table = io.StringIO()
     table.write("id_a,id_b,score\n")
     for place, (video_id, hidden) in enumerate(videos):
-        others = [other for other in range(len(videos)) if other != place]
-        for number in range(_PAIRS_A_VIDEO if len(others) else 0):
-            drawn = rng.choice(others, size=min(len(others), 10 if number % 2 else 1), replace=False)
-            other_id, other = max((videos[other] for other in drawn), key=lambda video: hidden.similarity(video[1]))
+        others = len(videos) - 1
+        for number in range(_PAIRS_A_VIDEO if others else 0):
+            drawn = rng.choice(others, size=min(others, 10 if number % 2 else 1), replace=False)
+            candidates = (videos[other + (other >= place)] for other in drawn)
+            other_id, other = max(candidates, key=lambda video: hidden.similarity(video[1]))
             score = np.clip(hidden.similarity(other) + _NOISE * rng.standard_normal(), 0, 1)
             table.write(f"{video_id},{other_id},{score:.3f}\n")
     return table.getvalue()
+
+
+def truth_table(videos: Sequence[tuple[str, Hidden]]) -> str:
+    """CSV ``video_id,classes,topics`` of ``videos``, of id and Hidden: the numbers of those there, blanks between."""
+    rows = ["video_id,classes,topics"]
+    for video_id, hidden in videos:
+        numbers = (" ".join(map(str, np.flatnonzero(part))) for part in (hidden.shown, hidden.topics))
+        rows.append(",".join((video_id, *numbers)))
+    return "\n".join(rows) + "\n"
 
 
 def _whole(field, text):

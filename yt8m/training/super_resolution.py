@@ -165,8 +165,9 @@ class _Training:
         return loss
 
     def _epoch(self):
-        """(small, large) of the rest of the current epoch, uint8 and float in [0, 1]."""
-        return examples(self.source, self.config, epoch=self.state["epoch"]).skip(self.state["epoch_step"])
+        """Arrays (small, large) of the rest of the current epoch, uint8 and float in [0, 1]."""
+        batches = examples(self.source, self.config, epoch=self.state["epoch"]).skip(self.state["epoch_step"])
+        return batches.as_numpy_iterator()
 
     def _stop(self, *_):
         if self.stopped:

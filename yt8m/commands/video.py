@@ -16,6 +16,7 @@ The same command again goes on with the videos that are left.
 import dataclasses
 import os
 import warnings
+from collections.abc import Mapping
 
 from yt8m.commands import command_line
 from yt8m.commands.clip_outputs import store_clips
@@ -27,7 +28,7 @@ from yt8m.data.making.settings import STANDARDIZE, PackSettings
 from yt8m.features.inputs import find_videos
 from yt8m.features.settings import ClipSettings, ExtractionSettings
 from yt8m.options import fields_of, option
-from yt8m.types import DataWarning, InputError, names_of_views
+from yt8m.types import DataWarning, InputError, TimedText, names_of_views
 
 _OF_FEATURES = (
     "backbone",
@@ -149,7 +150,7 @@ def main(options: VideoOptions, arguments: list[str]) -> None:
     failed = extract_videos(sources, extractor, folder, workers=options.workers, ray=options.ray)
     _say_what_failed(options, failed, len(sources))
     ids = [video_id for video_id in sources if video_id not in failed]
-    texts = {}
+    texts: Mapping[str, tuple[TimedText, ...]] = {}
     if words:
         texts = words.write(
             {video_id: sources[video_id] for video_id in ids},

@@ -39,13 +39,6 @@ from yt8m.similarity.cosine import cosines
 from yt8m.similarity.pairs import read_pairs, spearman
 
 FLAGS = flags.FLAGS
-flags.DEFINE_multi_integer("seed", [0, 1, 2, 3, 4], "A seed; may be given several times.", lower_bound=0)
-flags.DEFINE_multi_string("arm", None, "A row of the table, all unless given; may be given several times.")
-flags.DEFINE_integer("epochs", 10, "Passes of pre-training.", lower_bound=1)
-flags.DEFINE_integer("pair_epochs", 3, "Passes over the pairs.", lower_bound=1)
-flags.DEFINE_string("results", None, "File of JSON lines, a score each, to which this adds.", required=True)
-flags.DEFINE_enum("size", "large", list(SIZES), "Size of the set.")
-
 FIELDS = ("title", "asr", "tags")
 OTHERS = ("validate", "test")
 """Splits that nothing is trained on."""
@@ -224,4 +217,10 @@ def _read():
 
 
 if __name__ == "__main__":
+    flags.DEFINE_multi_integer("seed", [0, 1, 2, 3, 4], "A seed; may be given several times.", lower_bound=0)
+    flags.DEFINE_multi_string("arm", None, "A row of the table, all unless given; may be given several times.")
+    flags.DEFINE_integer("epochs", 10, "Passes of pre-training.", lower_bound=1)
+    flags.DEFINE_integer("pair_epochs", 3, "Passes over the pairs.", lower_bound=1)
+    flags.DEFINE_string("results", None, "File of JSON lines, a score each, to which this adds.", required=True)
+    flags.DEFINE_enum("size", "large", list(SIZES), "Size of the set.")
     app.run(main)

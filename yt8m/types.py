@@ -72,6 +72,10 @@ class CropsWarning(VideosWarning):
     """Features of several crops of a frame, which are averaged."""
 
 
+class NoFramesWarning(VideosWarning):
+    """A video that has texts alone, where frames are read too."""
+
+
 class LongTextsWarning(VideosWarning):
     """Examples whose texts have more tokens than are read."""
 

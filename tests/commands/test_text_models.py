@@ -90,7 +90,6 @@ def test_texts_of_a_video_given_as_arrays_count(folder):
         (["--model=frame_bert", "--max_tokens=8"], "--max_tokens are for --model=multimodal_bert"),
         (["--model=multimodal_bert", "--tokenizer=absent.json"], "cannot read absent.json"),
         (["--model=multimodal_bert", "--tokenizer={}", "--text_fields=a/b"], "'a/b' is no name of a field"),
-        (["--model=multimodal_bert", "--tokenizer={}", "--cache_dir=cache"], "a cache holds no texts"),
         (["--model=multimodal_bert", "--tokenizer={}", "--mixup=0.2"], "mixup mixes numbers, and texts have none"),
         (["--model=frame_bert", "--masked_tokens_weight=1"], "masked tokens are for a model of texts"),
     ],

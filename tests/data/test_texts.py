@@ -12,13 +12,14 @@ from tests.helpers.records import CONFIG, make_video
 from tests.helpers.texts import VOCABULARY, text_config, whole, write_tokenizer
 from yt8m.config import AugmentConfig, DataConfig, TextConfig
 from yt8m.data import pipeline
+from yt8m.data.cache import open_cache
 from yt8m.data.clip_records import ClipRecord
 from yt8m.data.record_checks import check_record, explain_errors
 from yt8m.data.scan import probe
 from yt8m.data.texts import parse_texts, text_features
-from yt8m.data.tfrecord import VideoRecord, parse_context
+from yt8m.data.tfrecord import FrameRecord, VideoRecord, parse_context
 from yt8m.data.tokens import facts_of_tokenizer, fair_shares, load_tokenizer
-from yt8m.types import InputError, LongTextsWarning, TimedText
+from yt8m.types import InputError, LongTextsWarning, NoFramesWarning, TimedText
 
 SPEECH = (
     TimedText(0, 4.5, "asr", "cat"), TimedText(4.5, 5.0, "asr", "cats"), TimedText(5, 5, "asr", "sea"),
@@ -142,6 +143,62 @@ def test_means_of_videos_have_texts_too(write, config):
     means = config.replace(level="video", feature_names=("mean_rgb",), feature_sizes=(6,))
     ((features, _),) = elements(write("v.tfrecord", record), means, "video")
     assert features["tokens"].tolist() == [[4, 0, 0, 0, 0, 0]] and features["mean_rgb"].tolist() == [[1.0] * 6]
+
+
+@pytest.mark.parametrize("sampling", ["random", "sequence", "random_ordered", "uniform"])
+def test_videos_of_texts_alone_have_tokens_and_no_frames(write, config, sampling):
+    alone = [FrameRecord(video_id=f"t{n}", features={}, labels=(2,), texts=(whole("title", "dog"),)) for n in range(2)]
+    mixed = write(
+        "v.tfrecord", alone[0], with_texts("a", whole("title", "sea"), frames=3, segments=((0, 1, 1.0),)), alone[1]
+    )
+    for file, counts in ((mixed, [0, 3, 0]), (write("t.tfrecord", *alone), [0, 0])):
+        for training in (False, True):
+            drawn = config.replace(sampling=sampling, num_frames=3)
+            with pytest.warns(NoFramesWarning, match="video t. has no frames: its texts are read"):
+                ((features, targets),) = elements(file, drawn, "video", training=training)
+            assert sorted(features["num_frames"].tolist()) == sorted(counts)
+            for row, count in enumerate(features["num_frames"]):
+                assert not features["rgb"][row, count:].any() and features["rgb"][row, :count].all()
+                assert features["tokens"][row].tolist() == [7 if count else 4] + [0] * 5
+            assert targets["classes"].shape[0] == len(counts)
+    for windows in ("rated", "all"):
+        with pytest.warns(NoFramesWarning):
+            ((_, *_, info),) = elements(mixed, config, windows, **({"with_info": True} if windows == "rated" else {}))
+        assert set(info["id"].tolist()) == {b"a"}
+
+
+def test_who_needs_frames_says_so_of_videos_of_texts_alone(write, config):
+    alone = FrameRecord(video_id="t", features={}, labels=(2,), texts=(whole("title", "dog"),))
+    path = write("v.tfrecord", with_texts("a", whole("title", "sea")), alone)
+    message = "v.tfrecord, record 1: rgb is missing; the record has id, labels, text/title"
+    with pytest.raises(InputError, match=message), explain_errors([path], CONFIG):
+        elements(path, CONFIG, "video")
+    # One feature of several is no video of texts alone.
+    half = dataclasses.replace(alone, features={"rgb": np.ones((4, 6), np.uint8)})
+    path = write("h.tfrecord", half)
+    with pytest.raises(InputError, match="record 0: audio is missing"), explain_errors([path], config):
+        elements(path, config, "video")
+
+
+@pytest.mark.filterwarnings("ignore::yt8m.types.NoFramesWarning")
+@pytest.mark.parametrize("windows", ["rated", "video"])
+@pytest.mark.parametrize("training", [False, True])
+def test_a_cache_has_the_same_texts(write, config, tmp_path, windows, training):
+    alone = FrameRecord(video_id="t", features={}, labels=(2,), segments=(), texts=(whole("title", "dog"),))
+    first = write("a.tfrecord", with_texts("a", whole("title", "sea"), *SPEECH), make_video("b"))
+    last = write("b.tfrecord", alone, with_texts("c", whole("asr", "cat")))
+    reads = {"windows": windows, "batch_size": 3, "training": training, "seed": 4, "with_info": True}
+    config = config.replace(num_frames=7, text=config.text.replace(max_tokens=12))
+    for files in ([last, first], [write("t.tfrecord", alone)] if windows == "video" else [last]):
+        cache = open_cache(tmp_path / "cache", files, config, windows=windows)
+        packed, read = (
+            list(pipeline.make_dataset(files, config, cache=of, **reads).as_numpy_iterator()) for of in (cache, None)
+        )
+        assert len(packed) == len(read) > 0 and "tokens" in read[0][0]
+        for one, other in zip(packed, read):
+            tf.nest.map_structure(np.testing.assert_array_equal, one, other)
+        assert not cache.fits(config.replace(text=config.text.replace(fields=("title",))), windows=windows)
+        assert not cache.fits(CONFIG.replace(num_frames=7), windows=windows)
 
 
 def test_a_cut_text_is_told(write, config):

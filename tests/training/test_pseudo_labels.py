@@ -1,16 +1,21 @@
+import dataclasses
 import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.helpers.records import CONFIG, make_video
+from tests.helpers.texts import text_config, whole, write_tokenizer
 from yt8m.data.pipeline import make_dataset
+from yt8m.data.scan import scan
 from yt8m.data.splits import Source
+from yt8m.data.text_fields import get_texts
 from yt8m.data.tfrecord import VideoRecord, list_files, write_records
 from yt8m.ranking.submission import write_submission
 from yt8m.training.pseudo_labels import Choice, best_f1_thresholds, choose_segments, write_pseudo_labels
 from yt8m.training.resampling import Resampling
-from yt8m.types import InputError, Segment
+from yt8m.types import InputError, Segment, TimedText
 
 RESAMPLING = Resampling(before=0.5, after=0.3, without_candidates={7: 4}, out_of_reach=0.2, distinct=3, most_repeats=2)
 
@@ -99,6 +104,44 @@ def test_records_give_the_frames_and_soft_labels_of_their_segments(tmp_path):
     assert features["rgb"][:, :, 0].tolist() == wanted and features["num_frames"].tolist() == [5, 3, 3, 5]
     assert targets["classes"][0, :3].tolist() == [2, 5, 0]
     np.testing.assert_allclose(targets["scores"][0, :2], [0.96, 0.25], rtol=1e-6)
+
+
+def test_records_have_the_texts_of_their_segments(tmp_path):
+    texts = (
+        whole("title", "sea"), TimedText(0, 5.5, "asr", "cat"), TimedText(6, 6, "asr", "dog"),
+        TimedText(9, 30, "asr", "sea"), TimedText(10, 12, "asr", "cat"),
+    )  # fmt: skip
+    config = CONFIG.replace(text=text_config(write_tokenizer(tmp_path / "tokenizer.json")))
+    source = str(tmp_path / "unlabelled.tfrecord")
+    write_records(source, [dataclasses.replace(make_video("a", frames=23, segments=((5, 1, 1.0),)), texts=texts)])
+    ((there, _),) = make_dataset([source], config, windows="rated", batch_size=8).as_numpy_iterator()
+    choice = Choice({Segment("a", 5): (1, {1: 0.9})}, sure={1: 1}, chosen={1: 1}, resampling=RESAMPLING)
+    pattern = write_pseudo_labels(str(tmp_path / "pseudo"), choice, Source((source,)), config)
+    ((features, _),) = make_dataset(list_files(pattern), config, windows="rated", batch_size=8).as_numpy_iterator()
+    # sea | cat dog sea, the last cat being of the next segment.
+    assert features["tokens"].tolist() == there["tokens"].tolist() == [[7, 2, 4, 7, 0, 0]]
+    (record,) = scan(list_files(pattern)[0])
+    context = tf.train.SequenceExample.FromString(record.serialized).context.feature
+    # From second 3, the first that is kept, on.
+    kept = [
+        whole("title", "sea"),
+        *(TimedText(*of) for of in ((0, 2.5, "asr", "cat"), (3, 3, "asr", "dog"), (6, 27, "asr", "sea"))),
+    ]
+    assert get_texts(context, ("title", "asr")) == tuple(kept)
+    whole_video = Choice({Segment("a", 0): (1, {1: 0.9})}, sure={1: 1}, chosen={1: 1}, resampling=RESAMPLING)
+    pattern = write_pseudo_labels(str(tmp_path / "videos"), whole_video, Source((source,)), config, segments=False)
+    (record,) = scan(list_files(pattern)[0])
+    context = tf.train.SequenceExample.FromString(record.serialized).context.feature
+    assert get_texts(context, ("title", "asr")) == texts
+    write_records(source, [broken_text("a")])
+    with pytest.raises(InputError, match="video a: text 0 of text/title is not UTF-8"):
+        write_pseudo_labels(str(tmp_path / "bad"), choice, Source((source,)), config)
+
+
+def broken_text(video_id):
+    example = tf.train.SequenceExample.FromString(make_video(video_id).serialize())
+    example.context.feature["text/title"].bytes_list.value.append(b"\xff")
+    return example.SerializeToString()
 
 
 @pytest.mark.parametrize("level", ["frame", "video"])

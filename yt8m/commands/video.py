@@ -150,19 +150,13 @@ def main(options: VideoOptions, arguments: list[str]) -> None:
     failed = extract_videos(sources, extractor, folder, workers=options.workers, ray=options.ray)
     _say_what_failed(options, failed, len(sources))
     ids = [video_id for video_id in sources if video_id not in failed]
+    kept = {video_id: sources[video_id] for video_id in ids}
     texts: Mapping[str, tuple[TimedText, ...]] = {}
     if words:
-        texts = words.write(
-            {video_id: sources[video_id] for video_id in ids},
-            {video_id: folder.about(video_id)["seconds"] for video_id in ids},
-            options.output_dir,
-            workers=options.workers,
-            ray=options.ray,
-        )
+        seconds = {video_id: folder.about(video_id)["seconds"] for video_id in ids}
+        texts = words.write(kept, seconds, options.output_dir, workers=options.workers, ray=options.ray)
     _pack(options, extractor, folder, ids, annotations, fit, texts)
-    write_outputs(
-        options, classes, folder, extractor.views_of_features, {video_id: sources[video_id] for video_id in ids}
-    )
+    write_outputs(options, classes, folder, extractor.views_of_features, kept)
 
 
 def _specs(options):

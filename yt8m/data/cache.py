@@ -25,7 +25,7 @@ from yt8m.data.sampling import sample_frames
 from yt8m.data.sharing import take_share
 from yt8m.ranking.metrics import POSITIVE
 from yt8m.runtime.devices import Placement
-from yt8m.types import DataWarning, InputError, StrPath, Tensor
+from yt8m.types import TEXTS, DataWarning, InputError, StrPath, Tensor
 
 _FROM_DISK = 4e-6
 """Seconds that a frame takes at least which is not in memory; one that is takes a tenth of that."""
@@ -52,8 +52,6 @@ def open_cache(
         raise ValueError(f"windows is {windows!r}; valid: {', '.join(WHAT)}")
     if config.level != "frame":
         raise InputError(f"a cache holds frames, and {config.level}-level records have none: read them without")
-    if config.text.fields:
-        raise InputError("a cache holds no texts: give no cache_dir, or a model that reads none")
     if windows == "rated" and config.video_frames:
         raise InputError(
             f"a cache holds segments alone, and video_frames is {config.video_frames}: give no cache_dir, or a model "
@@ -90,6 +88,7 @@ class RecordCache:
         self.margin = packing.margin
         self._packing = packing
         self._features = packing.config.features
+        self._num_fields = len(packing.config.text.fields)
         self._packed = parts
         self._files = list(packed)
         self._lock = threading.Lock()
@@ -166,7 +165,8 @@ class RecordCache:
         counts = batch.pop("num_frames")
         indices = tf.minimum(tf.range(segment_length(self.margin)), counts[:, None] - 1)
         frames = self._read_frames(*take_share((numbers, indices, counts), share))
-        return batch | {"features": frames | {"num_frames": take_share(counts, share)}}
+        texts = take_share(self._texts_of(batch), share)
+        return batch | {"features": frames | texts | {"num_frames": take_share(counts, share)}}
 
     def read_videos(
         self,
@@ -191,6 +191,7 @@ class RecordCache:
             frames = self._read_frames(*take_share((numbers, indices, counts), share))
             features |= {f"{prefix}{name}": values for name, values in frames.items()}
             features[f"num_{prefix}frames"] = take_share(counts, share)
+        features |= take_share(self._texts_of(batch), share)
         targets = {name: batch[name] for name in ("classes", "scores")}
         targets["unrated"] = tf.ones([tf.size(numbers), 1])
         info = {name: batch[name] for name in ("id", "start_time") if name in batch}
@@ -202,6 +203,7 @@ class RecordCache:
         kinds = {"num_frames": tf.int32, "start_time": tf.int32, "classes": tf.int32, "scores": tf.float32}
         kinds |= {"video_classes": tf.int32} if with_video_classes else {}
         kinds |= {"id": tf.string} if with_info else {}
+        kinds |= {TEXTS: tf.string} if self._num_fields else {}
 
         def look_up(numbers):
             records = np.searchsorted(index["example_ends"], numbers, side="right")
@@ -212,6 +214,7 @@ class RecordCache:
                 "video_classes": lambda: _padded(index["video_classes"], index["video_class_ends"], records),
                 "id": lambda: np.array([self._id(record) for record in records.tolist()], object),
                 "start_time": lambda: index["start_time"][numbers],
+                TEXTS: lambda: self._texts(numbers),
             }
             return [ways[name]() for name in kinds]
 
@@ -229,7 +232,10 @@ class RecordCache:
         return frames
 
     def _take_frames(self, numbers, indices, counts):
-        rows = self._first_rows[numbers][:, None] + indices
+        if not self._first_rows[-1]:
+            return [np.zeros((*indices.shape, size), np.uint8) for size in self._features.values()]
+        # Videos of texts alone have no row of their own.
+        rows = np.clip(self._first_rows[numbers][:, None] + indices, 0, self._first_rows[-1] - 1)
         for _ in range(2):
             frames, damaged = self._checked_frames(rows)
             if damaged is None:
@@ -294,6 +300,18 @@ class RecordCache:
             if packed.header["index_crc"] != before.header["index_crc"]:
                 raise InputError(f"{file} has changed since {path} was opened, which is damaged: start again")
             self._packed[position] = packed
+
+    def _texts_of(self, batch):
+        """Takes what features have of texts out of what was looked up: "texts" (B, F), {} where none are read."""
+        return {TEXTS: tf.ensure_shape(batch.pop(TEXTS), [None, self._num_fields])} if self._num_fields else {}
+
+    def _texts(self, numbers):
+        """(B, F) texts of examples, as bytes."""
+        rows = (numbers[:, None] * self._num_fields + np.arange(self._num_fields)).ravel()
+        last = self._index["text_ends"][rows]
+        first = np.where(rows > 0, self._index["text_ends"][rows - 1], 0)
+        texts = [self._index["texts"][start:end].tobytes() for start, end in zip(first.tolist(), last.tolist())]
+        return np.array(texts, object).reshape(-1, self._num_fields)
 
     def _id(self, record):
         ends = self._index["id_ends"]

@@ -15,7 +15,9 @@ has them;
 - ``frame_ends`` (N,): the number of rows up to and with each example;
 - ``start_time`` (N,) int32;
 - ``classes`` int32, ``scores`` float32 and ``class_ends`` (N,): the ratings of each segment, or the labels of each
-video, as yt8m.models.targets has them.
+video, as yt8m.models.targets has them;
+- ``texts`` uint8 and ``text_ends`` (N * F,), where F fields of texts are read: the texts of each field of each example,
+UTF-8, joined as an example has them.
 """
 
 import dataclasses
@@ -37,6 +39,7 @@ from yt8m.types import StrPath
 FINGERPRINT_BYTES = 8
 _MAGIC = b"YT8Mrec1"
 _LISTS = {"ids": ("id_ends", np.uint8), "video_classes": ("video_class_ends", np.int32)}
+_TEXTS = {"texts": ("text_ends", np.uint8)}
 _RATINGS = {"classes": np.int32, "scores": np.float32}
 _COUNTS = {"examples": "example_ends", "num_frames": "frame_ends"}
 
@@ -67,7 +70,8 @@ class CacheBlock:
     """Some records, and their n examples of f frames in all.
 
     frames: list of (f, size) uint8, one a feature. ids, video_classes: lists of an array a record; examples: (r,) of
-    each. num_frames, start_time: (n,); classes, scores: lists of an array an example.
+    each. num_frames, start_time: (n,); classes, scores: lists of an array an example. texts: list of an array a field
+    of an example, None where none are read.
     """
 
     frames: list
@@ -78,6 +82,7 @@ class CacheBlock:
     start_time: np.ndarray
     classes: list
     scores: list
+    texts: list | None = None
 
 
 def row_width(sizes: Sequence[int]) -> int:
@@ -91,14 +96,20 @@ def fingerprints(frames: np.ndarray) -> np.ndarray:
 
 
 def write_cache_file(
-    path: StrPath, blocks: Iterable[CacheBlock], header: dict[str, Any], *, sizes: Sequence[int]
+    path: StrPath,
+    blocks: Iterable[CacheBlock],
+    header: dict[str, Any],
+    *,
+    sizes: Sequence[int],
+    with_texts: bool = False,
 ) -> None:
-    """Writes the CacheBlocks of an iterable to ``path``, atomically. header: dict of JSON values; sizes: of features.
+    """Writes the CacheBlocks of an iterable to ``path``, atomically. header: dict of JSON values; sizes: of features;
+    with_texts: whether blocks have texts.
 
     The header gets further entries, "records" with their number among them.
     """
     columns = {name: [] for name in (*_COUNTS, "start_time")}
-    lists = {name: [] for name in (*_LISTS, *_RATINGS)}
+    lists = {name: [] for name in (*_LISTS, *_RATINGS, *(_TEXTS if with_texts else ()))}
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         for block in blocks:
             if len(block.num_frames):
@@ -152,7 +163,7 @@ def _joined(columns, lists):
     """The index of a file from what its blocks hold."""
     index = {ends: np.cumsum(_concatenated(columns[name], np.int64), dtype=np.int64) for name, ends in _COUNTS.items()}
     index["start_time"] = _concatenated(columns["start_time"], np.int32)
-    for name, (ends, kind) in _LISTS.items():
+    for name, (ends, kind) in (_LISTS | (_TEXTS if "texts" in lists else {})).items():
         index[name], index[ends] = _concatenated(lists[name], kind), _ends(lists[name])
     for name, kind in _RATINGS.items():
         index[name] = _concatenated(lists[name], kind)

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from yt8m.config import DataConfig
 from yt8m.data import record_checks, tfrecord
-from yt8m.data.reading_notes import tell_long, tell_uneven
+from yt8m.data.reading_notes import tell_frameless, tell_long, tell_uneven
 from yt8m.data.sampling import sample_frames, surrounding_frames
 from yt8m.data.texts import text_features
 from yt8m.data.views import all_windows, margin_view, window_frames
@@ -247,7 +247,11 @@ def _parse_frames(serialized, config, *, lists=(), float_lists=()):
     lengths (B,) int32: frames that all features have; num_frames (B,) int32: how many of them are read.
     """
     ids, context, frames, found = tfrecord.parse_frames(
-        serialized, features=config.feature_names, lists=lists, float_lists=float_lists
+        serialized,
+        features=config.feature_names,
+        lists=lists,
+        float_lists=float_lists,
+        may_lack=bool(config.text.fields),
     )
     for name, size in config.features.items():
         bad = (tf.strings.length(frames[name]) != size) & tf.sequence_mask(found[name], tf.shape(frames[name])[1])
@@ -256,7 +260,10 @@ def _parse_frames(serialized, config, *, lists=(), float_lists=()):
     frames = {name: frames[name] for name in config.feature_names}
     found = tf.cast(tf.stack([found[name] for name in frames]), tf.int32)
     lengths = tf.reduce_min(found, axis=0)
-    lengths = tfrecord.checked(lengths, tf.reduce_all(lengths > 0), "a record has no frames")
+    frameless = tf.reduce_all(found == 0, axis=0) & bool(config.text.fields)
+    lengths = tfrecord.checked(lengths, tf.reduce_all((lengths > 0) | frameless), "a record has no frames")
+    if config.text.fields:
+        frames = _cut_frames(frames, lengths, of=frameless, tell=lambda: tell_frameless(ids, frameless))
     num_frames = lengths
     if len(config.features) > 1:
         uneven = tf.reduce_any(found != lengths, axis=0)

@@ -17,9 +17,10 @@ from yt8m.config import DataConfig
 from yt8m.data import examples, record_checks, tfrecord
 from yt8m.data.cache_file import CacheBlock, CacheFile, read_cache_file, write_cache_file
 from yt8m.data.record_dataset import record_dataset
+from yt8m.data.texts import text_features
 from yt8m.runtime.parallel import map_in_threads
 from yt8m.runtime.progress import Progress
-from yt8m.types import SEGMENT_SECONDS, DataWarning, StrPath
+from yt8m.types import SEGMENT_SECONDS, TEXTS, DataWarning, StrPath
 
 WHAT = {"rated": "rated segments", "video": "whole videos"}
 """Windows of make_dataset that can be packed, and what they are called."""
@@ -77,7 +78,9 @@ class Packing:
             with record_checks.explain_errors([file], self.config, windows=self.windows):
                 blocks = map(_block, map(parse, self._serialized(file, stopped)))
                 header = self._header(file)
-                write_cache_file(self._path_of(header), blocks, header, sizes=self.config.feature_sizes)
+                with_texts = bool(self.config.text.fields)
+                path, sizes = self._path_of(header), self.config.feature_sizes
+                write_cache_file(path, blocks, header, sizes=sizes, with_texts=with_texts)
 
         threads = os.cpu_count() or 1
         with Progress(f"packing {WHAT[self.windows]}", total=len(files), unit="files", shown=shown) as progress:
@@ -132,15 +135,16 @@ def _parser(config, windows, margin):
 
     def parse(serialized):
         if windows == "video":
-            videos = examples.parse_whole(serialized, config=config)
+            videos = examples.parse_whole(serialized, config=config) | text_features(serialized, config)
             return videos | {"row": tf.range(tf.size(videos["id"])), "start_time": tf.zeros_like(videos["num_frames"])}
         segments, videos = examples.parse_rated(serialized, config=config, margin=margin)
         features = dict(segments.pop("features"))
         num_frames = features.pop("num_frames")
+        texts = {TEXTS: features.pop(TEXTS)} if TEXTS in features else {}
         real = tf.sequence_mask(num_frames, segment_length(margin))
         features = {name: tf.boolean_mask(values, real) for name, values in features.items()}
         labels = {"video_classes": videos["classes"]} if "classes" in videos else {}
-        return segments | labels | {"features": features, "num_frames": num_frames, "id": videos["id"]}
+        return segments | labels | texts | {"features": features, "num_frames": num_frames, "id": videos["id"]}
 
     return tf.function(parse, input_signature=[tf.TensorSpec([None], tf.string)])
 
@@ -155,6 +159,8 @@ def settings_of(config: DataConfig, windows: str) -> dict[str, Any]:
     settings = {name: getattr(config, name) for name in _FIELDS} | {"windows": windows}
     if windows == "rated":
         settings["video_labels"] = config.unrated == "video_negative"
+    if config.text.fields:
+        settings["text_fields"] = config.text.fields
     return json.loads(json.dumps(settings))
 
 
@@ -170,6 +176,7 @@ def _block(parsed):
         start_time=parsed["start_time"].numpy(),
         classes=_rows(parsed["classes"]),
         scores=_rows(parsed["scores"]),
+        texts=[np.frombuffer(text, np.uint8) for text in parsed[TEXTS].numpy().ravel()] if TEXTS in parsed else None,
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from yt8m.config import DataConfig
-from yt8m.types import LongVideosWarning, Tensor, UnevenLengthsWarning
+from yt8m.types import LongVideosWarning, NoFramesWarning, Tensor, UnevenLengthsWarning
 
 
 def tell_uneven(ids: Tensor, found: Tensor, uneven: Tensor, names: tuple[str, ...]) -> None:
@@ -33,3 +33,16 @@ def tell_long(ids: Tensor, lengths: Tensor, long: Tensor, config: DataConfig) ->
         return np.int32(0)
 
     tf.numpy_function(warn, [tf.boolean_mask(ids, long)[0], tf.boolean_mask(lengths, long)[0]], tf.int32)
+
+
+def tell_frameless(ids: Tensor, frameless: Tensor) -> None:
+    """Warns of the first video that has no frames; otherwise as tell_uneven."""
+
+    def warn(video_id):
+        text = (
+            f"video {video_id.decode(errors='replace')} has no frames: its texts are read where whole videos are, and "
+        )
+        warnings.warn(f"{text}segments it has none, here as in others", NoFramesWarning, stacklevel=2)
+        return np.int32(0)
+
+    tf.numpy_function(warn, [tf.boolean_mask(ids, frameless)[0]], tf.int32)

@@ -206,6 +206,8 @@ def _check_means(context, config):
 
 def _check_frames(lists, context, config):
     """(problem or None, number of frames of the shortest feature)."""
+    if config.text.fields and not any(lists[name].feature for name in config.features if name in lists):
+        return None, 0
     lengths = []
     for name, size in config.features.items():
         if name not in lists:

@@ -10,19 +10,19 @@ def sample_frames(
 ) -> tuple[Tensor, Tensor]:
     """Draws ``length`` frames of each video.
 
-    num_frames: (B,) int32, at least 1. length: wanted frames T. sampling: "random" (T frames with replacement, as
-    drawn; the paper), or up to T frames in time order: "sequence" (on end, at a random start), "random_ordered"
-    (without replacement) or "uniform" (the middles of T equal parts).
+    num_frames: (B,) int32, 0 for a video of texts alone. length: wanted frames T. sampling: "random" (T frames with
+    replacement, as drawn; the paper), or up to T frames in time order: "sequence" (on end, at a random start),
+    "random_ordered" (without replacement) or "uniform" (the middles of T equal parts).
     seed: (2,) int tensor for the stateless draw; None is deterministic: the middle sequence, uniform for both random.
     Returns (indices (B, T) int32, counts (B,) int32 = min(n, T), for draws with replacement T): what stands behind the
-    first ``counts`` indices of a row is padding, in [0, n) nevertheless.
+    first ``counts`` indices of a row is padding, in [0, n) nevertheless where there are frames.
     """
     counts = tf.minimum(num_frames, length)
     slots = tf.range(length)
     if sampling == "random" and seed is not None:
         draw = tf.random.stateless_uniform([tf.size(num_frames), length], seed)
         indices = tf.cast(draw * tf.cast(num_frames, tf.float32)[:, None], tf.int32)
-        counts = tf.fill(tf.shape(num_frames), length)
+        counts = tf.where(num_frames > 0, length, 0)
     elif sampling == "random_ordered" and seed is not None:
         indices = _distinct_frames(num_frames, length, seed)
     elif sampling == "sequence":

@@ -5,6 +5,7 @@
 FIELD is any name, as title, asr, ocr or tags. The same in records of frames, of means and of clips.
 """
 
+import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -37,6 +38,30 @@ def set_texts(context: Any, texts: Sequence[TimedText]) -> None:
         if any(item.is_timed for item in items):
             context[starts].float_list.value.extend(item.start for item in items)
             context[ends].float_list.value.extend(item.end for item in items)
+
+
+def get_texts(context: Mapping[str, Any], fields: Iterable[str]) -> tuple[TimedText, ...]:
+    """The texts of ``fields`` in a record's ``context``, in which text_problem finds nothing: what set_texts wrote."""
+    found: list[TimedText] = []
+    for field in fields:
+        values, *times = keys_of(field)
+        texts = [text.decode() for text in context[values].bytes_list.value] if values in context else []
+        starts, ends = (list(context[key].float_list.value) if key in context else [] for key in times)
+        whole = [0.0] * len(texts), [math.inf] * len(texts)
+        found += map(TimedText, starts or whole[0], ends or whole[1], [field] * len(texts), texts)
+    return tuple(found)
+
+
+def texts_of_part(texts: Iterable[TimedText], start: float, end: float, *, origin: float) -> tuple[TimedText, ...]:
+    """Of ``texts`` those of the whole video and those seen or heard in [start, end), their times from ``origin`` on.
+
+    origin: seconds, at most ``start``. The rule of yt8m.data.texts: a text of no length is of the second it stands at.
+    """
+    return tuple(
+        dataclasses.replace(text, start=max(0.0, text.start - origin), end=text.end - origin) if text.is_timed else text
+        for text in texts
+        if not text.is_timed or text.start < end and (text.end > start or text.start >= start)
+    )
 
 
 def text_problem(context: Mapping[str, Any], fields: Iterable[str]) -> str:

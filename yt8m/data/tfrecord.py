@@ -297,18 +297,27 @@ def describe(records: Sequence[bytes]) -> Probe | None:
 
 
 def parse_frames(
-    serialized: Tensor, *, features: Iterable[str], lists: Iterable[str] = (), float_lists: Iterable[str] = ()
+    serialized: Tensor,
+    *,
+    features: Iterable[str],
+    lists: Iterable[str] = (),
+    float_lists: Iterable[str] = (),
+    may_lack: bool = False,
 ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
     """Parses a batch of SequenceExamples in the graph; frames stay strings, so that unwanted ones are never decoded.
 
     serialized: (B,) string. features: names of feature lists. lists, float_lists: context fields of int64 and float32.
+    may_lack: whether a record may be without a feature list, whose number of frames is 0 then.
     Returns (ids (B,) string, dict of context field to RaggedTensor (B, None), dict of feature to (B, T) string padded
     with "", dict of feature to (B,) int64 number of frames). Raises tf.errors.InvalidArgumentError on a bad record.
     """
     context, frames, lengths = tf.io.parse_sequence_example(
         serialized,
         context_features=context_schema(lists, float_lists),
-        sequence_features={name: tf.io.FixedLenSequenceFeature([], tf.string) for name in features} or None,
+        sequence_features={
+            name: tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=may_lack) for name in features
+        }
+        or None,
     )
     return take_ids(context), context, frames, lengths
 

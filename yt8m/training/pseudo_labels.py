@@ -21,6 +21,7 @@ from yt8m.data.clip_records import ClipRecord
 from yt8m.data.pipeline import read_blocks
 from yt8m.data.record_checks import explain_errors
 from yt8m.data.splits import Source
+from yt8m.data.text_fields import get_texts, text_problem, texts_of_part
 from yt8m.data.tfrecord import ID_KEYS, FrameRecord, VideoRecord, write_records
 from yt8m.ranking.submission import Submission
 from yt8m.runtime.files import make_folder, write_text
@@ -132,9 +133,9 @@ def write_pseudo_labels(
     """Writes the examples of ``choice`` as records to ``folder``; returns the pattern of the files.
 
     source: the unlabelled Source they are from; config: DataConfig. segments: a record is the pictures of one segment,
-    or its frames and two to either side, with its soft labels as ratings and the id of its video; False: a record is
-    the whole video, at the source's level, with its soft labels as label_scores. pseudo.json is written last: counts
-    and ``details``, a dict of JSON values.
+    or its frames and two to either side, with its texts, its soft labels as ratings and the id of its video; False: a
+    record is the whole video, at the source's level, with its soft labels as label_scores. pseudo.json is written last:
+    counts and ``details``, a dict of JSON values. Raises InputError for a text that cannot be read.
     """
     make_folder(folder)
     for stale in glob.glob(os.path.join(glob.escape(os.fspath(folder)), "pseudo-*.tfrecord")):
@@ -170,49 +171,56 @@ def _make_records(choice, source, config, make):
         # Only frames or means are looked at: other labels may be of another vocabulary.
         for block in read_blocks(list(source.files), config, windows="all", keep=wanted.__contains__):
             for serialized in block.numpy():
-                video_id, features = _parse(serialized, config)
+                video_id, features, texts = _parse(serialized, config)
                 if video_id in found:
                     continue
                 found.add(video_id)
                 for start, times, labels in sorted(wanted[video_id], key=lambda entry: entry[0]):
-                    yield from itertools.repeat(make(video_id, features, start, labels), times)
+                    yield from itertools.repeat(make(video_id, features, texts, start, labels), times)
                 progress.update()
 
 
 def _parse(serialized, config):
+    """Id, features and texts of a record; of a clip the ClipRecord as features, and no texts, which no model reads."""
     if config.level == "clip":
         clip = ClipRecord.parse(serialized)
-        return clip.video_id, clip
+        return clip.video_id, clip, ()
     if config.level == "video":
         context = tf.train.Example.FromString(serialized).features.feature
         means = {name: np.array(context[name].float_list.value, np.float32) for name in config.feature_names}
-        return _id_of(context), means
+        return _id_of(context), means, _texts(context, config)
     example = tf.train.SequenceExample.FromString(serialized)
     features = {name: example.feature_lists.feature_list[name].feature for name in config.feature_names}
-    return _id_of(example.context.feature), features
+    return _id_of(example.context.feature), features, _texts(example.context.feature, config)
+
+
+def _texts(context, config):
+    if problem := text_problem(context, config.text.fields):
+        raise InputError(f"video {_id_of(context)}: {problem}")
+    return get_texts(context, config.text.fields)
 
 
 def _id_of(context):
     return next(context[key].bytes_list.value[0] for key in ID_KEYS if key in context).decode()
 
 
-def _whole(video_id, features, start, labels):
+def _whole(video_id, features, texts, start, labels):
     if start:
         raise InputError(f"the teacher lists the segment {video_id}:{start}, and its students learn from whole videos")
     soft = {"labels": tuple(labels), "label_scores": tuple(labels.values())}
     if isinstance(features, ClipRecord):
         return dataclasses.replace(features, **soft)
     if all(isinstance(values, np.ndarray) for values in features.values()):
-        return VideoRecord(video_id=video_id, features=features, **soft)
+        return VideoRecord(video_id=video_id, features=features, texts=texts, **soft)
     frames = {name: _decoded(listed) for name, listed in features.items()}
-    return FrameRecord(video_id=video_id, features=frames, **soft)
+    return FrameRecord(video_id=video_id, features=frames, texts=texts, **soft)
 
 
 def _decoded(frames):
     return np.array([np.frombuffer(frame.bytes_list.value[0], np.uint8) for frame in frames])
 
 
-def _cut(video_id, features, start, labels):
+def _cut(video_id, features, texts, start, labels):
     if isinstance(features, ClipRecord):
         ratings = tuple((0, class_id, score) for class_id, score in sorted(labels.items()))
         return dataclasses.replace(features.part(start, start + SEGMENT_SECONDS), segments=ratings)
@@ -222,4 +230,5 @@ def _cut(video_id, features, start, labels):
     first, end = max(0, start - _MARGIN), min(length, start + SEGMENT_SECONDS + _MARGIN)
     cut = {name: _decoded(frames[first:end]) for name, frames in features.items()}
     ratings = tuple((start - first, class_id, score) for class_id, score in sorted(labels.items()))
-    return FrameRecord(video_id=video_id, features=cut, segments=ratings)
+    of_segment = texts_of_part(texts, start, start + SEGMENT_SECONDS, origin=first)
+    return FrameRecord(video_id=video_id, features=cut, segments=ratings, texts=of_segment)

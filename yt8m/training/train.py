@@ -252,8 +252,6 @@ def _check_run(run, resources, train_dir):
         )
     if run.pseudo_data_pattern and run.data.video_frames:
         raise InputError("pseudo-labelled segments come without their videos: they are not for a model of video_frames")
-    if run.pseudo_data_pattern and run.data.text.fields:
-        raise InputError("pseudo-labelled records come without their texts: they are not for a model of texts")
     if run.pairs and resources.cache_dir:
         raise InputError("cache_dir holds videos in the order of their files, and pairs read them in any: leave it out")
     if run.pairs and placement.num_processes > 1:

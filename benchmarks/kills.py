@@ -42,6 +42,10 @@ class Stage:
     after: tuple[str, ...] = ()
 
 
+_CLIPS = (
+    "train.py --model=slowfast --num_classes=10 --train_data_pattern=clips/*.tfrecord --holdout_files=1 --num_epochs=2 "
+    '--batch_size=4 --checkpoint_minutes=0 --num_frames=4 --clip_size=24 --model_config={"depth":14,"width":8}'
+)
 _RUN = ("config.json", "best.keras", "metrics.jsonl", "inputs.json")
 STAGES = {
     "train": Stage(f"{_TRAIN} --train_dir=run", tuple(f"run/{name}" for name in _RUN)),
@@ -84,10 +88,56 @@ STAGES = {
         ("classes.csv", "report.html"),
     ),
     "video": Stage(
-        "-m yt8m.commands.video clips --output_dir=video --workers=2 --report=page.html --intervals_csv=intervals.csv",
+        "-m yt8m.commands.video videos --output_dir=video --workers=2 --report=page.html --intervals_csv=intervals.csv",
         ("video/records/*", "video/timelines/*", "page.html"),
     ),
     "export": Stage("export.py --train_dir=run --output_dir=out", ("out/*/variables/variables.data*",), ("train",)),
+    "clips": Stage(
+        "-m yt8m.commands.pack --videos=videos --intervals_csv=intervals.csv --num_shards=4 --workers=2 "
+        "--output_dir=clips",
+        ("clips/*",),
+    ),
+    "train on clips": Stage(
+        f"{_CLIPS} --segment_labels --train_dir=action", tuple(f"action/{name}" for name in _RUN), ("clips",)
+    ),
+    "adapt": Stage(
+        "adapt.py --train_dir=action --input_data_pattern=clips/*.tfrecord --batch_size=4 --output_dir=adapted",
+        ("adapted/*.json", "adapted/best.keras"),
+        ("clips", "train on clips"),
+    ),
+    "super-resolve": Stage(
+        "-m yt8m.commands.super_resolve --train_data_pattern=clips/*.tfrecord --holdout_fraction=0.3 --network=espcn "
+        "--width=4 --num_frames=2 --patch=16 --batch_size=2 --max_steps=560 --train_dir=enlarger",
+        ("enlarger/best.keras", "enlarger/*.json*"),
+        ("clips",),
+    ),
+    "enlarge": Stage(
+        "-m yt8m.commands.super_resolve --train_dir=enlarger --input_data_pattern=clips/*.tfrecord "
+        "--output_dir=enlarged",
+        ("enlarged/*",),
+        ("clips", "super-resolve"),
+    ),
+    "texts": Stage(
+        "-m yt8m.commands.pack --records=data/*.tfrecord --texts_csv=texts.csv --output_dir=texts", ("texts/*",)
+    ),
+    "tokenizer": Stage(
+        "-m yt8m.commands.tokenizer texts/*.tfrecord --vocabulary_size=500 --output_file=tokenizer.json",
+        ("tokenizer.json",),
+        ("texts",),
+    ),
+    "train on texts": Stage(
+        "train.py --model=multimodal_bert --num_classes=10 --train_data_pattern=texts/*.tfrecord --holdout_files=1 "
+        "--num_epochs=2 --batch_size=4 --checkpoint_minutes=0 --num_frames=4 --max_tokens=8 --tokenizer=tokenizer.json "
+        '--model_config={"num_layers":2,"num_heads":2,"hidden_size":8,"feed_forward_size":8} --train_dir=words',
+        tuple(f"words/{name}" for name in (*_RUN, "tokenizer.json")),
+        ("texts", "tokenizer"),
+    ),
+    "pairs": Stage(
+        f"{_TRAIN.replace('--holdout_files=1', '--holdout_fraction=0.3')} --pairs=pairs.csv --embedding_size=4 "
+        "--train_dir=alike",
+        tuple(f"alike/{name}" for name in _RUN),
+    ),
+    "index": Stage("-m yt8m.commands.similar --embeddings=rows.npy --output_index=rows.index", ("rows.index/*",)),
 }
 
 
@@ -174,7 +224,7 @@ def make_inputs(folder):
                 FrameRecord(video_id=f"v{number}{video}", features=features, labels=labels, segments=segments)
             )
         write_records(folder / "data" / f"{number}.tfrecord", records)
-    make_clips(folder / "clips", random)
+    make_videos(folder / "videos", random)
     rows = (f"clip{number},{5 * place},{5 * place + 5},{place}\n" for number in range(8) for place in range(4))
     (folder / "intervals.csv").write_text("".join(rows))
     for video in range(200):
@@ -187,9 +237,29 @@ def make_inputs(folder):
     rated = [(segment, class_id) for segment in segments[::7] for class_id in range(10)]
     rows = (f"{segment},{class_id},{int(random.integers(2))}\n" for segment, class_id in rated)
     (folder / "ratings.csv").write_text("".join(rows))
+    make_texts_and_pairs(folder, random)
 
 
-def make_clips(folder, random):
+def make_texts_and_pairs(folder, random):
+    """Texts and pairs of the videos of the records, and embeddings."""
+    from yt8m.similarity.embedding_files import EmbeddingWriter, Rows
+
+    words = [f"word{number}" for number in range(60)]
+    ids = [f"v{number}{video}" for number in range(4) for video in range(8)]
+    texts = ["video_id,start,end,field,text\n"]
+    for video_id in ids:
+        texts.append(f"{video_id},,,title,{' '.join(random.choice(words, 5))}\n")
+        texts += [f"{video_id},{start},{start + 4},asr,{' '.join(random.choice(words, 9))}\n" for start in (0, 5, 10)]
+    (folder / "texts.csv").write_text("".join(texts))
+    # In threes, so that some can be held out.
+    pairs = [(ids[place], ids[place // 3 * 3 + (place + 1) % 3]) for place in range(30)]
+    (folder / "pairs.csv").write_text("".join(f"{one},{other},{random.random():.3f}\n" for one, other in pairs))
+    with EmbeddingWriter(folder / "rows.npy", segments=False) as writer:
+        values = random.normal(size=(20_000, 32)).astype(np.float32)
+        writer.write(Rows([f"r{row}" for row in range(len(values))], None, values))
+
+
+def make_videos(folder, random):
     """Eight videos of 20 seconds, of one colour a second."""
     import av
 

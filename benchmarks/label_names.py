@@ -28,7 +28,7 @@ from yt8m.data.making.tokenizer_training import read_record_texts, train_tokeniz
 from yt8m.data.pipeline import make_dataset
 from yt8m.data.scan import probe
 from yt8m.data.tfrecord import list_files
-from yt8m.data.tokens import load_tokenizer
+from yt8m.data.tokens import facts_of_tokenizer
 from yt8m.models.base import build_model
 from yt8m.vocabulary import read_class_names
 
@@ -116,9 +116,7 @@ def main(_):
         train, held_out = files[: -FLAGS.held_out], files[-FLAGS.held_out :]
         train_tokenizer(read_record_texts(train), tokenizer, kind="unigram", vocabulary_size=4000)
         found = probe(train)
-        text = TextConfig(
-            fields=("tags",), tokenizer=tokenizer, max_tokens=24, vocabulary_size=load_tokenizer(tokenizer).size
-        )
+        text = TextConfig(fields=("tags",), tokenizer=tokenizer, max_tokens=24, **facts_of_tokenizer(tokenizer))
         data = DataConfig(
             level="video", feature_names=tuple(found.features), feature_sizes=tuple(found.features.values()), text=text
         )

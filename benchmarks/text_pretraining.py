@@ -29,7 +29,7 @@ from yt8m.data.making.synthetic_texts import TOPICS
 from yt8m.data.making.tokenizer_training import read_record_texts, train_tokenizer
 from yt8m.data.pipeline import make_dataset
 from yt8m.data.tfrecord import list_files
-from yt8m.data.tokens import load_tokenizer
+from yt8m.data.tokens import facts_of_tokenizer
 from yt8m.inference.model_evaluation import PairScorer, evaluate_pairs
 from yt8m.models.base import build_model
 from yt8m.models.learner import Learner
@@ -82,7 +82,7 @@ class World:
         write_demo(folder, seed=seed, size=size)
         path = os.path.join(folder, "tokenizer.json")
         train_tokenizer(read_record_texts(self._files("train")), path, kind="wordpiece", vocabulary_size=2000)
-        text = TextConfig(fields=FIELDS, tokenizer=path, max_tokens=40, vocabulary_size=load_tokenizer(path).size)
+        text = TextConfig(fields=FIELDS, tokenizer=path, max_tokens=40, **facts_of_tokenizer(path))
         self.data = DataConfig(num_classes=len(NAMES), num_frames=8, sampling="uniform", text=text)
 
     def _files(self, split):

@@ -91,6 +91,7 @@ class TextConfig(Config):
         high=8192,
     )
     vocabulary_size: int = option(0, "Size of the tokenizer's vocabulary.", unit="tokens", low=0, flag=None)
+    digest: str = option("", "SHA-256 of the tokenizer, in hex.", flag=None, resumable=True)
 
     def _check(self):
         for name in self.fields:

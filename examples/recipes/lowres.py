@@ -20,8 +20,8 @@ FRESH = {"from none": "", "from none, multigrid": "--multigrid --multigrid_rate_
 FRESH_MODEL = "slowfast"
 """What is trained from none."""
 
-EPOCHS = {"pre-training": 8, "fine-tuning": 8, "from none": 40}
-"""Pre-training has 4000 clips, the others 800: from none as many steps as pre-training."""
+EPOCHS = {"pre-training": 8, "fine-tuning": 8, "from none": 20}
+"""Pre-training has 4000 clips, the others 800: from none half as many steps as pre-training."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

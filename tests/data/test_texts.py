@@ -2,13 +2,14 @@
 
 import dataclasses
 import math
+import pathlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.helpers.records import CONFIG, make_video
-from tests.helpers.texts import text_config, whole, write_tokenizer
+from tests.helpers.texts import VOCABULARY, text_config, whole, write_tokenizer
 from yt8m.config import AugmentConfig, DataConfig, TextConfig
 from yt8m.data import pipeline
 from yt8m.data.cache import open_cache
@@ -16,8 +17,8 @@ from yt8m.data.clip_records import ClipRecord
 from yt8m.data.record_checks import check_record, explain_errors
 from yt8m.data.scan import probe
 from yt8m.data.texts import parse_texts, text_features
-from yt8m.data.tfrecord import FrameRecord, VideoRecord
-from yt8m.data.tokens import fair_shares, load_tokenizer
+from yt8m.data.tfrecord import FrameRecord, VideoRecord, parse_context
+from yt8m.data.tokens import facts_of_tokenizer, fair_shares, load_tokenizer
 from yt8m.types import InputError, LongTextsWarning, NoFramesWarning, TimedText
 
 SPEECH = (
@@ -260,6 +261,89 @@ def test_a_bad_text_stops_the_reader_of_texts_alone(tmp_path, config):
     with pytest.warns(UserWarning, match="skipped 1 corrupt record"):
         ((features, _),) = elements(path, config.replace(skip_corrupt=True), "video")
     assert len(features["rgb"]) == 1
+
+
+RARE = {"\U00012000": 0, "\U00016f00": 1, "\U0001f0a1": 2}
+BPE = {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]], "dropout": 0.5}
+ADDED = {"content": "[CLS]", "single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+
+
+@pytest.mark.parametrize(
+    "vocabulary, changes, message",
+    [
+        ({"cat": 0}, {}, "is not a tokenizer.json: .*Missing .UNK. token"),
+        (VOCABULARY | {"sea": 3}, {}, "gives number 3 to two tokens, '(sea|dog)' and '(sea|dog)'"),
+        (VOCABULARY | {"sea": 2**31}, {}, "has tokens up to number 2,147,483,648, more than 4,194,304"),
+        (VOCABULARY, {"model": BPE}, "has a dropout, by which a text has other tokens each time"),
+        (
+            VOCABULARY,
+            {"model": {"type": "Unigram", "vocab": [["a", 0], ["b", -1], ["b", -2]], "unk_id": 0}},
+            "has a token twice",
+        ),
+        (
+            VOCABULARY,
+            {"added_tokens": [ADDED | {"id": 50, "special": True}]},
+            "has an added token '.CLS.' of number 50",
+        ),
+        (
+            VOCABULARY,
+            {"normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAA"}},
+            "is not a tokenizer.json: .*Cannot parse precomp",
+        ),
+    ],
+)
+def test_tokenizers_that_fail_later_are_refused_when_they_are_read(tmp_path, vocabulary, changes, message, capfd):
+    path = write_tokenizer(tmp_path / "odd.json", vocabulary, **changes)
+    with pytest.raises(InputError, match=f"odd.json {message}"):
+        load_tokenizer(path)
+    # A panic of Rust is in the sentence alone.
+    assert capfd.readouterr().err == ""
+
+
+def test_the_json_of_a_tokenizer_is_utf8_and_has_no_name_twice(tmp_path):
+    path = pathlib.Path(write_tokenizer(tmp_path / "odd.json"))
+    data = path.read_bytes()
+    path.write_bytes(b"\xef\xbb\xbf" + data)
+    assert load_tokenizer(path).size == len(VOCABULARY)
+    path.write_bytes(data.replace(b"cat", b"c\xff"))
+    with pytest.raises(InputError, match="odd.json is not a tokenizer.json: byte .* is no UTF-8"):
+        load_tokenizer(path)
+    path.write_bytes(data.replace(b'"sea"', b'"cat"'))
+    with pytest.raises(InputError, match="odd.json is not a tokenizer.json: it has 'cat' twice in one object"):
+        load_tokenizer(path)
+
+
+def test_what_a_tokenizer_fails_at_in_the_graph_is_one_sentence(tmp_path, write, config):
+    path = write_tokenizer(tmp_path / "rare.json", RARE)
+    text = TextConfig(fields=("title",), tokenizer=path, **facts_of_tokenizer(path))
+    files = write("v.tfrecord", with_texts("a", whole("title", "cat")))
+    config = config.replace(text=text)
+    with (
+        pytest.raises(InputError, match="rare.json is not a tokenizer.json: .*Missing"),
+        explain_errors([files], config),
+    ):
+        elements(files, config, "video")
+
+
+def test_another_tokenizer_of_as_many_tokens_is_refused(tmp_path, write, config):
+    path = write_tokenizer(tmp_path / "tokenizer.json")
+    config = config.replace(text=config.text.replace(tokenizer=path, **facts_of_tokenizer(path)))
+    files = write("v.tfrecord", with_texts("a", whole("title", "cat")))
+    assert elements(files, config, "video")[0][0]["tokens"].tolist() == [[2, 0, 0, 0, 0, 0]]
+    write_tokenizer(tmp_path / "tokenizer.json", VOCABULARY | {"dog": 1, "cat": 3})
+    with pytest.raises(InputError, match="tokenizer.json is another tokenizer than the model was made for, or damaged"):
+        elements(files, config, "video")
+
+
+@pytest.mark.parametrize("text", [b"\xed\xa0\x80", b"\xe0\x80\x80", b"\xf0\x80\x80\x80", b"\xf4\x90\x80\x80", b"\xff"])
+def test_what_is_no_utf8_is_no_text_and_no_id(config, text):
+    """Of these a regular expression takes all but the last."""
+    record = broken(lambda context: context["text/title"].bytes_list.value.append(text))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="not UTF-8"):
+        parse_texts(tf.constant([record]), config.text.fields)
+    record = broken(lambda context: context["id"].bytes_list.value.__setitem__(0, text))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a record has no id"):
+        parse_context(tf.constant([record]))
 
 
 def test_bad_tokenizers_are_named(tmp_path, write, config):

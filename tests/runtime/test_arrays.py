@@ -119,3 +119,17 @@ def test_python_objects_are_refused(tmp_path, descr):
     (tmp_path / "a.npy").write_bytes(header((1,), descr) + bytes(100))
     with pytest.raises(InputError, match="a.npy cannot be read: it holds Python objects"):
         read_npy(tmp_path / "a.npy")
+
+
+def test_an_npy_header_that_is_cut_short_moves_no_numbers(tmp_path):
+    path = tmp_path / "a.npy"
+    np.save(path, np.arange(6, dtype=np.float32))
+    data = bytearray(path.read_bytes())
+    # The length of the header; what follows it is blanks.
+    data[8] -= 16
+    path.write_bytes(data)
+    for read in (read_npy, map_npy):
+        with pytest.raises(
+            InputError, match=r"a.npy is damaged: its header promises 24 bytes, of shape \(6,\), and 40 follow"
+        ):
+            read(path)

@@ -218,3 +218,11 @@ def test_json_of_any_damage_is_read_or_refused(tmp_path):
 def test_json_of_a_flag_names_the_flag():
     with pytest.raises(InputError, match="^--space is not the JSON that it should be"):
         parse_json("{", "--space")
+
+
+@pytest.mark.parametrize("text", ['{"a": 1, "b": 2, "a": 1}', '{"b": {"a": 1, "a": 2}}', '[{"a": 1, "a": null}]'])
+def test_a_name_twice_in_an_object_is_no_json_of_ours(text):
+    kind = list if text.startswith("[") else dict
+    with pytest.raises(InputError, match="x.json is not the JSON that it should be: it has 'a' twice in one object"):
+        parse_json(text, "x.json", kind=kind)
+    assert parse_json('{"a": 1, "b": {"a": 1}}', "x.json") == {"a": 1, "b": {"a": 1}}

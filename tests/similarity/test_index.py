@@ -2,6 +2,8 @@
 
 import functools
 import json
+import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -17,7 +19,7 @@ from yt8m.similarity.nearest import nearest
 from yt8m.similarity.projection import JointProjection
 from yt8m.types import InputError, Segment
 
-pytest.importorskip("faiss", reason="FAISS is not installed (extra [neighbours])")
+faiss = pytest.importorskip("faiss", reason="FAISS is not installed (extra [neighbours])")
 ROWS = 6000
 
 
@@ -79,21 +81,43 @@ def test_what_is_no_index_of_these_rows_is_said(folder, embeddings, tmp_path):
     with pytest.raises(InputError, match=r"v9999:0 is not in .*a\.npy"):
         NeighbourIndex(folder / "a.index", embeddings, probes=8).nearest([Segment("v9999", 0)], top_k=1)
     other = np.load(folder / "a.npy")
-    other[0] += 1
+    # Of thousands of rows any, by the least that there is.
+    other[4321, 7] = np.nextafter(other[4321, 7], 9)
     ids, starts = [f"v{row // 10:04}" for row in range(ROWS)], np.arange(ROWS, dtype=np.int32) % 10 * 5
     write_embeddings(tmp_path / "b.npy", other, ids=ids, starts=starts)
     with pytest.raises(InputError, match=r"a\.index is the index of other embeddings than .*b\.npy"):
         NeighbourIndex(folder / "a.index", embedding_set([tmp_path / "b.npy"]), probes=8)
-    broken = tmp_path / "broken"
-    broken.mkdir()
-    for name in ("index.json", "keys.npy"):
-        (broken / name).write_bytes((folder / "a.index" / name).read_bytes())
-    (broken / "cells.faiss").write_bytes((folder / "a.index" / "cells.faiss").read_bytes()[:1000])
-    with pytest.raises(InputError, match="broken has no index that FAISS can read"):
+    write_embeddings(tmp_path / "b.npy", np.load(folder / "a.npy"), ids=ids[::-1], starts=starts)
+    with pytest.raises(InputError, match=r"a\.index is the index of other embeddings than .*b\.npy"):
+        NeighbourIndex(folder / "a.index", embedding_set([tmp_path / "b.npy"]), probes=8)
+
+
+@pytest.mark.parametrize("name", ["cells.faiss", "keys.npy", "index.json"])
+def test_a_damaged_index_is_said_before_faiss_reads_it(folder, embeddings, tmp_path, name, monkeypatch):
+    monkeypatch.setattr(faiss, "read_index", lambda path: pytest.fail("FAISS was given the file"))
+    broken = pathlib.Path(shutil.copytree(folder / "a.index", tmp_path / "broken"))
+    data = (broken / name).read_bytes()
+    for wrong in (data[:-5], data[:40] + bytes([data[40] ^ 4]) + data[41:], data + b"\n" * (name != "index.json")):
+        if wrong == data:
+            continue
+        (broken / name).write_bytes(wrong)
+        with pytest.raises(InputError, match="broken.* is damaged, its " + name if "json" not in name else "broken"):
+            NeighbourIndex(broken, embeddings, probes=8)
+    (broken / name).unlink()
+    with pytest.raises(InputError, match=f"cannot read .*{name}"):
         NeighbourIndex(broken, embeddings, probes=8)
-    (broken / "index.json").write_text(json.dumps({"rows": "many"}))
-    with pytest.raises(InputError, match=r"index\.json"):
-        NeighbourIndex(broken, embeddings, probes=8)
+
+
+def test_an_index_replaces_an_index_and_nothing_else(folder, embeddings, tmp_path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "kept.txt").write_text("x")
+    with pytest.raises(InputError, match="runs is a folder of something else than an index: name another one"):
+        write_index(embeddings, tmp_path / "runs")
+    assert (tmp_path / "runs" / "kept.txt").read_text() == "x"
+    few = tmp_path / "few.npy"
+    write_embeddings(few, np.eye(5, dtype=np.float32), ids=list("abcde"), starts=np.zeros(5, np.int32))
+    for _ in range(2):
+        assert write_index(embedding_set([few]), tmp_path / "few.index") == 1
 
 
 def test_the_command_writes_searches_and_checks(folder, tmp_path):

@@ -7,7 +7,7 @@ from scipy import stats
 from tests.helpers.embeddings import embedding_set
 from yt8m.similarity.cosine import cosines
 from yt8m.similarity.pairs import read_pairs, score_pairs, spearman
-from yt8m.types import InputError
+from yt8m.types import DataWarning, InputError
 
 
 def test_rank_correlation_by_hand_and_by_ranks():
@@ -32,8 +32,20 @@ def test_pairs_are_scored_by_rank(paths, vectors, tmp_path):
     scores = cosines(vectors[0][[0, 4, 7]], vectors[0][[3, 0, 8]])
     assert found == {"spearman": pytest.approx(stats.spearmanr(scores, [0.3, 0.9, 0.1]).statistic), "num_pairs": 3}
     (tmp_path / "p.csv").write_text("v0:0,v99:5,0.3\n")
-    with pytest.raises(InputError, match="v99:5 is not in .*a.npy"):
+    with pytest.raises(InputError, match="p.csv: v99:5 is not in .*a.npy"):
         score_pairs(embedding_set(paths[:1]), read_pairs(tmp_path / "p.csv"))
     (tmp_path / "p.csv").write_text("v0:0,v1:5,0.3\nv0:0,v1:5\n")
     with pytest.raises(InputError, match="p.csv, line 2: expected id_a,id_b,score"):
         read_pairs(tmp_path / "p.csv")
+
+
+def test_a_pair_of_one_row_alone_is_left_out_and_told(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("v0,v1,0.3\nv2,v2,0.9\nv1,v0,0.5\nv3,v3,1\n")
+    with pytest.warns(DataWarning, match="p.csv, line 2: v2 is paired with itself; 2 such pairs left out"):
+        found = read_pairs(path)
+    # Other annotators' scores of a pair stay.
+    assert list(zip(*found[:3])) == [("v0", "v1", 0.3), ("v1", "v0", 0.5)]
+    path.write_text("v0,v1,0.3\nv0,a b,0.3\n")
+    with pytest.raises(InputError, match="p.csv, line 2: the id 'a b' has a blank"):
+        read_pairs(path)

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from yt8m.config import DataConfig, ModelConfig, RunConfig, SimilarityConfig, TrainConfig
 from yt8m.data.pair_records import locate_videos, make_pairs
 from yt8m.data.pipeline import make_dataset
+from yt8m.data.record_checks import explain_errors
 from yt8m.data.splits import Source
 from yt8m.data.tfrecord import FrameRecord, list_files, write_records
 from yt8m.inference.embeddings import predict_embeddings
@@ -16,7 +19,7 @@ from yt8m.models import checkpoints
 from yt8m.similarity.cosine import cosines
 from yt8m.similarity.pairs import spearman
 from yt8m.training.train import train
-from yt8m.types import InputError
+from yt8m.types import DataWarning, InputError
 
 CONFIG = DataConfig(feature_names=("rgb",), feature_sizes=(6,), num_classes=3, num_frames=4, sampling="random")
 BERT = {"num_layers": 1, "num_heads": 2, "hidden_size": 8, "feed_forward_size": 16, "num_mixtures": 1, "dropout": 0.0}
@@ -60,7 +63,7 @@ def run_of(folder, **changes):
 
 def test_batches_hold_the_videos_of_pairs(folder):
     files = list_files(str(folder / "*.tfrecord"))
-    places = locate_videos(files, {"v07", "v31", "v59"}, asked_by="pairs.csv")
+    places = locate_videos(files, dict.fromkeys(["v07", "v31", "v59"], "pairs.csv"), CONFIG)
     pairs = [(places["v31"], places["v07"]), (places["v59"], places["v31"])]
     config = CONFIG.replace(sampling="uniform")
     ((features, targets),) = make_pairs(files, pairs, np.array([0.25, 1.0]), config, batch_size=4).as_numpy_iterator()
@@ -79,7 +82,8 @@ def test_batches_hold_the_videos_of_pairs(folder):
 
 def test_an_epoch_has_every_pair_once_in_an_order_of_its_own(folder):
     files = list_files(str(folder / "*.tfrecord"))
-    places = list(locate_videos(files, {f"v{number:02}" for number in range(60)}, asked_by="pairs.csv").values())
+    wanted = {f"v{number:02}": "pairs.csv" for number in range(60)}
+    places = list(locate_videos(files, wanted, CONFIG).values())
     pairs, scores = list(zip(places[::2], places[1::2])), np.arange(30.0)
 
     def epoch(**options):
@@ -92,6 +96,44 @@ def test_an_epoch_has_every_pair_once_in_an_order_of_its_own(folder):
     np.testing.assert_array_equal(first, again)
     np.testing.assert_array_equal(frames, same_frames)
     assert first.tolist() != later.tolist()
+
+
+def located(folder, tmp_path, config=CONFIG):
+    """Path of a copy of a file of records, and the Places of its videos."""
+    path = str(shutil.copy(folder / "0.tfrecord", tmp_path / "copy.tfrecord"))
+    return path, locate_videos([path], dict.fromkeys(["v00", "v03", "v57"], "pairs.csv"), config)
+
+
+def flip(path, place):
+    data = bytearray(pathlib.Path(path).read_bytes())
+    data[place] ^= 4
+    pathlib.Path(path).write_bytes(data)
+
+
+def test_a_flipped_byte_of_a_record_is_said_before_and_while_it_is_read(folder, tmp_path):
+    path, places = located(folder, tmp_path)
+    pairs, files = [(places["v00"], places["v57"])], [path]
+    flip(path, places["v57"].start + places["v57"].size - 3)
+    said = pytest.raises(InputError, match=r"copy.tfrecord: the record at byte [\d,]+ has changed since the pairs were")
+    with said, explain_errors(files, CONFIG):
+        list(make_pairs(files, pairs, np.array([0.5]), CONFIG, batch_size=1))
+    with pytest.raises(InputError, match="copy.tfrecord, record 19: it is truncated or corrupt"):
+        locate_videos(files, {"v00": "pairs.csv"}, CONFIG)
+
+
+def test_damaged_records_are_passed_over_and_counted(folder, tmp_path):
+    path, places = located(folder, tmp_path)
+    flip(path, places["v03"].start + 20)
+    with pytest.warns(DataWarning, match="copy.tfrecord: 1 corrupt record skipped; the first, record 1: "):
+        found = locate_videos([path], {"v57": "pairs.csv"}, CONFIG.replace(skip_corrupt=True))
+    assert found == {"v57": places["v57"]}
+    with pytest.warns(DataWarning), pytest.raises(InputError, match="pairs.csv: video v03 is in none of the 1 files"):
+        locate_videos([path], {"v03": "pairs.csv"}, CONFIG.replace(skip_corrupt=True))
+
+
+def test_the_table_that_asks_for_an_absent_video_is_named(folder):
+    with pytest.raises(InputError, match="held.csv: video v99 is in none"):
+        locate_videos([str(folder / "0.tfrecord")], {"v00": "train.csv", "v99": "held.csv"}, CONFIG)
 
 
 @pytest.mark.slow

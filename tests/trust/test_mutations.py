@@ -15,6 +15,7 @@ import pytest
 from tests.helpers.mutations import KINDS, verdict
 
 _FEW = {"model": 3, "clips: fields": 3, "clips: pictures": 2, "packed examples": 4, "records: means": 4}
+_FEW |= {"index of neighbours": 6, "pairs: records": 6, "pairs: to train on": 8, "texts: records": 6}
 """Cases of kinds that take longer, among the fast tests."""
 
 _MANY = 10_000

@@ -81,7 +81,7 @@ def text_settings(file: str, *, known: Mapping[str, Any], given: Mapping[str, An
             )
         return {}
     from yt8m.data.scan import probe
-    from yt8m.data.tokens import load_tokenizer
+    from yt8m.data.tokens import facts_of_tokenizer
 
     chosen = {**known, **given}
     if not chosen.get("fields"):
@@ -93,4 +93,4 @@ def text_settings(file: str, *, known: Mapping[str, Any], given: Mapping[str, An
         _tell(f"text_fields is {','.join(chosen['fields'])}, as the first records of {file} have them")
     if not chosen.get("tokenizer"):
         raise InputError("--tokenizer must be given: yt8m-tokenizer trains one on the texts of records")
-    return chosen | {"vocabulary_size": load_tokenizer(chosen["tokenizer"]).size}
+    return chosen | facts_of_tokenizer(chosen["tokenizer"])

@@ -110,12 +110,14 @@ def main(options: SimilarOptions) -> None:
     from yt8m.runtime.files import check_writable
     from yt8m.similarity.embedding_files import EmbeddingFile, form_of
     from yt8m.similarity.embedding_set import EmbeddingSet
-    from yt8m.similarity.index import NeighbourIndex, recall, write_index
+    from yt8m.similarity.index import NeighbourIndex, check_index_path, recall, write_index
     from yt8m.similarity.nearest import nearest, nearest_to
     from yt8m.similarity.pairs import read_pairs, score_pairs
 
-    for path in filter(None, (options.output_file, options.output_index, options.projection if options.dim else "")):
+    for path in filter(None, (options.output_file, options.projection if options.dim else "")):
         check_writable(path)
+    if options.output_index:
+        check_index_path(options.output_index)
     if options.output_file:
         form_of(options.output_file)
     files = [EmbeddingFile(path) for path in options.embeddings]

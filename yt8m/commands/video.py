@@ -16,6 +16,7 @@ The same command again goes on with the videos that are left.
 import dataclasses
 import os
 import warnings
+from collections.abc import Mapping
 
 from yt8m.commands import command_line
 from yt8m.commands.clip_outputs import store_clips
@@ -27,7 +28,7 @@ from yt8m.data.making.settings import STANDARDIZE, PackSettings
 from yt8m.features.inputs import find_videos
 from yt8m.features.settings import ClipSettings, ExtractionSettings
 from yt8m.options import fields_of, option
-from yt8m.types import DataWarning, InputError, names_of_views
+from yt8m.types import DataWarning, InputError, TimedText, names_of_views
 
 _OF_FEATURES = (
     "backbone",
@@ -150,8 +151,10 @@ def main(options: VideoOptions, arguments: list[str]) -> None:
     _say_what_failed(options, failed, len(sources))
     ids = [video_id for video_id in sources if video_id not in failed]
     kept = {video_id: sources[video_id] for video_id in ids}
-    seconds = {video_id: folder.about(video_id)["seconds"] for video_id in ids}
-    texts = words.write(kept, seconds, options.output_dir, workers=options.workers, ray=options.ray) if words else {}
+    texts: Mapping[str, tuple[TimedText, ...]] = {}
+    if words:
+        seconds = {video_id: folder.about(video_id)["seconds"] for video_id in ids}
+        texts = words.write(kept, seconds, options.output_dir, workers=options.workers, ray=options.ray)
     _pack(options, extractor, folder, ids, annotations, fit, texts)
     write_outputs(options, classes, folder, extractor.views_of_features, kept)
 

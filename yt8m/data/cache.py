@@ -19,6 +19,7 @@ from yt8m.config import DataConfig
 from yt8m.data import examples, tfrecord
 from yt8m.data.cache_file import FINGERPRINT_BYTES, CacheFile, fingerprints, read_cache_file, row_width
 from yt8m.data.packing import WHAT, Packing, segment_length
+from yt8m.data.python_calls import python_call
 from yt8m.data.record_dataset import interleave_blocks
 from yt8m.data.sampling import sample_frames
 from yt8m.data.sharing import take_share
@@ -224,7 +225,7 @@ class RecordCache:
 
     def _read_frames(self, numbers, indices, counts):
         """In the graph: frames ``indices`` (B, T) of examples, zero behind ``counts`` (B,): dict of (B, T, size)."""
-        taken = tf.numpy_function(self._take_frames, [numbers, indices, counts], [tf.uint8] * len(self._features))
+        taken = python_call(self._take_frames, [numbers, indices, counts], [tf.uint8] * len(self._features))
         frames = dict(zip(self._features, taken))
         for name, values in frames.items():
             values.set_shape([None, indices.shape[1], self._features[name]])

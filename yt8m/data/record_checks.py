@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from yt8m.config import DataConfig
 from yt8m.data.clip_checks import check_clip
 from yt8m.data.clip_records import MEDIASEQUENCE
+from yt8m.data.python_calls import input_error_of
 from yt8m.data.scan import Scanned, scan
 from yt8m.data.text_fields import text_problem
 from yt8m.data.tfrecord import ID_KEYS
@@ -42,7 +43,9 @@ def explain_errors(files: Sequence[str], config: DataConfig | None, *, windows: 
     """
     try:
         yield
-    except _FROM_READING:
+    except _FROM_READING as error:
+        if raised := input_error_of(error):
+            raise raised from error
         # Records that are skipped cannot be to blame, files that cannot be read still can.
         skipping = config is not None and config.skip_corrupt
         diagnose(files, None if skipping else config, windows=windows)

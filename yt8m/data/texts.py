@@ -12,11 +12,8 @@ import tensorflow as tf
 
 from yt8m.config import DataConfig
 from yt8m.data.text_fields import keys_of
-from yt8m.data.tfrecord import checked
+from yt8m.data.tfrecord import checked, is_utf8
 from yt8m.types import SEGMENT_SECONDS, TEXTS, Tensor
-
-_UTF8 = r"(?s).*"
-"""What is no UTF-8 matches nothing."""
 
 
 class ParsedTexts(NamedTuple):
@@ -46,7 +43,7 @@ def _checked(field, texts, starts, ends):
     counts, timed = texts.row_lengths(), starts.row_lengths() > 0
     same = (starts.row_lengths() == ends.row_lengths()) & (~timed | (starts.row_lengths() == counts))
     values = checked(texts.values, tf.reduce_all(same), f"texts and times of {field} differ in number")
-    fine = tf.reduce_all(tf.strings.regex_full_match(values, _UTF8))
+    fine = tf.reduce_all(is_utf8(values))
     values = checked(values, fine, f"a text of {field} is not UTF-8")
     given = (starts.values >= 0) & (starts.values < np.inf) & (starts.values <= ends.values)
     values = checked(values, tf.reduce_all(given), f"a text of {field} has no interval of seconds")

@@ -357,9 +357,14 @@ def take_ids(context: dict[str, Tensor]) -> Tensor:
     ids, *others = (context.pop(key) for key in ID_KEYS)
     for other in others:
         ids = tf.where(ids == "", other, ids)
-    # The rule of yt8m.types.id_problem: what is no UTF-8 matches nothing.
-    fine = tf.strings.regex_full_match(ids, _ID_PATTERN) & (tf.strings.length(ids) <= MAX_ID_BYTES)
+    # The rule of yt8m.types.id_problem.
+    fine = tf.strings.regex_full_match(ids, _ID_PATTERN) & is_utf8(ids) & (tf.strings.length(ids) <= MAX_ID_BYTES)
     return checked(ids, tf.reduce_all(fine), "a record has no id, or one that no submission can hold")
+
+
+def is_utf8(texts: Tensor) -> Tensor:
+    """Whether each string of a tensor is UTF-8, bool of its shape; regular expressions take some halves of pairs."""
+    return tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace") == texts
 
 
 def checked(values: Tensor, condition: Tensor, problem: str) -> Tensor:

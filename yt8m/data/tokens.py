@@ -4,8 +4,11 @@ Tokenizers are those of Hugging Face's ``tokenizers``, a tokenizer.json: JSON, w
 one adds to texts, as BERT's [CLS], is left out, because models have vectors of their own for it.
 """
 
+import contextlib
 import functools
+import hashlib
 import os
+import tempfile
 import warnings
 from typing import Any
 
@@ -13,8 +16,10 @@ import numpy as np
 import tensorflow as tf
 
 from yt8m.config import DataConfig
+from yt8m.data.python_calls import python_call
 from yt8m.features.words.tokens import is_unspaced
 from yt8m.runtime.files import parse_json, read_bytes
+from yt8m.runtime.quiet_imports import standard_error_to
 from yt8m.types import TEXTS, TOKEN_INPUTS, InputError, LongTextsWarning, StrPath
 
 _MOST_BYTES = 128 << 20
@@ -24,6 +29,9 @@ _MOST_TOKENS = 1 << 22
 _CHARACTERS_A_TOKEN = 32
 """Characters of a text that are looked at for each token that there is room for."""
 
+_RARE = "\U00012000 \U00016f00 \U0001f0a1"
+"""Letters of cuneiform and Miao, and a playing card."""
+
 _WHAT = "a tokenizer.json"
 
 
@@ -31,29 +39,66 @@ class Tokenizer:
     """The tokenizer of a file. Raises InputError where the file is none, or the package ``tokenizers`` is missing.
 
     size: V, tokens of its vocabulary, those that none has among them. unknown: number of what stands for characters
-    that it does not know, None where there is no such.
+    that it does not know, None where there is no such. digest: SHA-256 of the file, in hex.
     """
 
     def __init__(self, path: StrPath):
         tokenizers = import_tokenizers()
-        text = read_bytes(path, most=_MOST_BYTES).decode(errors="replace")
-        described = parse_json(text, os.fspath(path), what=_WHAT, fields={"model": dict})["model"]
+        self._path, data = os.fspath(path), read_bytes(path, most=_MOST_BYTES)
+        self.digest = hashlib.sha256(data).hexdigest()
         try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{self._path} is not {_WHAT}: byte {error.start:,} is no UTF-8") from error
+        described = parse_json(text, self._path, what=_WHAT, fields={"model": dict})
+        # A panic of Rust says itself on standard error.
+        with tempfile.TemporaryFile() as panic, standard_error_to(panic), self._explained():
             self._tokenizer = tokenizers.Tokenizer.from_str(text)
-        except Exception as error:
-            raise InputError(f"{os.fspath(path)} is not {_WHAT}: {' '.join(str(error).split())[:200]}") from error
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
-        if not vocabulary:
-            raise InputError(f"{os.fspath(path)} has an empty vocabulary: train it on texts")
-        self.size = max(vocabulary.values()) + 1
-        if self.size > _MOST_TOKENS:
-            raise InputError(f"{os.fspath(path)} has tokens up to number {self.size - 1:,}, more than {_MOST_TOKENS:,}")
-        self.unknown: int | None = described.get("unk_id", vocabulary.get(described.get("unk_token")))
+            self._tokenizer.no_truncation()
+            self._tokenizer.no_padding()
+            vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
+            # Letters that few know, so that what fails at the unknown fails now.
+            self._tokenizer.encode_batch([_RARE] if vocabulary else [])
+        self.size = max(vocabulary.values()) + 1 if vocabulary else 0
+        self._check_vocabulary(vocabulary, described)
+        model = described["model"]
+        self.unknown: int | None = model.get("unk_id", vocabulary.get(model.get("unk_token")))
         self._apart = np.zeros(self.size, bool)
         for token, number in vocabulary.items():
             self._apart[number] = any(map(is_unspaced, token))
+
+    @contextlib.contextmanager
+    def _explained(self):
+        """Context of calls of the package: its errors are Exceptions, and panics of Rust are not even that."""
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise InputError(f"{self._path} is not {_WHAT}: {reason}") from error
+
+    def _check_vocabulary(self, vocabulary, described):
+        """Raises InputError where texts have no tokens that are theirs alone, or numbers are too large."""
+        if not vocabulary:
+            raise InputError(f"{self._path} has an empty vocabulary: train it on texts")
+        if self.size > _MOST_TOKENS:
+            raise InputError(f"{self._path} has tokens up to number {self.size - 1:,}, more than {_MOST_TOKENS:,}")
+        by_number: dict[int, str] = {}
+        for token, number in vocabulary.items():
+            if (other := by_number.setdefault(number, token)) != token:
+                raise InputError(f"{self._path} gives number {number:,} to two tokens, {other!r} and {token!r}")
+        if described["model"].get("dropout"):
+            raise InputError(f"{self._path} has a dropout, by which a text has other tokens each time: set it to null")
+        pieces = described["model"]["vocab"]
+        if isinstance(pieces, list) and len(pieces) > len({piece for piece, _ in pieces}):
+            raise InputError(f"{self._path} has a token twice in its vocabulary")
+        for added in described.get("added_tokens") or ():
+            if vocabulary.get(added["content"]) != added["id"]:
+                raise InputError(
+                    f"{self._path} has an added token {added['content']!r} of number {added['id']:,}, which does not "
+                    f"go on from its vocabulary of {len(vocabulary):,}"
+                )
 
     def encode(self, texts: list[str]) -> list[tuple[np.ndarray, np.ndarray]]:
         """(numbers, words) of the tokens of each text, int32 (n,) both; words counts them from 0.
@@ -61,7 +106,8 @@ class Tokenizer:
         The tokens of a word are those of what the tokenizer takes for one; in scripts that do not separate words, and
         where it does not tell, each token is a word.
         """
-        encodings = self._tokenizer.encode_batch(texts, add_special_tokens=False)
+        with self._explained():
+            encodings = self._tokenizer.encode_batch(texts, add_special_tokens=False)
         return [(numbers, self._words(numbers, encoding)) for encoding in encodings for numbers in [_ids(encoding)]]
 
     def _words(self, numbers, encoding):
@@ -118,6 +164,12 @@ def load_tokenizer(path: StrPath) -> Tokenizer:
     return _load(os.fspath(path), status.st_mtime_ns, status.st_size)
 
 
+def facts_of_tokenizer(path: StrPath) -> dict[str, Any]:
+    """The fields of a TextConfig that say which tokenizer it is."""
+    tokenizer = load_tokenizer(path)
+    return {"vocabulary_size": tokenizer.size, "digest": tokenizer.digest}
+
+
 @functools.lru_cache(8)
 def _load(path, *_):
     return Tokenizer(path)
@@ -154,6 +206,8 @@ def with_tokens(features: dict[str, Any], config: DataConfig) -> dict[str, Any]:
             f"{settings.tokenizer} has {tokenizer.size:,} tokens, and the model was made for "
             f"{settings.vocabulary_size:,}: it is another tokenizer"
         )
+    if settings.digest not in ("", tokenizer.digest):
+        raise InputError(f"{settings.tokenizer} is another tokenizer than the model was made for, or damaged")
 
     def tokenize(texts):
         *made, cut = tokenizer(texts, max_tokens=settings.max_tokens)
@@ -166,6 +220,6 @@ def with_tokens(features: dict[str, Any], config: DataConfig) -> dict[str, Any]:
 
     features = dict(features)
     texts = features.pop(TEXTS)
-    made = tf.numpy_function(tokenize, [texts], [tf.int32] * len(TOKEN_INPUTS))
+    made = python_call(tokenize, [texts], [tf.int32] * len(TOKEN_INPUTS))
     shape = [*texts.shape[:-1], settings.max_tokens]
     return features | {name: tf.ensure_shape(values, shape) for name, values in zip(TOKEN_INPUTS, made)}

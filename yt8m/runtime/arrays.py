@@ -17,13 +17,14 @@ _MOST_DEFLATED = 1100
 def read_npy(path: StrPath) -> np.ndarray:
     """The array of an .npy file. Raises InputError naming the file where it is damaged, or something else."""
     with _reading(path), _npy(path) as (file, size):
+        _check_header(file, size, os.fspath(path), ends=True)
         return _read_array(file, size, os.fspath(path))
 
 
 def map_npy(path: StrPath) -> np.ndarray:
     """The array of an .npy file, its pages read when they are looked at; InputError as of read_npy."""
     with _reading(path), _npy(path) as (file, size):
-        _check_header(file, size, os.fspath(path))
+        _check_header(file, size, os.fspath(path), ends=True)
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
@@ -83,20 +84,25 @@ def _reading(path):
 
 def _read_array(file, size, where):
     """The array at the begin of an open file of ``size`` bytes."""
+    file.seek(0)
     _check_header(file, size, where)
     file.seek(0)
     return np.lib.format.read_array(file, allow_pickle=False)
 
 
-def _check_header(file, size, where):
-    """Raises InputError where the header of an array promises more than an open file of ``size`` bytes holds."""
+def _check_header(file, size, where, *, ends=False):
+    """Raises InputError where the header of an array promises more than an open file of ``size`` bytes holds.
+
+    ends: whether the file ends with the array, so that less is as wrong: a header cut short moves all numbers.
+    """
     first = np.lib.format.read_magic(file) == (1, 0)
     read_header = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
     shape, _, dtype = read_header(file)
     if dtype.hasobject:
         raise InputError(f"{where} cannot be read: it holds Python objects, not numbers")
     wanted, there = math.prod(shape) * dtype.itemsize, size - file.tell()
-    if min(shape, default=0) < 0 or not wanted <= there:
+    if min(shape, default=0) < 0 or not wanted <= there or (ends and wanted < there):
+        follow = "follow" if ends else "may follow"
         raise InputError(
-            f"{where} is damaged: its header promises {wanted:,} bytes, of shape {shape}, and {there:,} may follow"
+            f"{where} is damaged: its header promises {wanted:,} bytes, of shape {shape}, and {there:,} {follow}"
         )

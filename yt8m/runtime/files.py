@@ -176,10 +176,10 @@ def parse_json(
 
     source: file or flag, and ``what`` it should be, for the error. fields: dict of names that a dict must have to the
     type of each, or a tuple of types, NoneType for null among them; a bool is no int, and an int is a float.
-    Raises InputError where the text is no JSON, or JSON of another shape.
+    Raises InputError where the text is no JSON, has a name twice in an object, or is JSON of another shape.
     """
     try:
-        found = json.loads(text)
+        found = json.loads(text, object_pairs_hook=_as_dict)
         _check_shape(found, kind, fields or {})
         return found
     except RecursionError:
@@ -189,6 +189,15 @@ def parse_json(
     except ValueError as error:
         reason = str(error)
     raise InputError(f"{source} is not {what}: {reason}")
+
+
+def _as_dict(pairs):
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"it has {twice[:80]!r} twice in one object")
+    return found
 
 
 _JSON_WORDS = {

@@ -9,6 +9,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
+from typing import IO
 
 _CHATTER = re.compile(
     rb"absl::InitializeLog\(\)|oneDNN custom operations|cpu_feature_guard|rebuild TensorFlow with|XNNPACK delegate"
@@ -68,20 +69,29 @@ class _QuietLoader(importlib.abc.Loader):
 @contextlib.contextmanager
 def without_chatter() -> Iterator[None]:
     """Context manager: output to file descriptor 2 is held back, and written afterwards but for the chatter."""
-    sys.stderr.flush()
     with tempfile.TemporaryFile() as held:
-        terminal = os.dup(2)
-        os.dup2(held.fileno(), 2)
         try:
-            yield
+            with standard_error_to(held):
+                yield
         finally:
-            sys.stderr.flush()
-            os.dup2(terminal, 2)
-            os.close(terminal)
             held.seek(0)
             for line in held:
                 if not _CHATTER.search(line):
                     os.write(2, line)
+
+
+@contextlib.contextmanager
+def standard_error_to(file: IO[bytes]) -> Iterator[None]:
+    """Context manager: output to file descriptor 2, of native libraries too, goes to an open file."""
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(terminal, 2)
+        os.close(terminal)
 
 
 @contextlib.contextmanager

@@ -1,12 +1,11 @@
 """Approximate nearest neighbours among millions of embeddings: an inverted file of FAISS (Johnson et al. 2019).
 
 An index is a folder: ``cells.faiss``, the rows, each divided by its norm and rounded to a byte a number, in cells
-around centres that k-means found; ``keys.npy``, what each row is; ``index.json``, which embeddings they are. A search
-looks at the rows of the ``probes`` cells nearest to the query, and scores the best of them exactly, from the
-embeddings.
+around centres that k-means found; ``keys.npy``, what each row is; ``index.json``, SHA-256 digests of both, and of the
+embeddings that they are of. All are compared before FAISS, which trusts what it reads, sees a byte. A search looks at
+the rows of the ``probes`` cells nearest to the query, and scores the best of them exactly, from the embeddings.
 """
 
-import hashlib
 import json
 import os
 import time
@@ -16,14 +15,16 @@ from typing import Any
 import numpy as np
 
 from yt8m.runtime.arrays import map_npy
-from yt8m.runtime.files import atomic_folder, read_json, write_text
+from yt8m.runtime.files import atomic_folder, check_writable, file_digest, read_json, write_text
 from yt8m.runtime.progress import Progress
 from yt8m.similarity.cosine import cosines, unit_rows
+from yt8m.similarity.embedding_files import ids_path
 from yt8m.similarity.embedding_set import EmbeddingSet
 from yt8m.similarity.nearest import without
 from yt8m.types import InputError, Segment, StrPath
 
 _CELLS, _KEYS, _JSON = "cells.faiss", "keys.npy", "index.json"
+_WHAT = "an index of neighbours"
 _ROWS_A_CELL = 39
 """Rows from which FAISS takes k-means for well founded, a centre."""
 
@@ -45,9 +46,12 @@ def write_index(embeddings: EmbeddingSet, path: StrPath, *, cells: int | None = 
     """Writes the index of one .npy file of embeddings to the folder ``path``; returns the number of its cells.
 
     cells: None for 4 sqrt(rows), as FAISS advises, and no more than have 39 rows each. Memory is a byte for each number
-    of the embeddings, and a sample of 64 rows a cell. Raises InputError for other than one .npy file.
+    of the embeddings, and a sample of 64 rows a cell. An index that is there is replaced. Raises InputError for other
+    than one .npy file, and where ``path`` is a folder of something else.
     """
+    check_index_path(path)
     faiss, file = import_faiss(), _matrix_file(embeddings)
+    of_embeddings = _embedding_digests(file)
     most = max(1, file.num_rows // _ROWS_A_CELL)
     cells = min(most, cells or max(1, round(4 * file.num_rows**0.5)))
     index = faiss.index_factory(file.size, f"IVF{cells},SQ8", faiss.METRIC_INNER_PRODUCT)
@@ -65,29 +69,35 @@ def write_index(embeddings: EmbeddingSet, path: StrPath, *, cells: int | None = 
     with atomic_folder(path) as folder:
         faiss.write_index(index, os.path.join(folder, _CELLS))
         np.save(os.path.join(folder, _KEYS), np.array(keys, np.bytes_))
-        write_text(os.path.join(folder, _JSON), json.dumps({"rows": file.num_rows, "digest": _digest(file)}) + "\n")
+        of_index = {name: file_digest(os.path.join(folder, name)) for name in (_CELLS, _KEYS)}
+        write_text(os.path.join(folder, _JSON), json.dumps({"index": of_index, "embeddings": of_embeddings}) + "\n")
     return cells
+
+
+def check_index_path(path: StrPath) -> None:
+    """Raises InputError where an index cannot be written to ``path``, or would replace what is none."""
+    path = os.fspath(path)
+    if not os.path.isdir(path):
+        check_writable(path)
+    elif not os.path.exists(os.path.join(path, _JSON)) and os.listdir(path):
+        raise InputError(f"{path} is a folder of something else than an index: name another one")
 
 
 class NeighbourIndex:
     """The index in a folder, of the same embeddings. probes: cells that a search looks at.
 
-    Raises InputError where the folder is no index, or of other embeddings.
+    Raises InputError where the folder is no index, a damaged one, or of other embeddings.
     """
 
     def __init__(self, path: StrPath, embeddings: EmbeddingSet, *, probes: int):
         self._faiss, self._file = import_faiss(), _matrix_file(embeddings)
         self._embeddings = embeddings
         path = os.fspath(path)
-        known = read_json(os.path.join(path, _JSON), what="an index of neighbours", fields={"rows": int, "digest": str})
-        if known != {"rows": self._file.num_rows, "digest": _digest(self._file)}:
-            raise InputError(f"{path} is the index of other embeddings than {self._file.path}: make it anew")
+        _check_digests(path, self._file)
         try:
             self._index = self._faiss.read_index(os.path.join(path, _CELLS))
         except RuntimeError as error:
             raise InputError(f"{path} has no index that FAISS can read: {str(error).splitlines()[-1]}") from error
-        if (self._index.ntotal, self._index.d) != (self._file.num_rows, self._file.size):
-            raise InputError(f"{path} is damaged: its cells hold {self._index.ntotal:,} rows of {self._index.d}")
         self._index.nprobe = min(probes, self._index.nlist)
         self._keys = map_npy(os.path.join(path, _KEYS))
 
@@ -187,8 +197,20 @@ def _matrix_file(embeddings):
     return file
 
 
-def _digest(file):
-    """Digest of a sample of a file's rows."""
-    matrix = map_npy(file.path)
-    sample = np.linspace(0, len(matrix) - 1, min(len(matrix), 256)).astype(np.int64)
-    return hashlib.blake2b(np.ascontiguousarray(matrix[sample]).tobytes(), digest_size=12).hexdigest()
+def _check_digests(path, file):
+    """Raises InputError where the index in the folder ``path`` is damaged, or of other embeddings than ``file``."""
+    known = read_json(os.path.join(path, _JSON), what=_WHAT, fields={"index": dict, "embeddings": dict})
+    try:
+        there = {name: file_digest(os.path.join(path, name)) for name in (_CELLS, _KEYS)}
+        of_embeddings = _embedding_digests(file)
+    except OSError as error:
+        raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
+    if known["index"] != there:
+        damaged = next((name for name in there if known["index"].get(name) != there[name]), _JSON)
+        raise InputError(f"{path} is damaged, its {damaged}: make the index anew")
+    if known["embeddings"] != of_embeddings:
+        raise InputError(f"{path} is the index of other embeddings than {file.path}: make it anew")
+
+
+def _embedding_digests(file):
+    return {"vectors": file_digest(file.path), "ids": file_digest(ids_path(file.path))}

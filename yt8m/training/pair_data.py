@@ -37,8 +37,10 @@ def open_pairs(run: RunConfig, source: Source) -> tuple[LocatedPairs, LocatedPai
     if held_out is not None and not np.ptp(held_out.scores):
         raise InputError(f"{run.eval_pairs or run.pairs}: all scores that are held out are equal, and rank nothing")
     ids = {*train.first, *train.second}
-    others = {*held_out.first, *held_out.second} if held_out is not None else set()
-    places = locate_videos(source.files, ids | others, asked_by=run.pairs)
+    wanted = dict.fromkeys(ids, run.pairs)
+    if held_out is not None:
+        wanted |= dict.fromkeys([*held_out.first, *held_out.second], run.eval_pairs or run.pairs)
+    places = locate_videos(source.files, wanted, run.data)
     return _located(train, places), held_out and _located(held_out, places), ids
 
 

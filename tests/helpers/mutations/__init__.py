@@ -4,7 +4,7 @@ A kind is a function of a random.Random and a folder that writes an input there 
 the same case.
 """
 
-from tests.helpers.mutations import clips, rankings, records, run_files, tables
+from tests.helpers.mutations import clips, neighbours, rankings, records, run_files, tables, texts
 from tests.helpers.mutations.base import KINDS, verdict
 
-__all__ = ["KINDS", "clips", "rankings", "records", "run_files", "tables", "verdict"]
+__all__ = ["KINDS", "clips", "neighbours", "rankings", "records", "run_files", "tables", "texts", "verdict"]

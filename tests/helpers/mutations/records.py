@@ -146,6 +146,7 @@ def _bad_field(rng):
             ("id", _add("id", "bytes_list", b"another")),
             ("id", _id(rng.choice([b"", b"a b", b"a,b", b"a\x00", b"a\n", b"\xff\xfe", b"\x1b[31m", b"x" * 2000]))),
             ("id", _id(b"a" + rng.choice("\u2028\x85\ufeff\u202e\xa0").encode())),
+            ("id", _id(b"a" + rng.choice([b"\xed\xa0\x80", b"\xe0\x80\x80", b"\xf4\x90\x80\x80"]))),
             ("video_id", _of_kind("video_id", "int64_list", 7)),
             ("labels", _add("labels", "int64_list", bad_class)),
             ("labels", _of_kind("labels", "float_list", 1.0)),

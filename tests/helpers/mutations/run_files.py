@@ -53,7 +53,7 @@ def arrays(rng: random.Random, folder: pathlib.Path) -> Case:
 _JSON_VALUES = [None, True, -1, 0, 1e308, 10**30, "", "x", [], [1], {}, {"x": 1}, "\x1b[31m"]
 
 
-def _changed_json(rng, text):
+def changed_json(rng, text):
     """(text with a value changed, lost or cut, what was done)."""
     if rng.random() < 0.3:
         data, what = damaged(rng, text.encode())
@@ -78,7 +78,7 @@ def _changed_json(rng, text):
 def _json_case(rng, path, text, read, allowed=(SAME, OTHER, REFUSED)):
     pathlib.Path(path).write_text(text)
     clean = read()
-    data, what = _changed_json(rng, text)
+    data, what = changed_json(rng, text)
     pathlib.Path(path).write_bytes(data)
     return Case(read, clean, path, allowed, f"{what}: {data[:80]!r}")
 

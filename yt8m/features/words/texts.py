@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from yt8m.runtime.files import write_text
 from yt8m.tables import Row, read_columns, read_rows
-from yt8m.types import InputError, StrPath, TimedText, field_problem
+from yt8m.types import MAX_START_DIGITS, InputError, StrPath, TimedText, field_problem
 
 SCREEN, SPEECH, TITLE = "screen", "speech", "title"
 FIELDS = (SCREEN, SPEECH, TITLE)
@@ -15,6 +15,8 @@ FIELDS = (SCREEN, SPEECH, TITLE)
 
 COLUMNS = ("video_id", "start", "end", "field", "text")
 _TIMES = COLUMNS[1:3]
+_LATEST = 10**MAX_START_DIGITS - 1
+"""Second, as of a segment; records hold times as float32, of which greater ones are not whole."""
 
 
 def write_texts(path: StrPath, texts: Mapping[str, Iterable[TimedText]]) -> None:
@@ -54,7 +56,7 @@ def read_texts(path: StrPath) -> dict[str, list[TimedText]]:
 
 
 def _times(row):
-    start, end = row.number(1, "start", low=0), row.number(2, "end", low=0)
+    start, end = (row.number(place, name, low=0, high=_LATEST) for place, name in enumerate(_TIMES, 1))
     if start > end:
         raise InputError(f"{row.where}: start {start:g} is behind end {end:g}")
     return start, end

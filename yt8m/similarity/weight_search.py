@@ -113,10 +113,11 @@ def _parts(pairs, seed):
     for part in range(FOLDS):
         scores = pairs.scores[parts == part]
         if not len(scores) or not np.ptp(scores):
-            raise InputError(
+            reason = InputError(
                 f"--search divides the pairs into {FOLDS} parts by their first video, and a part of these "
                 f"{len(parts):,} pairs has no scores that differ: give more pairs"
             )
+            raise pairs.error(reason)
     return parts
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers import fast
 from tests.helpers.records import CONFIG, make_video
 from tests.helpers.texts import VOCABULARY, text_config, whole, write_tokenizer
 from yt8m.config import AugmentConfig, DataConfig, TextConfig
@@ -145,7 +146,7 @@ def test_means_of_videos_have_texts_too(write, config):
     assert features["tokens"].tolist() == [[4, 0, 0, 0, 0, 0]] and features["mean_rgb"].tolist() == [[1.0] * 6]
 
 
-@pytest.mark.parametrize("sampling", ["random", "sequence", "random_ordered", "uniform"])
+@pytest.mark.parametrize("sampling", fast(["random"], ["random", "sequence", "random_ordered", "uniform"]))
 def test_videos_of_texts_alone_have_tokens_and_no_frames(write, config, sampling):
     alone = [FrameRecord(video_id=f"t{n}", features={}, labels=(2,), texts=(whole("title", "dog"),)) for n in range(2)]
     mixed = write(
@@ -182,7 +183,7 @@ def test_who_needs_frames_says_so_of_videos_of_texts_alone(write, config):
 
 @pytest.mark.filterwarnings("ignore::yt8m.types.NoFramesWarning")
 @pytest.mark.parametrize("windows", ["rated", "video"])
-@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("training", fast([False], [False, True]))
 def test_a_cache_has_the_same_texts(write, config, tmp_path, windows, training):
     alone = FrameRecord(video_id="t", features={}, labels=(2,), segments=(), texts=(whole("title", "dog"),))
     first = write("a.tfrecord", with_texts("a", whole("title", "sea"), *SPEECH), make_video("b"))

@@ -51,7 +51,8 @@ def check_pairs(run: Any) -> None:
         "masked_frames_weight": train.masked_frames.weight,
         "masked_tokens_weight": train.masked_tokens.weight,
         "multigrid": train.multigrid,
-        "augmentation of examples": train.augment != type(train.augment)(),
+        "mixup": train.augment.mixup,
+        "augmentation of segments": train.augment.of_segments,
     }
     for name, value in others.items():
         if value:

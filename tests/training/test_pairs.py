@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from yt8m.config import DataConfig, ModelConfig, RunConfig, SimilarityConfig, TrainConfig
+from yt8m.config import AugmentConfig, DataConfig, ModelConfig, RunConfig, SimilarityConfig, TrainConfig
 from yt8m.data.pair_records import locate_videos, make_pairs
 from yt8m.data.pipeline import make_dataset
 from yt8m.data.record_checks import explain_errors
@@ -96,6 +96,38 @@ def test_an_epoch_has_every_pair_once_in_an_order_of_its_own(folder):
     np.testing.assert_array_equal(first, again)
     np.testing.assert_array_equal(frames, same_frames)
     assert first.tolist() != later.tolist()
+
+
+def test_videos_of_pairs_are_augmented_each_by_itself(folder):
+    files = list_files(str(folder / "*.tfrecord"))
+    places = locate_videos(files, dict.fromkeys(["v07", "v31"], "pairs.csv"), CONFIG)
+    pairs, config = [(places["v07"], places["v07"])] * 40, CONFIG.replace(sampling="uniform")
+
+    def frames(augment, **options):
+        options = {"batch_size": 40, "training": True, "augment": augment} | options
+        ((features, _),) = make_pairs(files, pairs, np.zeros(40), config, **options).as_numpy_iterator()
+        return features["rgb"]
+
+    plain, masked = frames(None), frames(AugmentConfig(frame_masking=0.5))
+    blank = (masked == 127).all(axis=-1)
+    assert 0.4 < blank.mean() < 0.6 and (blank[:, 0] != blank[:, 1]).any(axis=-1).mean() > 0.8
+    np.testing.assert_array_equal(masked[~blank], plain[~blank])
+    np.testing.assert_array_equal(masked, frames(AugmentConfig(frame_masking=0.5)))
+    assert (masked != frames(AugmentConfig(frame_masking=0.5), epoch=1)).any()
+
+
+@pytest.mark.parametrize(
+    "augment, message",
+    [
+        ({"mixup": 0.2}, "mixup is of training on labels"),
+        ({"shift": 1}, "augmentation of segments is of training on labels"),
+        ({"flip": True}, "these records are frame-level"),
+        ({"modality_dropout": 0.1}, "modality_dropout needs more features than rgb"),
+    ],
+)
+def test_augmentation_that_pairs_have_not_is_refused(folder, augment, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        train(run_of(folder, train={"augment": AugmentConfig(**augment)}), train_dir=str(tmp_path / "run"))
 
 
 def located(folder, tmp_path, config=CONFIG):

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from yt8m.config import DataConfig
+from yt8m.config import AugmentConfig, DataConfig
 from yt8m.data import framing
-from yt8m.data.pipeline import read_videos, tokenized
+from yt8m.data.pipeline import augmented, read_videos, tokenized
 from yt8m.data.python_calls import python_call
 from yt8m.data.record_checks import explain_errors, scan_records
 from yt8m.data.record_dataset import parallel_map, record_dataset
@@ -89,6 +89,7 @@ def make_pairs(
     *,
     batch_size: int,
     training: bool = False,
+    augment: AugmentConfig | None = None,
     seed: int = 0,
     epoch: int = 0,
     drop_remainder: bool = False,
@@ -98,10 +99,12 @@ def make_pairs(
     places: of both videos of each pair; scores: (N,), how similar they are. features: as make_dataset gives for
     windows="video", with an axis of 2 behind the first, the videos of a pair: (B, 2, T, size), "num_frames" (B, 2).
     training: pairs in an order, and frames from a draw, that depend on ``seed`` and ``epoch`` alone; else in order,
-    and the same frames each time.
+    and the same frames each time. augment: AugmentConfig for training, None changes nothing; each video of a pair is
+    changed by itself.
     """
     random = np.random.default_rng([seed % 2**32, epoch])
-    order, frame_seed = random.permutation(len(places)), int(random.integers(1, 2**31))
+    order = random.permutation(len(places))
+    frame_seed, augment_seed = random.integers(1, 2**31, size=2).tolist()
     if not training:
         order = np.arange(len(places))
     width = len(Place._fields)
@@ -121,6 +124,8 @@ def make_pairs(
     records = parallel_map(batches, lambda rows, _: _as_strings(python_call(read, [rows], tf.string)))
     seeds = frame_seed if training else None
     videos = read_videos(records, [config], cache=None, share=(0, 1), seed=seeds, with_info=False)
+    if augment is not None and augment.of_batches:
+        videos = augmented(videos, augment, windows="video", seed=augment_seed)
     joined = tf.data.Dataset.zip(tokenized(videos, config), batches)
     return joined.map(as_pairs).prefetch(2)
 

@@ -142,8 +142,7 @@ def make_dataset(
         segments = segments.rebatch(batch_size, drop_remainder=drop_remainder)
         batches = _finish_segments(segments, config, windows=windows, margin=margin, **options)
     if changed:
-        change = functools.partial(_augment, config=augment, windows=windows, seed=augment_seed)
-        batches = parallel_map(batches.enumerate(), change)
+        batches = augmented(batches, augment, windows=windows, seed=augment_seed)
     if note_ids is not None:
         batches = batches.map(functools.partial(_note, note_ids=note_ids, with_info=with_info))
     if share[1] > 1:
@@ -255,6 +254,11 @@ def _as_element(batch, config, *, windows, margin, with_info):
     weight = 1.0 if windows == "video" else _UNRATED_WEIGHTS[config.unrated]
     targets["unrated"] = tf.fill([tf.shape(batch["classes"])[0], 1], weight)
     return (features, targets, info) if with_info else (features, targets)
+
+
+def augmented(batches: tf.data.Dataset, config: AugmentConfig, *, windows: str, seed: int) -> tf.data.Dataset:
+    """Batches of (features, ...), each changed as ``config`` says by a draw from ``seed`` and its number."""
+    return parallel_map(batches.enumerate(), functools.partial(_augment, config=config, windows=windows, seed=seed))
 
 
 def _augment(position, element, *, config, windows, seed):

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from yt8m.config import RunConfig
+from yt8m.data.augment import check_augment
 from yt8m.data.pair_records import Place, locate_videos, make_pairs
 from yt8m.data.record_checks import explain_errors
 from yt8m.data.splits import Source
@@ -28,6 +29,7 @@ def open_pairs(run: RunConfig, source: Source) -> tuple[LocatedPairs, LocatedPai
 
     Raises InputError where a file, a score or a video is not as it must be, or where nothing can be held out.
     """
+    check_augment(run.train.augment, run.data, windows="video")
     train, held_out = _read(run, run.pairs), None
     if run.eval_pairs:
         held_out = _read(run, run.eval_pairs)
@@ -83,6 +85,7 @@ class PairData(TrainingData):
             self.run.data,
             batch_size=self.run.train.batch_size,
             training=True,
+            augment=self.run.train.augment,
             seed=self.run.train.seed,
             epoch=number,
             drop_remainder=self.placement.num_devices > 1,

@@ -201,6 +201,15 @@ def test_what_a_backend_does_not_have_is_named(options, message):
         place(**options)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=needs_jax)])
+def test_an_epoch_without_a_whole_batch_is_refused(demo_data, tmp_path, backend):
+    """On several devices batches are whole."""
+    process = start(demo_data, tmp_path, f"--backend={backend}", "--num_devices=2", "--batch_size=4096")
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 2 and "fewer rated segments than a batch" in errors, errors
+
+
 def test_a_batch_that_devices_cannot_share_is_refused(demo_data, tmp_path):
     process = start(demo_data, tmp_path, "--num_devices=3")
     _, errors = process.communicate(timeout=120)

@@ -188,7 +188,15 @@ class Session:
         with warnings.catch_warnings():
             # That is how an epoch ends whose length nobody knows beforehand.
             warnings.filterwarnings("ignore", message="Your input ran out of data")
-            self.learner.fit(dataset.skip(state.epoch_step), epochs=1, verbose=0, shuffle=False, callbacks=callbacks)
+            try:
+                self.learner.fit(
+                    dataset.skip(state.epoch_step), epochs=1, verbose=0, shuffle=False, callbacks=callbacks
+                )
+            except Exception:
+                # With JAX, and on several devices, Keras ends in an error of its own where there is no batch.
+                if state.step == before and not any(True for _ in dataset.take(1)):
+                    self.data.check_not_empty(0)
+                raise
         self._correct_counters()
         self.data.check_not_empty(state.step - before + state.epoch_step)
         if self.can_go_on():

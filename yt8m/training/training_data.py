@@ -112,8 +112,13 @@ class TrainingData:
         """Raises InputError where an epoch had no ``steps``."""
         if not steps:
             kind = "rated segments" if self.run.train.segment_labels else "videos"
-            files = self.source.files
-            raise InputError(f"the training files hold no {kind}: {files[0]} and {len(files) - 1} more")
+            files = f"{self.source.files[0]} and {len(self.source.files) - 1} more"
+            if self.placement.num_devices > 1:
+                raise InputError(
+                    f"the training files hold fewer {kind} than a batch, and several devices take whole batches: lower "
+                    f"batch_size from {self.run.train.batch_size}, or set num_devices to 1: {files}"
+                )
+            raise InputError(f"the training files hold no {kind}: {files}")
 
     def _pseudo_per_batch(self, batch_size):
         if self.pseudo is None:

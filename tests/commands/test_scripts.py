@@ -16,7 +16,7 @@ import pytest
 from tests.helpers import ROOT
 from tests.helpers.commands import call, passed, refused
 from tests.helpers.documents import console_scripts
-from yt8m.config import DataConfig
+from yt8m.config import AugmentConfig, DataConfig
 from yt8m.data.labels import read_rated_labels
 from yt8m.data.splits import split_files
 from yt8m.data.tfrecord import list_files

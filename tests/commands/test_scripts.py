@@ -184,7 +184,8 @@ def test_a_model_of_the_whole_video_is_trained_and_ranks(demo_data, tmp_path):
     )  # fmt: skip
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["data"]["video_frames"] == 30 and config["data"]["video_radius"] is None
-    augment = {name: value for name, value in config["train"]["augment"].items() if value}
+    unchanged = AugmentConfig()
+    augment = {name: value for name, value in config["train"]["augment"].items() if value != getattr(unchanged, name)}
     assert augment == {"shift": 1, "enlarge": True, "frame_dropping": 0.1, "mixup": 0.2}
     common = (f"--train_dir={tmp_path}/run", f"--input_data_pattern={demo_data}/test/*.tfrecord", "--tta=-1,1")
     passed("inference", *common, f"--output_file={tmp_path}/a.csv")

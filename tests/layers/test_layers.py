@@ -169,6 +169,25 @@ def test_softmax_is_the_equation():
     np.testing.assert_allclose(layer(vectors), powers / powers.sum(axis=1, keepdims=True), atol=1e-6)
 
 
+def outputs_and_gradients(layer, weights, *arguments, **options):
+    """The output of a layer, and the gradients by its trainable weights of the output's sum, weighted by ``weights``."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        def total(values):
+            with keras.StatelessScope(state_mapping=list(zip(layer.trainable_variables, values))):
+                output = layer(*arguments, **options)
+            return (output * weights).sum(), output
+
+        (_, output), gradients = jax.value_and_grad(total, has_aux=True)([v.value for v in layer.trainable_variables])
+    else:
+        with tf.GradientTape() as tape:
+            output = layer(*arguments, **options)
+            total = tf.reduce_sum(output * weights)
+        gradients = tape.gradient(total, [variable.value for variable in layer.trainable_variables])
+    return [output, *gradients]
+
+
 @pytest.mark.parametrize("frames", [1, 7])
 def test_nextvlad_is_the_same_whichever_products_come_first(frames):
     """Values and gradients of all weights, with the widening before, within and behind the other products."""
@@ -183,10 +202,7 @@ def test_nextvlad_is_the_same_whichever_products_come_first(frames):
     found = []
     for composes, aggregates_first in ((False, False), (True, False), (True, True)):
         layer._cheapest = lambda shape, ways=(composes, aggregates_first): ways
-        with tf.GradientTape() as tape:
-            pooled = layer(values, frame_mask=mask, training=True)
-            total = tf.reduce_sum(pooled * weights)
-        found.append([pooled, *tape.gradient(total, [variable.value for variable in layer.trainable_variables])])
+        found.append(outputs_and_gradients(layer, weights, values, frame_mask=mask, training=True))
     for other in found[1:]:
         for ours, direct in zip(other, found[0], strict=True):
             np.testing.assert_allclose(ours, direct, rtol=1e-4, atol=2e-5)

@@ -48,7 +48,7 @@ def locate_videos(files: Sequence[str], wanted: Mapping[str, str], config: DataC
                     if video_id in wanted and video_id not in found:
                         found[video_id] = Place(number, start, len(data), zlib.crc32(data))
             progress.update()
-    missing = sorted(wanted - found.keys())
+    missing = sorted(wanted.keys() - found.keys())
     if missing:
         others = f" and {len(missing) - 1:,} other videos of pairs are" if len(missing) > 1 else " is"
         raise InputError(

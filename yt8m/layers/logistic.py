@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from yt8m.layers.base import Layer
+from yt8m.layers.dense_head import DenseHead
 from yt8m.types import Tensor
 
 PRIOR_LOGIT = -4.6
@@ -16,7 +16,7 @@ takes Adam thousands of steps (Lin et al. 2017, focal loss, section 3.3)."""
 
 
 @keras.saving.register_keras_serializable("yt8m")
-class Logistic(Layer):
+class Logistic(DenseHead):
     """p_c = sigmoid(w_c x + b_c), independent for every class.
 
     num_classes: C.
@@ -24,32 +24,13 @@ class Logistic(Layer):
     """
 
     def __init__(self, num_classes: int, *, name: str | None = None, dtype: Any = None):
-        super().__init__(name=name, dtype=dtype)
-        self.num_classes = num_classes
-        self.dense = keras.layers.Dense(
-            num_classes,
-            bias_initializer=keras.initializers.Constant(PRIOR_LOGIT),
-            dtype=self.dtype_policy,
-            name="dense",
-        )
-
-    def build(self, inputs_shape: tuple) -> None:
-        """Makes the weights; called by Keras."""
-        self.dense.build(inputs_shape)
+        super().__init__(num_classes, bias=PRIOR_LOGIT, name=name, dtype=dtype)
 
     def take_classes(self, other: "Logistic", class_ids: Sequence[int]) -> None:
         """Takes the weights of ``class_ids`` from ``other``, a built layer of more classes."""
         for variable, given in zip(self.variables, other.variables, strict=True):
             variable.assign(ops.take(given, np.asarray(class_ids, np.int32), axis=-1))
 
-    def logits(self, inputs: Tensor) -> Tensor:
-        """Logits (..., C) before the logistic function."""
-        return ops.cast(self.dense(inputs), "float32")
-
     def call(self, inputs: Tensor) -> Tensor:
         """Output of the layer or model, see the class."""
         return ops.sigmoid(self.logits(inputs))
-
-    def get_config(self) -> dict[str, Any]:
-        """Arguments of the constructor, for saving."""
-        return {**super().get_config(), "num_classes": self.num_classes}

@@ -9,8 +9,7 @@ import keras
 import numpy as np
 
 from yt8m.layers.convolution import ConvNorm, FrameBatchNormalization
-from yt8m.layers.logistic import Logistic
-from yt8m.layers.softmax import Softmax
+from yt8m.layers.dense_head import DenseHead
 from yt8m.models.base import VideoModel
 from yt8m.runtime.files import read_bytes
 from yt8m.runtime.torch_file import read_torch_file
@@ -127,6 +126,6 @@ def names_of_norm(layer: FrameBatchNormalization, name: str) -> dict[str, Any]:
 
 def names_of_head(head: keras.layers.Layer, name: str) -> dict[str, Any]:
     """Name in a state dict to weight of a head; none for heads of more than one dense layer."""
-    if not isinstance(head, (Logistic, Softmax)):
+    if not isinstance(head, DenseHead):
         return {}
     return {f"{name}.weight": head.dense.kernel, f"{name}.bias": head.dense.bias}

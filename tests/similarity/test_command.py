@@ -52,13 +52,16 @@ def test_the_command_end_to_end(paths, vectors, tmp_path):
         (("--query=v0:7",), "v0:7 is not in"),
         (("--dim=3",), "--dim fits a projection: give --projection or --output_file"),
         (("--queries={}",), "ids.txt, line 2: 'v0' is not a segment"),
+        (("--queries={}.absent",), "ids.txt.absent: v9:5555 is not in"),
         (("--search", "--pairs=p.csv"), "--search finds --weights for two --embeddings or more, by --pairs"),
+        (("--search",), "--search finds --weights for two --embeddings or more, by --pairs"),
         (("--query=v0:0", "--projection=none.npz"), "none.npz is no projection that yt8m-similar wrote"),
     ],
 )
 def test_the_command_refuses(paths, arguments, sentence):
     ids = paths[0].parent / "ids.txt"
     ids.write_text("v7:0\nv0\n")
+    ids.with_name("ids.txt.absent").write_text("v7:0\nv9:5555\n")
     result = command(f"--embeddings={paths[0]}", *(argument.format(ids) for argument in arguments))
     assert result.returncode == 2 and "Traceback" not in result.stderr
     assert result.stderr.startswith("similar.py: error: ") and sentence in result.stderr

@@ -74,12 +74,12 @@ class SimilarOptions(command_line.Options):
     )
 
     def _check(self):
+        self._check_search()
         outputs = (self.output_file, self.output_index, self.dim)
         if not any((*outputs, self.pairs, self.query, self.queries, self.text, self.check_recall)):
             raise InputError(
                 "nothing to do: give --query, --queries, --text, --pairs, --output_file, --output_index or --dim"
             )
-        self._check_search()
         if self.check_recall and not self.index:
             raise InputError("--check_recall compares an index with exact search: give --index")
         if bool(self.text) != bool(self.backbone):
@@ -142,7 +142,11 @@ def main(options: SimilarOptions) -> None:
     if options.query:
         _list(find_nearest([embeddings.parse_key(options.query)], top_k=options.top_k)[0])
     if queries:
-        _list_each(queries, find_nearest(queries, top_k=options.top_k))
+        try:
+            found = find_nearest(queries, top_k=options.top_k)
+        except InputError as error:
+            raise InputError(f"{options.queries}: {error}") from error
+        _list_each(queries, found)
     if options.text:
         _list(find_nearest_to(_text_vector(options, files[0])[None], top_k=options.top_k)[0])
 

@@ -54,7 +54,7 @@ def small_model(name, overrides=(), **data_changes):
         # Residual branches start as nothing.
         for variable in model.trainable_variables:
             if variable.path.endswith("third/norm/gamma"):
-                variable.assign(keras.ops.ones_like(variable))
+                variable.assign(keras.ops.ones(variable.shape))
     if name == "clip_cnn":
         # Keras's own start lets next to nothing through without batch normalisation.
         for variable in model.network.trainable_variables:

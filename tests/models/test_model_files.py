@@ -102,3 +102,14 @@ def test_other_files_are_one_sentence(saved, tmp_path):
     path.mkdir()
     with pytest.raises(InputError, match="a.keras cannot be loaded as a model"):
         load_model_file(path)
+
+
+def test_weights_that_are_given_are_not_drawn_first(tmp_path, monkeypatch):
+    save_model(tmp_path / "bert.keras", small_model("frame_bert"))
+
+    def draw(self, shape, dtype=None):
+        raise AssertionError(f"{type(self).__name__} draws {shape}")
+
+    for name in ("RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling"):
+        monkeypatch.setattr(getattr(keras.initializers, name), "__call__", draw)
+    load_model_file(tmp_path / "bert.keras").for_classes([0])

@@ -22,7 +22,7 @@ from yt8m.models.losses import rated_binary_crossentropy
 from yt8m.models.presets import PRESETS
 from yt8m.models.targets import dense_targets
 from yt8m.runtime.devices import replicas_in_sync
-from yt8m.runtime.weightless import bytes_of_weights, without_memory
+from yt8m.runtime.weightless import bytes_of_weights, nothing_drawn, without_memory
 from yt8m.types import QUANTIZED_OFFSET, QUANTIZED_SCALE, SEGMENT_SECONDS, InputError, Tensor
 
 HEADS = ("moe", "logistic", "softmax")
@@ -121,8 +121,9 @@ class VideoModel(keras.Model):
         if any(isinstance(head, Softmax) for head in self.heads):
             return ClassColumns(self, class_ids)
         settings = self.get_config() | {"num_classes": len(class_ids), "dtype": self.compute_dtype}
-        narrow = type(self).from_config(settings)
-        narrow.build()
+        with nothing_drawn():
+            narrow = type(self).from_config(settings)
+            narrow.build()
         by_class = {id(variable) for head in narrow.heads for variable in head.variables}
         for variable, given in zip(narrow.variables, self.variables, strict=True):
             if id(variable) not in by_class:

@@ -7,7 +7,7 @@ import zipfile
 import keras
 
 from yt8m.runtime.files import atomic_path, parse_json
-from yt8m.runtime.weightless import bytes_of_weights
+from yt8m.runtime.weightless import bytes_of_weights, nothing_drawn
 from yt8m.types import InputError, StrPath
 
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
@@ -27,7 +27,8 @@ def load_model_file(path: StrPath, kinds: tuple[type, ...], *, compile: bool = F
     """The model of a file. Raises InputError where it is damaged, or of none of the ``kinds``, which are registered."""
     check_model_file(path, kinds)
     try:
-        return keras.saving.load_model(path, compile=compile, safe_mode=True)
+        with nothing_drawn():
+            return keras.saving.load_model(path, compile=compile, safe_mode=True)
     except Exception as error:
         raise InputError(f"{path} cannot be loaded as a model: {_first_line(error)}") from error
 

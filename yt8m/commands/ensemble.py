@@ -13,7 +13,6 @@ ensemble.py --merge part0.csv part1.csv --output_file=OUT.csv
 
 import dataclasses
 import json
-import os
 import sys
 
 from yt8m.commands import command_line
@@ -22,6 +21,7 @@ from yt8m.config import RunConfig
 from yt8m.ensemble.fusion import Fusion, fuse, parse_class_range
 from yt8m.ensemble.weight_search import SearchSettings
 from yt8m.options import option
+from yt8m.runtime.parallel import processors
 from yt8m.text import printable
 from yt8m.types import InputError
 
@@ -76,7 +76,7 @@ class EnsembleOptions(RayOptions, SplitOptions):
     @property
     def processes(self) -> int:
         """Number of processes that fuse."""
-        return self.workers or min(len(os.sched_getaffinity(0)), _MOST_WORKERS)
+        return self.workers or min(processors(), _MOST_WORKERS)
 
 
 def main(options: EnsembleOptions, files: list[str]) -> int | None:

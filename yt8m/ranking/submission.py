@@ -20,6 +20,7 @@ import numpy as np
 
 from yt8m.ranking.segment_lists import SegmentList
 from yt8m.runtime.files import atomic_path, temporary_folder
+from yt8m.runtime.parallel import map_in_threads, processors
 from yt8m.runtime.parquet import open_parquet, parquet_writer, read_groups
 from yt8m.tables import parse_class_id
 from yt8m.text import MAX_LINE_BYTES, check_not_utf16
@@ -213,14 +214,14 @@ class SubmissionWriter:
             temporary = stack.enter_context(atomic_path(self.path))
             if self.path.endswith(".parquet"):
                 self._file = stack.enter_context(parquet_writer(temporary, _parquet_schema()))
-                self._write = self._write_parquet
+                self._formatted, self._append = _parquet_columns, self._append_parquet
             else:
                 self._file = stack.enter_context(open(temporary, "wb"))
                 if self.path.endswith(".gz"):
                     # Neither name nor time in the header: the same content gives the same bytes.
                     packer = gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=self._file, mtime=0)
                     self._file = stack.enter_context(packer)
-                self._write = self._write_text
+                self._formatted, self._append = _text, self._append_text
                 self._file.write(f"{HEADER}\n".encode())
             self._stack = stack.pop_all()
         return self
@@ -234,34 +235,48 @@ class SubmissionWriter:
         segments: SegmentList, or iterable of Segment or str, best first. scores: (N,) floats, best first; the parquet
         form needs them, the text form leaves them out; those of a SegmentList serve if None.
         """
+        self.append(class_id, self.formatted(segments, scores))
+
+    def formatted(self, segments: Any, scores: Any = None) -> Any:
+        """A class as ``append`` takes it, see ``write``; the larger part of the work, and may be done in any thread."""
+        if not isinstance(segments, SegmentList):
+            segments = SegmentList.from_segments(segments)
+        return self._formatted(segments, segments.scores if scores is None else np.asarray(scores))
+
+    def append(self, class_id: int, formatted: Any) -> None:
+        """Appends a class that ``formatted`` gave. Ids must ascend."""
         if class_id <= self._last:
             raise ValueError(f"class {class_id} comes after class {self._last}: class ids must ascend")
         self._last = class_id
-        if not isinstance(segments, SegmentList):
-            segments = SegmentList.from_segments(segments)
-        self._write(int(class_id), segments, segments.scores if scores is None else np.asarray(scores))
+        self._append(int(class_id), formatted)
 
     def write_line(self, line: bytes) -> None:
         """Appends a whole line of text, as bytes without line end, whose class id must ascend. Not for parquet."""
         self._file.write(line + b"\n")
 
-    def _write_text(self, class_id, segments, scores):
-        self.write_line(b"%d,%s" % (class_id, segments.to_text()))
+    def _append_text(self, class_id, text):
+        self.write_line(b"%d,%s" % (class_id, text))
 
-    def _write_parquet(self, class_id, segments, scores):
-        if scores is None or len(scores) != len(segments):
-            raise ValueError("the parquet form needs a score for every segment")
+    def _append_parquet(self, class_id, columns):
         import pyarrow
 
-        columns = [
-            pyarrow.array(np.full(len(segments), class_id, np.int32)),
-            segments.to_arrow(),
-            pyarrow.array(np.asarray(scores, np.float32)),
-            pyarrow.array(np.arange(1, len(segments) + 1, dtype=np.int32)),
-        ]
-        schema = _parquet_schema()
-        if len(segments):
-            self._file.write_table(pyarrow.Table.from_arrays(columns, schema=schema), row_group_size=len(segments))
+        classes = pyarrow.array(np.full(len(columns[0]), class_id, np.int32))
+        if len(classes):
+            table = pyarrow.Table.from_arrays([classes, *columns], schema=_parquet_schema())
+            self._file.write_table(table, row_group_size=len(classes))
+
+
+def _text(segments, scores):
+    return segments.to_text()
+
+
+def _parquet_columns(segments, scores):
+    if scores is None or len(scores) != len(segments):
+        raise ValueError("the parquet form needs a score for every segment")
+    import pyarrow
+
+    ranks = np.arange(1, len(segments) + 1, dtype=np.int32)
+    return [segments.to_arrow(), pyarrow.array(np.asarray(scores, np.float32)), pyarrow.array(ranks)]
 
 
 def read_submission(path: StrPath) -> Iterator[tuple[int, list[Segment]]]:
@@ -287,8 +302,13 @@ def write_lists(path: StrPath, lists: Iterable[tuple[int, Any, Any]]) -> None:
     is.
     """
     with SubmissionWriter(path) as writer:
-        for class_id, segments, scores in lists:
-            writer.write(class_id, segments, scores=scores)
+
+        def formatted(item):
+            class_id, segments, scores = item
+            return class_id, writer.formatted(segments, scores)
+
+        for class_id, content in map_in_threads(formatted, lists, threads=processors()):
+            writer.append(class_id, content)
 
 
 def _text_index(file, path):

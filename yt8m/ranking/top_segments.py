@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from yt8m.ranking.segment_lists import SegmentList
+from yt8m.runtime.parallel import map_in_threads, processors
 from yt8m.text import printable
 from yt8m.types import DataWarning
 
@@ -104,14 +105,17 @@ class TopSegments:
             f"{video.decode()}:{start}"
             for video, start in zip(self._videos[order].tolist(), self._starts[order].tolist())
         )
-        for index in np.argsort(self.class_ids, kind="stable"):
+
+        def listed(index):
             scores, rows = self._columns[index].listed()
             rows, scores = _ranked(scores, rank[rows])
             if repeated.any():
                 once = np.sort(np.unique(rows, return_index=True)[1])
                 rows, scores = rows[once], scores[once]
             rows, scores = rows[: self.top_n], scores[: self.top_n]
-            yield self.class_ids[index], segments.take(rows), scores
+            return self.class_ids[index], segments.take(rows), scores
+
+        yield from map_in_threads(listed, np.argsort(self.class_ids, kind="stable"), threads=processors())
 
     def _flush(self):
         if not self._pending:

@@ -19,6 +19,11 @@ from yt8m.types import InputError
 _tasks: list[Callable[[Any], Any]] = []
 
 
+def processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def map_in_order(task: Callable[[Any], Any], items: Sequence[Any], *, workers: int = 1) -> Generator[Any, None, None]:
     """Yields task(item) of every item, in order; at most two results a worker wait to be taken.
 
@@ -49,7 +54,7 @@ def map_in_order(task: Callable[[Any], Any], items: Sequence[Any], *, workers: i
 
 
 def map_in_threads(
-    task: Callable[[Any], Any], items: Iterable[Any], *, threads: int, stop: Callable[[], None]
+    task: Callable[[Any], Any], items: Iterable[Any], *, threads: int, stop: Callable[[], None] = lambda: None
 ) -> Generator[Any, None, None]:
     """Yields task(item) of every item, in order; at most ``threads`` items are at work or wait to be taken.
 

@@ -143,7 +143,7 @@ def _each_block(sizes, blocks_of, examine, description):
     blocks = (block for file in sizes for block in blocks_of(file))
     threads = 2 * (os.cpu_count() or 1)
     with Progress(description, total=total // _MEGABYTE, unit="MB") as progress:
-        for block, parts in map_in_threads(examine, blocks, threads=threads, stop=lambda: None):
+        for block, parts in map_in_threads(examine, blocks, threads=threads):
             yield block, parts
             # What comes out of a compressed file is more than what went in.
             done = min(done + block.size, total)

@@ -131,8 +131,11 @@ def _seen(features, arm):
     return features
 
 
-def score(world: World, arm: Arm, *, epochs: int, pair_epochs: int) -> float:
-    """Spearman's correlation on the pairs of the videos that are not trained on."""
+def score(world: World, arm: Arm, *, epochs: int, pair_epochs: int, most_pairs: int = 0) -> float:
+    """Spearman's correlation on the pairs of the videos that are not trained on.
+
+    most_pairs: pairs to train on, drawn by the seed; 0 for all.
+    """
     keras.utils.set_random_seed(world.seed)
     model = build_model(ModelConfig(name="multimodal_bert", hyperparameters=_BERT), world.data)
     ids, features, targets = world.videos(("train",), arm)
@@ -145,7 +148,11 @@ def score(world: World, arm: Arm, *, epochs: int, pair_epochs: int) -> float:
         )
         _fit(learner, features, np.arange(len(ids)), targets, epochs=epochs, rate=_RATE, seed=world.seed)
     judge = PairLearner(model)
-    _fit(judge, features, *world.pairs(("train",), ids), epochs=pair_epochs, rate=_PAIR_RATE, seed=world.seed)
+    rows, wanted = world.pairs(("train",), ids)
+    if most_pairs:
+        kept = np.random.default_rng(world.seed).permutation(len(rows))[:most_pairs]
+        rows, wanted = rows[kept], {"similarity": wanted["similarity"][kept]}
+    _fit(judge, features, rows, wanted, epochs=pair_epochs, rate=_PAIR_RATE, seed=world.seed)
     ids, features, _ = world.videos(OTHERS, arm)
     pairs = _examples(features, *world.pairs(OTHERS, ids))
     return evaluate_pairs(PairScorer(judge), pairs)["spearman"]
@@ -185,7 +192,8 @@ def main(_):
                 if name in CEILINGS:
                     scored = world.ceiling(CEILINGS[name])
                 else:
-                    scored = score(world, ARMS[name], epochs=FLAGS.epochs, pair_epochs=FLAGS.pair_epochs)
+                    lengths = {"epochs": FLAGS.epochs, "pair_epochs": FLAGS.pair_epochs, "most_pairs": FLAGS.pairs}
+                    scored = score(world, ARMS[name], **lengths)
                 with open(FLAGS.results, "a", encoding="utf-8") as file:
                     file.write(json.dumps({"arm": name, "seed": seed, "spearman": scored}) + "\n")
     _print_table(_read(), arms)
@@ -221,6 +229,7 @@ if __name__ == "__main__":
     flags.DEFINE_multi_string("arm", None, "A row of the table, all unless given; may be given several times.")
     flags.DEFINE_integer("epochs", 10, "Passes of pre-training.", lower_bound=1)
     flags.DEFINE_integer("pair_epochs", 3, "Passes over the pairs.", lower_bound=1)
+    flags.DEFINE_integer("pairs", 0, "Pairs to train on, 0 for all.", lower_bound=0)
     flags.DEFINE_string("results", None, "File of JSON lines, a score each, to which this adds.", required=True)
     flags.DEFINE_enum("size", "large", list(SIZES), "Size of the set.")
     app.run(main)

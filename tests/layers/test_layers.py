@@ -95,6 +95,15 @@ def test_context_gating(frames, reduction):
     np.testing.assert_allclose(output, sigmoid(gates) * x, atol=1e-5)
 
 
+def test_context_gating_of_some_units_gives_what_all_would(frames):
+    x = frames[:, 0]
+    layer = ContextGating()
+    expected = np.asarray(layer(x))[:, [5, 1]]
+    some = layer.for_columns([5, 1])
+    assert some.squeeze.kernel.shape == (8, 2)
+    np.testing.assert_allclose(some(x), expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_frame_pooling(frames, frame_mask, method):
     layer = FramePooling(method)
@@ -139,6 +148,7 @@ def test_loss_counts_rated_pairs_by_their_weight():
         NetVLAD(4),
         NeXtVLAD(3, groups=4),
         ContextGating(reduction=2),
+        ContextGating(columns=[5, 1]),
         FramePooling("attention"),
         FramePooling("additive_attention"),
         TransformerEncoder(1, num_heads=2, feed_forward_size=6, hidden_size=4, positions="learned"),

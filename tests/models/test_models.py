@@ -16,7 +16,7 @@ from tests.helpers.small_models import (
 )
 from yt8m.config import DataConfig, ModelConfig
 from yt8m.models import MODELS
-from yt8m.models.base import VideoModel, build_model, hyperparameters_of
+from yt8m.models.base import build_model, hyperparameters_of
 from yt8m.models.losses import penalize
 from yt8m.models.presets import PAPER_PRESETS, PRESETS
 from yt8m.types import InputError
@@ -164,8 +164,7 @@ def test_mixed_precision_stays_close(model):
     assert keras.backend.standardize_dtype(output.dtype) == "float32"
     np.testing.assert_allclose(output, model(inputs_of(model)), atol=0.05)
     narrow = half.for_classes(range(half.num_classes))
-    if isinstance(narrow, VideoModel):
-        assert {variable.dtype for variable in narrow.trainable_variables} == {"bfloat16"}
+    assert {variable.dtype for variable in narrow.trainable_variables} == {"bfloat16"}
     scores = narrow(inputs_of(model))
     assert keras.backend.standardize_dtype(scores.dtype) == "float32"
     np.testing.assert_allclose(scores, model(inputs_of(model)), atol=0.05)

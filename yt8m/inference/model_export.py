@@ -65,7 +65,9 @@ def export(
     if config.level == "clip" and tuple(views) != (0,):
         raise InputError("shifts and other views of segments are of features: a model of clips is exported without")
     check_views(model, views)
-    narrow = _in_float32(model).for_classes(class_ids)
+    # Not every runtime has bfloat16.
+    whole = model if model.compute_dtype == "float32" else model.copied(dtype="float32")
+    narrow = whole.for_classes(class_ids)
     names = [(class_names or {}).get(class_id, "") for class_id in class_ids]
     if form == "savedmodel":
         classes = _Classes(class_ids, names, top_k=min(top_k, len(class_ids)))
@@ -80,16 +82,6 @@ def export(
         writers[form](_Scorer(narrow, config), temporary)
     lines = [f"{class_id},{name}\n" for class_id, name in zip(class_ids, names)]
     write_text(f"{path}.classes.csv", "".join(lines))
-
-
-def _in_float32(model):
-    """The model itself, or a copy that computes in float32: not every runtime has bfloat16."""
-    if model.compute_dtype == "float32":
-        return model
-    copy = type(model).from_config(model.get_config() | {"dtype": "float32"})
-    copy.build()
-    copy.set_weights(model.get_weights())
-    return copy
 
 
 def default_path(folder: StrPath, form: str) -> str:

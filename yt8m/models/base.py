@@ -17,6 +17,7 @@ from yt8m.layers.mixture_of_experts import MixtureOfExperts
 from yt8m.layers.netvlad import unit_norm
 from yt8m.layers.softmax import Softmax
 from yt8m.models import MODELS
+from yt8m.models.class_columns import ClassColumns
 from yt8m.models.hyperparameters import problem_of_value
 from yt8m.models.losses import rated_binary_crossentropy
 from yt8m.models.presets import PRESETS
@@ -119,18 +120,30 @@ class VideoModel(keras.Model):
         training.
         """
         if any(isinstance(head, Softmax) for head in self.heads):
-            return ClassColumns(self, class_ids)
-        settings = self.get_config() | {"num_classes": len(class_ids), "dtype": self.compute_dtype}
-        with nothing_drawn():
-            narrow = type(self).from_config(settings)
-            narrow.build()
-        by_class = {id(variable) for head in narrow.heads for variable in head.variables}
-        for variable, given in zip(narrow.variables, self.variables, strict=True):
-            if id(variable) not in by_class:
-                variable.assign(given)
+            return ClassColumns(self.in_compute_dtype(), class_ids)
+        narrow = self.copied(dtype=self.compute_dtype, num_classes=len(class_ids))
         for head, given in zip(narrow.heads, self.heads, strict=True):
             head.take_classes(given, class_ids)
         return narrow
+
+    def in_compute_dtype(self) -> "VideoModel":
+        """The model itself, or in mixed precision a copy with weights in the dtype that computes; not for training."""
+        return self if self.compute_dtype == self.variable_dtype else self.copied(dtype=self.compute_dtype)
+
+    def copied(self, *, dtype: str, num_classes: int | None = None) -> "VideoModel":
+        """A copy that holds its weights, and computes, in ``dtype``.
+
+        num_classes: of the copy where it has others; the weights of its heads are not set then.
+        """
+        settings = self.get_config() | {"dtype": dtype, "num_classes": num_classes or self.num_classes}
+        with nothing_drawn():
+            copy = type(self).from_config(settings)
+            copy.build()
+        unset = {id(variable) for head in copy.heads for variable in head.variables} if num_classes else set()
+        for variable, given in zip(copy.variables, self.variables, strict=True):
+            if id(variable) not in unset:
+                variable.assign(given)
+        return copy
 
     def build(self, input_shape: Any = None) -> None:
         """Builds on the features' sizes, which the model knows; any given shape is ignored."""
@@ -252,20 +265,6 @@ class VideoModel(keras.Model):
         if projection_size is not None:
             model.add_projection(projection_size)
         return model
-
-
-class ClassColumns(keras.Model):
-    """The columns ``class_ids`` of a model whose classes depend on each other, so that all must be computed."""
-
-    def __init__(self, model: keras.Model, class_ids: Sequence[int]):
-        super().__init__(name=model.name)
-        self.model = model
-        self.class_ids = tuple(class_ids)
-        self.built = True
-
-    def call(self, inputs: dict[str, Any], training: bool | None = None) -> Tensor:
-        """Output of the layer or model, see the class."""
-        return ops.take(self.model(inputs, training=training), np.asarray(self.class_ids, np.int32), axis=1)
 
 
 def hyperparameters_of(name: str) -> dict[str, Any]:

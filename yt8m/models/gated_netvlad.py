@@ -9,7 +9,7 @@ from keras import ops
 from yt8m.layers.context_gating import ContextGating
 from yt8m.layers.netvlad import BATCH_NORM_EPSILON, NetVLAD
 from yt8m.models import MODELS
-from yt8m.models.base import ClassColumns, VideoModel
+from yt8m.models.base import VideoModel
 from yt8m.types import Tensor
 
 
@@ -87,8 +87,9 @@ class GatedNetVLADModel(VideoModel):
 
     def for_classes(self, class_ids: Sequence[int]) -> keras.Model:
         """A model of some classes, see VideoModel."""
-        # Gating mixes the probabilities of all classes.
-        return ClassColumns(self, class_ids) if self.gate_probabilities else super().for_classes(class_ids)
+        if not self.gate_probabilities:
+            return super().for_classes(class_ids)
+        return _GatedClasses(self.in_compute_dtype(), class_ids)
 
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
         """Output of the layer or model, see the class."""
@@ -118,3 +119,17 @@ class GatedNetVLADModel(VideoModel):
             "num_mixtures": self.num_mixtures,
             "gate_probabilities": self.gate_probabilities,
         }
+
+
+class _GatedClasses(keras.Model):
+    """Some classes of a model that gates probabilities: those of all, which the gates see, and the gates of these."""
+
+    def __init__(self, model, class_ids):
+        super().__init__(name=model.name)
+        self.model = model
+        self.gating = model.probability_gating.for_columns(class_ids)
+        self.built = True
+
+    def call(self, inputs, training=None):
+        probabilities = self.model.head(self.model.embed(inputs, training=training))
+        return ops.cast(self.gating(probabilities, training=training), "float32")

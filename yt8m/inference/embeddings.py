@@ -51,7 +51,7 @@ class _EmbeddingJob(Job):
         return "all" if self.segments else "video"
 
     def scored_model(self, model):
-        return _Embedder(model)
+        return _Embedder(model.in_compute_dtype())
 
     def collect(self, scored, _):
         """The result of a part, in its order, from an iterator of (vectors, info)."""

@@ -21,6 +21,9 @@ def twin(video_ids, starts, scores, class_ids, top_n):
 @pytest.mark.parametrize("top_n", [1, 7, 40, 10_000])
 def test_equals_sorting_everything_in_any_order_and_batching(levels, top_n, monkeypatch):
     monkeypatch.setattr(top_segments, "_BUFFERED_ROWS", 16)
+    monkeypatch.setattr(top_segments, "_TRANSPOSED_ROWS", 5)
+    # Some in one thread, some in several.
+    monkeypatch.setattr(top_segments, "_MANY_ENTRIES", 1500)
     random = np.random.default_rng(levels + top_n)
     class_ids = (9, 2, 5)
     videos = [f"v{i % 60}" for i in range(600)]

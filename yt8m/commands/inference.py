@@ -200,8 +200,7 @@ def _rank_segments(options, job):
         execution=job.execution,
         overlap=job.overlap,
     )
-    # What a filter has put behind has a score below 0.
-    write_lists(options.output_file, ((class_id, listed, scores.clip(min=0)) for class_id, listed, scores in tops[0]))
+    write_lists(options.output_file, tops[0])
     if labels:
         after, *before = (evaluate_lists(top, labels, top_n=options.segment_max_pred).map_at_k for top in tops)
         compared = f" with the filters, {before[0]:.4f} without" if before else ""

@@ -13,14 +13,14 @@ import os
 import stat
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from yt8m.ranking.segment_lists import SegmentList
+from yt8m.ranking.top_segments import TopSegments
 from yt8m.runtime.files import atomic_path, temporary_folder
-from yt8m.runtime.parallel import map_in_threads, processors
 from yt8m.runtime.parquet import open_parquet, parquet_writer, read_groups
 from yt8m.tables import parse_class_id
 from yt8m.text import MAX_LINE_BYTES, check_not_utf16
@@ -293,21 +293,19 @@ def write_submission(path: StrPath, rankings: Mapping[int, Any], *, scores: Mapp
     rankings: dict of class id to segments (SegmentList, or Segment or str, best first).
     scores: dict of class id to (N,) floats, for the parquet form.
     """
-    class_ids = sorted(rankings)
-    write_lists(path, ((class_id, rankings[class_id], scores and scores[class_id]) for class_id in class_ids))
+    with SubmissionWriter(path) as writer:
+        for class_id in sorted(rankings):
+            writer.write(class_id, rankings[class_id], scores=scores and scores[class_id])
 
 
-def write_lists(path: StrPath, lists: Iterable[tuple[int, Any, Any]]) -> None:
-    """Writes a submission of an iterable of (class id, segments, scores or None), classes ascending, as TopSegments
-    is.
-    """
+def write_lists(path: StrPath, top: TopSegments) -> None:
+    """Writes a submission of what ``top`` keeps; scores below 0, of what a filter has put behind, as 0."""
     with SubmissionWriter(path) as writer:
 
-        def formatted(item):
-            class_id, segments, scores = item
-            return class_id, writer.formatted(segments, scores)
+        def formatted(class_id, segments, scores):
+            return class_id, writer.formatted(segments, scores.clip(min=0))
 
-        for class_id, content in map_in_threads(formatted, lists, threads=processors()):
+        for class_id, content in top.each(formatted):
             writer.append(class_id, content)
 
 

@@ -1,7 +1,8 @@
 """The best segments of every class out of a stream of any length."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from yt8m.types import DataWarning
 
 _BUFFERED_ROWS = 8192
 _TRANSPOSED_ROWS = 128
+_MANY_ENTRIES = 5_000_000
 _NOTHING = np.finfo(np.float32).min
 """A floor that every finite score reaches, and minus infinity does not."""
 
@@ -82,10 +84,15 @@ class TopSegments:
         self._compact_sometimes()
 
     def __iter__(self) -> Iterator[tuple[int, SegmentList, np.ndarray]]:
-        """Yields (class id, SegmentList, scores float32), best first, classes by ascending id.
+        """Yields (class id, SegmentList, scores float32), best first, classes by ascending id, see ``each``."""
+        return self.each(lambda *listed: listed)
 
-        A segment that was added twice, because its video is in two records, is listed once, with its best score, and
-        told as a DataWarning. Raises InputError where a video id cannot stand in a submission.
+    def each(self, task: Callable[[int, SegmentList, np.ndarray], Any]) -> Iterator[Any]:
+        """Yields task(class id, SegmentList, scores float32) of each class, best first, classes by ascending id.
+
+        Long lists are ranked, and ``task`` is called, by all processors. A segment that was added twice, because its
+        video is in two records, is listed once, with its best score, and told as a DataWarning. Raises InputError where
+        a video id cannot stand in a submission.
         """
         self._flush()
         self._compact()
@@ -113,9 +120,13 @@ class TopSegments:
                 once = np.sort(np.unique(rows, return_index=True)[1])
                 rows, scores = rows[once], scores[once]
             rows, scores = rows[: self.top_n], scores[: self.top_n]
-            return self.class_ids[index], segments.take(rows), scores
+            return task(self.class_ids[index], segments.take(rows), scores)
 
-        yield from map_in_threads(listed, np.argsort(self.class_ids, kind="stable"), threads=processors())
+        indices = np.argsort(self.class_ids, kind="stable")
+        if sum(column.count for column in self._columns) < _MANY_ENTRIES:
+            yield from map(listed, indices)
+        else:
+            yield from map_in_threads(listed, indices, threads=processors())
 
     def _flush(self):
         if not self._pending:

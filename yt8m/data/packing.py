@@ -18,7 +18,7 @@ from yt8m.data import examples, record_checks, tfrecord
 from yt8m.data.cache_file import CacheBlock, CacheFile, read_cache_file, write_cache_file
 from yt8m.data.record_dataset import record_dataset
 from yt8m.data.texts import text_features
-from yt8m.runtime.parallel import map_in_threads
+from yt8m.runtime.parallel import map_in_threads, processors
 from yt8m.runtime.progress import Progress
 from yt8m.types import SEGMENT_SECONDS, TEXTS, DataWarning, StrPath
 
@@ -82,7 +82,7 @@ class Packing:
                 path, sizes = self._path_of(header), self.config.feature_sizes
                 write_cache_file(path, blocks, header, sizes=sizes, with_texts=with_texts)
 
-        threads = os.cpu_count() or 1
+        threads = processors()
         with Progress(f"packing {WHAT[self.windows]}", total=len(files), unit="files", shown=shown) as progress:
             for _ in map_in_threads(pack, files, threads=threads, stop=stopped.set):
                 progress.update()

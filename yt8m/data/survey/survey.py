@@ -17,7 +17,7 @@ from yt8m.data.survey.tally import Tally
 from yt8m.data.survey.texts import TextTally
 from yt8m.data.tokens import Tokenizer
 from yt8m.runtime.files import leftovers
-from yt8m.runtime.parallel import map_in_threads
+from yt8m.runtime.parallel import map_in_threads, processors
 from yt8m.runtime.progress import Progress
 from yt8m.types import InputError, Tensor
 
@@ -141,7 +141,7 @@ def _each_block(sizes, blocks_of, examine, description):
     total = sum(sizes.values())
     done = 0
     blocks = (block for file in sizes for block in blocks_of(file))
-    threads = 2 * (os.cpu_count() or 1)
+    threads = 2 * processors()
     with Progress(description, total=total // _MEGABYTE, unit="MB") as progress:
         for block, parts in map_in_threads(examine, blocks, threads=threads):
             yield block, parts

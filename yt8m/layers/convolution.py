@@ -8,39 +8,11 @@ import keras
 from keras import ops
 
 from yt8m.layers.base import Layer
+from yt8m.layers.frame_norm import FrameBatchNormalization, unless_padded
 from yt8m.types import Tensor
 
 MOMENTUM, EPSILON = 0.9, 1e-5
 """Of batch normalisation in both papers' programs; what PyTorch calls a momentum of 0.1."""
-
-
-@keras.saving.register_keras_serializable("yt8m")
-class FrameBatchNormalization(keras.layers.BatchNormalization):
-    """Batch normalisation whose statistics are those of real frames (Ioffe & Szegedy 2015).
-
-    Call: (B, T, ..., C), frame_mask (B, T) bool, or None where all frames are real -> the same shape. Frames are
-    reduced before they are weighted, which costs less than Keras's own mask of every value.
-    """
-
-    def call(self, inputs: Tensor, *, frame_mask: Tensor | None = None, training: bool | None = None) -> Tensor:
-        """Output of the layer or model, see the class."""
-        if frame_mask is None or not training or not self.trainable:
-            return super().call(inputs, training=training)
-        wide = ops.cast(inputs, "float32")
-        space = list(range(2, len(inputs.shape) - 1))
-        weights = ops.cast(frame_mask, "float32")
-        weights = (weights / ops.maximum(ops.sum(weights), 1))[..., None]
-
-        def mean_of(values):
-            frames = ops.mean(values, axis=space) if space else values
-            return ops.sum(frames * weights, axis=(0, 1))
-
-        mean = mean_of(wide)
-        variance = mean_of(ops.square(wide - mean))
-        for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving * self.momentum + value * (1 - self.momentum))
-        outputs = ops.batch_normalization(wide, mean, variance, -1, self.beta, self.gamma, self.epsilon)
-        return ops.cast(outputs, self.compute_dtype)
 
 
 @keras.saving.register_keras_serializable("yt8m")
@@ -104,7 +76,7 @@ class ConvNorm(Layer):
             scale = norm.gamma * ops.rsqrt(norm.moving_variance + norm.epsilon)
             kernel = ops.cast(self.kernel * scale, clip.dtype)
             shift = ops.cast(norm.beta - norm.moving_mean * scale, clip.dtype)
-            outputs = convolve(clip, kernel, strides=self.strides) + shift
+            return convolve(clip, kernel, strides=self.strides, bias=shift, relu=self.relu)
         return ops.relu(outputs) if self.relu else outputs
 
     def get_config(self) -> dict[str, Any]:
@@ -115,27 +87,42 @@ class ConvNorm(Layer):
 
 def masked_clip(clip: Tensor, frame_mask: Tensor) -> Tensor:
     """(B, T, H, W, C) with zeros for the frames that frame_mask (B, T) has not."""
-    return ops.where(frame_mask[:, :, None, None, None], clip, ops.zeros((), clip.dtype))
+
+    def masked():
+        return ops.where(frame_mask[:, :, None, None, None], clip, ops.zeros((), clip.dtype))
+
+    return unless_padded(frame_mask, lambda: clip, masked)
 
 
-def convolve(clip: Tensor, kernel: Tensor, *, strides: Sequence[int]) -> Tensor:
+def convolve(
+    clip: Tensor, kernel: Tensor, *, strides: Sequence[int], bias: Tensor | None = None, relu: bool = False
+) -> Tensor:
     """Convolution of clips (B, T, H, W, C) by a kernel (t, h, w, C, F) of odd sizes -> (B, T', H', W', F).
 
-    Half a kernel of zeros is on either side. A kernel of one frame, or of one pixel, is one in two dimensions, for
-    which every backend has faster kernels.
+    Half a kernel of zeros is on either side. bias (F,) is added, and then relu taken, where there is one.
+    A kernel of one frame, or of one pixel, is one in two dimensions, and one of both a matrix product, for which every
+    backend has faster kernels, and takes bias and relu into them.
     """
+
+    def finished(found):
+        found = found if bias is None else found + bias
+        return ops.relu(found) if relu else found
+
     time, *space = kernel.shape[:3]
+    channels, filters = kernel.shape[3:]
     _, frames, height, width = ops.shape(clip)[:4]
-    channels = clip.shape[-1]
+    if time == 1 and space == [1, 1] and max(strides) == 1:
+        flat = ops.matmul(ops.reshape(clip, (-1, channels)), ops.reshape(kernel, (channels, filters)))
+        return ops.reshape(finished(flat), (-1, frames, height, width, filters))
     if time == 1 and strides[0] == 1:
         flat = ops.reshape(clip, (-1, height, width, channels))
-        found = _convolve(flat, kernel[0], strides[1:])
-        return ops.reshape(found, (-1, frames, *ops.shape(found)[1:3], kernel.shape[-1]))
+        found = finished(_convolve(flat, ops.reshape(kernel, kernel.shape[1:]), strides[1:]))
+        return ops.reshape(found, (-1, frames, *ops.shape(found)[1:3], filters))
     if space == [1, 1] and tuple(strides[1:]) == (1, 1):
         flat = ops.reshape(clip, (-1, frames, height * width, channels))
-        found = _convolve(flat, kernel[:, 0], (strides[0], 1))
-        return ops.reshape(found, (-1, ops.shape(found)[1], height, width, kernel.shape[-1]))
-    return _convolve(clip, kernel, strides)
+        found = finished(_convolve(flat, ops.reshape(kernel, (time, 1, channels, filters)), (strides[0], 1)))
+        return ops.reshape(found, (-1, ops.shape(found)[1], height, width, filters))
+    return finished(_convolve(clip, kernel, strides))
 
 
 def _convolve(values, kernel, strides):

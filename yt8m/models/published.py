@@ -8,8 +8,9 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
-from yt8m.layers.convolution import ConvNorm, FrameBatchNormalization
+from yt8m.layers.convolution import ConvNorm
 from yt8m.layers.dense_head import DenseHead
+from yt8m.layers.frame_norm import FrameBatchNormalization
 from yt8m.models.base import VideoModel
 from yt8m.runtime.files import read_bytes
 from yt8m.runtime.torch_file import read_torch_file

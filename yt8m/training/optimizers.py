@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from yt8m.config import TrainConfig
-from yt8m.training import fused
+from yt8m.runtime import fused
 from yt8m.training.optimizer_wrappers import (
     ExponentialMovingAverage,
     LayerDecay,
@@ -72,7 +72,7 @@ class Adam(_Moments):
             gradient = self._clipped(gradient)
         gradient = ops.cast(gradient, variable.dtype)
         momentum, velocity = self.moments_of(variable)
-        if fused.available():
+        if fused.has_kernels():
             fused.adam_step(
                 variable,
                 gradient,
@@ -93,7 +93,7 @@ class Adam(_Moments):
         self.assign_sub(variable, momentum * rate / (ops.sqrt(velocity) + self.epsilon))
 
     def _clipped(self, gradient):
-        if fused.available():
+        if fused.has_kernels():
             return fused.clip_norm(gradient, self.clip_variable_norm)
         norm = ops.sqrt(ops.sum(ops.square(gradient)))
         return gradient * (self.clip_variable_norm / ops.maximum(norm, self.clip_variable_norm))

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from yt8m.layers.base import Layer
-from yt8m.layers.frame_norm import FrameBatchNormalization, unless_padded
+from yt8m.layers.frame_norm import FrameBatchNormalization, masked_clip
 from yt8m.types import Tensor
 
 MOMENTUM, EPSILON = 0.9, 1e-5
@@ -85,15 +85,6 @@ class ConvNorm(Layer):
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-def masked_clip(clip: Tensor, frame_mask: Tensor) -> Tensor:
-    """(B, T, H, W, C) with zeros for the frames that frame_mask (B, T) has not."""
-
-    def masked():
-        return ops.where(frame_mask[:, :, None, None, None], clip, ops.zeros((), clip.dtype))
-
-    return unless_padded(frame_mask, lambda: clip, masked)
-
-
 def convolve(
     clip: Tensor, kernel: Tensor, *, strides: Sequence[int], bias: Tensor | None = None, relu: bool = False
 ) -> Tensor:
@@ -132,7 +123,9 @@ def _convolve(values, kernel, strides):
     if max(sizes) > 1:
         # "same" pads the end more than the start where there is a stride.
         around = [(size // 2, size // 2) for size in sizes]
-        values = ops.pad(values, [(0, 0), *around, (0, 0)])
+        # A Pad of the constant 0 TensorFlow joins to what follows, or fails to, aloud, in training in three dimensions.
+        zero = ops.zeros((), values.dtype) if len(sizes) == 3 else 0
+        values = ops.pad(values, [(0, 0), *around, (0, 0)], constant_values=zero)
     return ops.conv(values, kernel, strides=tuple(strides), padding="valid", data_format="channels_last")
 
 

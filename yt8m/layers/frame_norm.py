@@ -1,6 +1,6 @@
 """Batch normalisation of clips and frames by their real frames alone."""
 
-from typing import Any
+import math
 
 import keras
 from keras import ops
@@ -22,38 +22,48 @@ class FrameBatchNormalization(keras.layers.BatchNormalization):
         """Output of the layer or model, see the class."""
         if not training or not self.trainable:
             return super().call(inputs, training=training)
-        outputs, mean, variance = unless_padded(
-            frame_mask,
-            lambda: fused.batch_norm(inputs, self.gamma, self.beta, epsilon=self.epsilon),
-            lambda: self._of_real(inputs, frame_mask),
-        )
+        shape = ops.shape(inputs)
+        is_real = ops.ones(shape[:2], "bool") if frame_mask is None else frame_mask
+        frames, is_real = as_frames(inputs), ops.reshape(is_real, (-1,))
+        gamma, beta = (ops.cast(weight, "float32") for weight in (self.gamma, self.beta))
+        if fused.computes_on_processor():
+            found = fused.batch_norm(frames, is_real, gamma, beta, epsilon=self.epsilon, of_padded=normalised)
+        else:
+            found = normalised(frames, is_real, gamma, beta, epsilon=self.epsilon)
+        outputs, mean, variance = found
         for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + value * (1 - self.momentum))
-        return outputs
-
-    def _of_real(self, inputs, frame_mask):
-        """(outputs, mean, variance) of the frames of a mask, None for all."""
-        wide = ops.cast(inputs, "float32")
-        space = list(range(2, len(inputs.shape) - 1))
-        weights = ops.ones(ops.shape(inputs)[:2]) if frame_mask is None else ops.cast(frame_mask, "float32")
-        weights = (weights / ops.maximum(ops.sum(weights), 1))[..., None]
-
-        def mean_of(values):
-            frames = ops.mean(values, axis=space) if space else values
-            return ops.sum(frames * weights, axis=(0, 1))
-
-        mean = mean_of(wide)
-        variance = mean_of(ops.square(wide - mean))
-        outputs = ops.batch_normalization(wide, mean, variance, -1, self.beta, self.gamma, self.epsilon)
-        return ops.cast(outputs, self.compute_dtype), mean, variance
+        return ops.reshape(outputs, shape)
 
 
-def unless_padded(frame_mask: Tensor | None, of_all: Any, of_real: Any) -> Any:
-    """What ``of_all()`` gives where TensorFlow computes on a processor and frame_mask (B, T), or None, has all frames,
-    and ``of_real()`` elsewhere, which is the same, in more passes over memory. Other backends compile those to one.
+def normalised(
+    frames: Tensor, is_real: Tensor, gamma: Tensor, beta: Tensor, *, epsilon: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Frames (N, P, C) normalised by the mean and the variance of those that is_real (N,) has, and both, (C,) float32.
+
+    gamma, beta: (C,) float32.
     """
-    if not fused.computes_on_processor():
-        return of_real()
-    if frame_mask is None:
-        return of_all()
-    return ops.cond(ops.all(frame_mask), of_all, of_real)
+    wide = ops.cast(frames, "float32")
+    weights = ops.cast(is_real, "float32")
+    weights = (weights / ops.maximum(ops.sum(weights), 1))[:, None]
+
+    def mean_of(values):
+        return ops.sum(ops.mean(values, axis=1) * weights, axis=0)
+
+    mean = mean_of(wide)
+    variance = mean_of(ops.square(wide - mean))
+    outputs = ops.batch_normalization(wide, mean, variance, -1, beta, gamma, epsilon)
+    return ops.cast(outputs, frames.dtype), mean, variance
+
+
+def masked_clip(clip: Tensor, frame_mask: Tensor) -> Tensor:
+    """(B, T, H, W, C) with zeros for the frames that frame_mask (B, T) has not."""
+    if fused.computes_on_processor():
+        return ops.reshape(fused.masked(as_frames(clip), ops.reshape(frame_mask, (-1,))), ops.shape(clip))
+    return ops.where(frame_mask[:, :, None, None, None], clip, ops.zeros((), clip.dtype))
+
+
+def as_frames(clip: Tensor) -> Tensor:
+    """(B, T, ..., C) -> (B * T, pixels, C)."""
+    batch, frames, *space = ops.shape(clip)[:-1]
+    return ops.reshape(clip, (-1, math.prod(space), clip.shape[-1]))

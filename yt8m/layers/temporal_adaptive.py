@@ -6,8 +6,8 @@ import keras
 from keras import ops
 
 from yt8m.layers.base import Layer
-from yt8m.layers.convolution import EPSILON, MOMENTUM, masked_clip
-from yt8m.layers.frame_norm import FrameBatchNormalization
+from yt8m.layers.convolution import EPSILON, MOMENTUM
+from yt8m.layers.frame_norm import FrameBatchNormalization, masked_clip
 from yt8m.types import Tensor
 
 KERNEL = 3

@@ -1,5 +1,7 @@
 """What TensorFlow has one kernel for, where Keras would make a dozen passes over memory."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -58,36 +60,99 @@ def adam_step(
 
 def clip_norm(gradient: Tensor, limit: float) -> Tensor:
     """``gradient`` scaled to an L2 norm of ``limit`` where it is longer; where it is not, no pass over it is made."""
-    import tensorflow as tf
-
-    norm = tf.sqrt(2 * tf.nn.l2_loss(gradient))
-    return tf.cond(norm > limit, lambda: gradient * (limit / norm), lambda: gradient)
+    return ops.reshape(_clip_norm(_name_of(gradient.dtype), limit)(gradient), ops.shape(gradient))
 
 
-def batch_norm(values: Tensor, gamma: Tensor, beta: Tensor, *, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Batch normalisation in training (Ioffe & Szegedy 2015).
+def batch_norm(
+    frames: Tensor,
+    is_real: Tensor,
+    gamma: Tensor,
+    beta: Tensor,
+    *,
+    epsilon: float,
+    of_padded: Callable[..., tuple[Tensor, Tensor, Tensor]],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Batch normalisation in training (Ioffe & Szegedy 2015), by the statistics of real frames.
 
-    values: (..., C), normalised over all axes but the last; gamma, beta: (C,). Returns the output, of the shape and
-    dtype of values, and the batch's mean and variance, (C,) float32.
+    frames: (N, P, C), P pixels of N frames; is_real: (N,) bool; gamma, beta: (C,) float32. of_padded: function of the
+    same arguments and results, by operations of Keras, which batches with padding take. Returns the output, of the
+    shape and dtype of frames, and mean and variance, (C,) float32.
     """
+    function = _batch_norm(frames.shape[-1], _name_of(frames.dtype), epsilon, of_padded)
+    return function(frames, is_real, gamma, beta)
+
+
+def masked(frames: Tensor, is_real: Tensor) -> Tensor:
+    """Frames (N, P, C) with zeros for those that ``is_real`` (N,) has not; as they are where it has all."""
+    return _masked(frames.shape[-1], _name_of(frames.dtype))(frames, is_real)
+
+
+# Each is one function of all gradients, and of all layers of as many channels: a graph of as many branches as these are
+# takes half a minute to make.
+@functools.cache
+def _clip_norm(dtype, limit):
     import tensorflow as tf
 
-    shape, channels = ops.shape(values), values.shape[-1]
-    taken = values if channels % _BFLOAT16_CHANNELS == 0 else ops.cast(values, "float32")
-    none = tf.zeros([0])
-    found = tf.raw_ops.FusedBatchNormV3(
-        x=ops.reshape(taken, (-1, 1, 1, channels)),
-        scale=ops.cast(gamma, "float32"),
-        offset=ops.cast(beta, "float32"),
-        mean=none,
-        variance=none,
-        epsilon=epsilon,
-        is_training=True,
+    def function(gradient):
+        norm = tf.sqrt(2 * tf.nn.l2_loss(gradient))
+        return tf.cond(norm > limit, lambda: gradient * (limit / norm), lambda: gradient)
+
+    return tf.function(function, input_signature=[tf.TensorSpec(None, dtype)], autograph=False)
+
+
+@functools.cache
+def _batch_norm(channels, dtype, epsilon, of_padded):
+    import tensorflow as tf
+
+    def by_kernel(frames, gamma, beta):
+        taken = frames if channels % _BFLOAT16_CHANNELS == 0 else tf.cast(frames, "float32")
+        none = tf.zeros([0])
+        found = tf.raw_ops.FusedBatchNormV3(
+            x=tf.expand_dims(taken, 1),
+            scale=gamma,
+            offset=beta,
+            mean=none,
+            variance=none,
+            epsilon=epsilon,
+            is_training=True,
+        )
+        # Its variance is divided by n - 1.
+        count = tf.cast(tf.size(frames) // channels, "float32")
+        variance = found.batch_variance * ((count - 1) / count)
+        return tf.cast(tf.squeeze(found.y, 1), dtype), found.batch_mean, variance
+
+    def function(frames, is_real, gamma, beta):
+        return tf.cond(
+            tf.reduce_all(is_real),
+            lambda: by_kernel(frames, gamma, beta),
+            lambda: of_padded(frames, is_real, gamma, beta, epsilon=epsilon),
+        )
+
+    weights = tf.TensorSpec([channels], "float32")
+    return tf.function(
+        function, input_signature=[*_frames_and_mask(channels, dtype), weights, weights], autograph=False
     )
-    # The kernel's variance is divided by n - 1.
-    count = tf.cast(tf.size(values) // channels, "float32")
-    output = ops.cast(ops.reshape(found.y, shape), values.dtype)
-    return output, found.batch_mean, found.batch_variance * ((count - 1) / count)
+
+
+@functools.cache
+def _masked(channels, dtype):
+    import tensorflow as tf
+
+    def function(frames, is_real):
+        zeros = functools.partial(tf.where, is_real[:, None, None], frames, tf.zeros([], dtype))
+        return tf.cond(tf.reduce_all(is_real), lambda: frames, zeros)
+
+    return tf.function(function, input_signature=_frames_and_mask(channels, dtype), autograph=False)
+
+
+def _frames_and_mask(channels, dtype):
+    import tensorflow as tf
+
+    return [tf.TensorSpec([None, None, channels], dtype), tf.TensorSpec([None], "bool")]
+
+
+def _name_of(dtype):
+    return keras.backend.standardize_dtype(dtype)
 
 
 def _handle(variable):

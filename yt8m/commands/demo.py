@@ -20,6 +20,7 @@ from yt8m.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from yt8m.data.making.settings import ACTION_SIZES, ACTION_VERSIONS
 from yt8m.options import option
 from yt8m.runtime.files import atomic_path, write_text
+from yt8m.runtime.parallel import processors
 from yt8m.types import InputError
 
 SIZE = "small"
@@ -121,6 +122,7 @@ def _write_actions(options):
         size=options.actions_size,
         version=options.actions,
         actions=options.actions_a_clip,
+        workers=processors(),
     )
     counts = ", ".join(f"{manifest[split]['clips']:,} in {split}" for split in SPLITS)
     print(f"wrote {options.actions} clips of {manifest['num_classes']} actions to {options.output_dir}: {counts}")

@@ -127,6 +127,19 @@ def test_what_changes_stays_as_it_was_drawn_at_every_moment(motion):
 
 
 @pytest.mark.slow
+def test_several_processes_write_the_same_files(tmp_path, monkeypatch):
+    actions.write_actions(tmp_path / "one", seed=4, size="tiny", version="dark")
+    monkeypatch.setattr(actions, "_CLIPS_A_WORKER", 20)
+    actions.write_actions(tmp_path / "two", seed=4, size="tiny", version="dark", workers=2)
+    written = {
+        path.relative_to(tmp_path / "one"): path.read_bytes() for path in sorted((tmp_path / "one").rglob("*.*"))
+    }
+    assert len(written) == 8 + 5
+    for name, content in written.items():
+        assert (tmp_path / "two" / name).read_bytes() == content, name
+
+
+@pytest.mark.slow
 def test_records(tmp_path):
     manifest = actions.write_actions(tmp_path / "one", seed=4, size="tiny", actions=2)
     for split, files in zip(actions.SPLITS, actions.FILES):

@@ -22,6 +22,7 @@ from yt8m.data.making.settings import ACTION_SIZES, ACTION_VERSIONS
 from yt8m.data.tfrecord import write_records
 from yt8m.features.jpeg import encode_jpeg
 from yt8m.runtime.files import write_text
+from yt8m.runtime.parallel import map_in_order
 from yt8m.types import SEGMENT_SECONDS, InputError, StrPath
 
 APPEARANCES = ("digit", "texture")
@@ -35,6 +36,9 @@ CLIPS = {"tiny": (40, 20, 20), "small": (800, 200, 400), "large": (4000, 400, 80
 """Of a size of ACTION_SIZES, clips of train, holdout and test; "small" is about 60 MB."""
 
 FILES = (4, 2, 2)
+_CLIPS_A_WORKER = 1000
+"""A process takes seconds to start, in which it would make 100."""
+
 SIDE = 64
 """Pixels of a side of the pictures as they are drawn."""
 
@@ -67,6 +71,7 @@ def write_actions(
     size: str = "small",
     version: str = "bright",
     actions: int = 1,
+    workers: int = 1,
 ) -> dict[str, Any]:
     """Writes clip records below ``output_dir`` and returns their manifest, which is also written, to manifest.json.
 
@@ -74,21 +79,20 @@ def write_actions(
     by gamma and gain, with the noise of a sensor and compressed more. actions: of five seconds each in a clip, whose
     labels are their classes; every segment is rated for every class. train/, holdout/ and test/: files of records;
     vocabulary.csv; train_labels.csv and so on: the classes of each clip. The same seed gives the same files, and draws
-    the same of every version. Raises InputError where a file cannot be written, and where Pillow is not installed.
+    the same of every version. workers: processes at most, one for 1000 clips. Raises InputError where a file cannot be
+    written, and where Pillow is not installed.
     """
     for name, value, valid in (("size", size, ACTION_SIZES), ("version", version, ACTION_VERSIONS)):
         if value not in valid:
             raise InputError(f"there is no {name} {value!r} of actions; valid: {', '.join(valid)}")
     manifest: dict[str, Any] = {"seed": seed, "size": size, "version": version, "num_classes": len(NAMES)}
+    settings = {"output_dir": os.fspath(output_dir), "size": size, "version": version, "seed": seed, "actions": actions}
+    places = [(number, file) for number, files in enumerate(FILES) for file in range(files)]
+    workers = min(workers, sum(CLIPS[size]) // _CLIPS_A_WORKER)
+    for _ in map_in_order(functools.partial(_write_file, **settings), places, workers=workers):
+        pass
     for number, (split, clips, files) in enumerate(zip(SPLITS, CLIPS[size], FILES)):
-        rng = np.random.default_rng([seed, number])
-        classes = _balanced(rng, clips * actions).reshape(clips, actions).tolist()
-        for file in range(files):
-            records = (
-                _make_record(_video_id(version, split, index), classes[index], [seed, number, index], split, version)
-                for index in range(file, clips, files)
-            )
-            write_records(os.path.join(output_dir, split, f"{split}{file:04d}.tfrecord"), records)
+        classes = _classes(seed, number, clips, actions)
         labels = [(_video_id(version, split, index), *sorted(set(found))) for index, found in enumerate(classes)]
         _write_csv(os.path.join(output_dir, f"{split}_labels.csv"), [("video_id", "class"), *labels])
         manifest[split] = {"clips": clips, "files": files}
@@ -107,6 +111,24 @@ def draw_action(class_id: int, rng: np.random.Generator, *, split: str = "train"
     colour = rng.uniform(0.6, 1.0, 3)
     shown = (state["contrast"][:, None, None] * mask)[..., None]
     return np.rint(255 * np.clip(back + shown * (colour - back), 0, 1)).astype(np.uint8)
+
+
+def _write_file(place, *, output_dir, size, version, seed, actions):
+    """Writes the file of a place, (number of the split, number of the file)."""
+    number, file = place
+    split, clips = SPLITS[number], CLIPS[size][number]
+    classes = _classes(seed, number, clips, actions)
+    records = (
+        _make_record(_video_id(version, split, index), classes[index], [seed, number, index], split, version)
+        for index in range(file, clips, FILES[number])
+    )
+    write_records(os.path.join(output_dir, split, f"{split}{file:04d}.tfrecord"), records)
+
+
+def _classes(seed, number, clips, actions):
+    """Classes of each clip of a split, as many of each but for one, in random order."""
+    rng = np.random.default_rng([seed, number])
+    return rng.permutation(np.arange(clips * actions) % len(NAMES)).reshape(clips, actions).tolist()
 
 
 def _make_record(video_id, classes, seed, split, version):
@@ -131,11 +153,6 @@ def _make_record(video_id, classes, seed, split, version):
         labels=tuple(sorted(set(classes))),
         segments=segments,
     )
-
-
-def _balanced(rng: np.random.Generator, count: int) -> np.ndarray:
-    """(count,) class ids, as many of each but for one, in random order."""
-    return rng.permutation(np.arange(count) % len(NAMES))
 
 
 def _states(motion, rng):

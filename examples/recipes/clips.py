@@ -8,6 +8,7 @@ import json
 import os
 import shlex
 import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 from examples.recipes.steps import Done, Step, run_steps
@@ -42,6 +43,7 @@ class RecipeOptions(command_line.Options):
         choices=tuple(SIZES),
     )
     epochs: float = option(1.0, "Factor on the epochs of every network.", unit="", above=0, high=100)
+    jobs: int = option(2, "Steps that run at once, as far as none waits for another.", unit="steps", low=1, high=64)
     list: bool = option(False, "The commands alone, as they are typed.")
 
 
@@ -101,7 +103,8 @@ class Recipe:
 
     def score_f1(self, name: str, *, data: str) -> list[Step]:
         """The same with the thresholds that a step before it, NAME.holdout, fits on the holdout."""
-        thresholds = f"{self.path(name)}.thresholds.csv"
+        # Named after the step that fits them, for which the other one waits.
+        thresholds = f"{self.path(name)}.holdout.csv"
         fit = self._evaluated(name, "holdout", data, f"--fit_thresholds={thresholds}")
         return [fit, self.score(name, data=data, flag=f"--thresholds={thresholds}")]
 
@@ -114,10 +117,12 @@ class Recipe:
         if self.options.list:
             print("\n".join(step.command for step in steps))
             return
-        done = run_steps(steps, self.options.output_dir)
+        began = time.monotonic()
+        done = run_steps(steps, self.options.output_dir, jobs=self.options.jobs)
         text = table(done)
         write_text(self.path("table.md"), text)
-        print(f"\n{text}\nin {sum(step.seconds for step in done.values()) / 60:.0f} minutes: {self.path('table.md')}")
+        minutes, processor = time.monotonic() - began, sum(step.cpu_seconds for step in done.values())
+        print(f"\n{text}\nin {minutes / 60:.0f} minutes, {processor / 60:.0f} of a processor: {self.path('table.md')}")
 
 
 def mean_and_spread(values: Sequence[float], form: str = ".3f") -> str:

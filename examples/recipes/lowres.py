@@ -44,7 +44,7 @@ def shared(recipe):
     full, enlarger = recipe.path("full"), f"--train_dir={recipe.path('enlarger')}"
     enlarged = [
         Step(
-            f"enlarged-{split}",
+            f"enlarged/{split}",
             f"yt8m-super-resolve {enlarger} --input_data_pattern={recipe.path('low')}/{split}/*.tfrecord "
             f"--output_dir={recipe.path('enlarged')}/{split}",
         )

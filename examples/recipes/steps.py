@@ -1,4 +1,4 @@
-"""Steps of a recipe: commands as they are typed in the checkout, each done once.
+"""Steps of a recipe: commands as they are typed in the checkout, each done once, several at once.
 
 folder/
   commands.sh          all commands, in order
@@ -6,13 +6,16 @@ folder/
   logs/NAME.txt        what it printed
 """
 
+import concurrent.futures
 import json
 import os
 import pathlib
-import resource
+import re
 import shlex
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -45,28 +48,54 @@ class Done(NamedTuple):
     result: dict[str, Any]
 
 
-def run_steps(steps: Sequence[Step], folder: str | os.PathLike) -> dict[str, Done]:
-    """Runs the steps that are not done yet, one after the other, a line each; dict of name to Done.
+def run_steps(steps: Sequence[Step], folder: str | os.PathLike, *, jobs: int = 1) -> dict[str, Done]:
+    """Runs the steps that are not done yet, ``jobs`` at once; dict of name to Done.
 
-    A step of another command than before is run anew. One that fails ends the program, with the end of what it printed.
-    A step that was stopped, or killed, is started again, and the commands go on where they were.
+    A step waits for those before it whose results it reads: their paths, names in ``folder``, stand in its command. A
+    step of another command than before is run anew. One that fails ends the program, with the end of what it printed. A
+    step that was stopped, or killed, is started again, and the commands go on where they were.
     """
     folder = pathlib.Path(folder)
     write_text(folder / "commands.sh", "".join(f"{_typed(step.command)}\n" for step in steps))
-    done = {}
-    for number, step in enumerate(steps, 1):
-        path = folder / "steps" / f"{step.name}.json"
-        found = Done(**json.loads(path.read_text())) if path.exists() else None
-        if found is None or found.command != step.command:
-            print(f"[{number}/{len(steps)}] {step.name}", end=" ", flush=True)
-            log = folder / "logs" / f"{step.name}.txt"
-            # What was begun and has no end was stopped.
-            with handling_signals(_stop):
-                found = _run(step, log, resumed=found is None and log.exists())
-            write_text(path, json.dumps(found._asdict()) + "\n")
-            print(f"{found.seconds:.0f} s", flush=True)
-        done[step.name] = found
-    return done
+    done = {step.name: found for step in steps if (found := _kept(step, folder)) and found.command == step.command}
+    todo = {number: step for number, step in enumerate(steps, 1) if step.name not in done}
+    needs = {number: _needed(step, steps[: number - 1], folder) for number, step in todo.items()}
+    running: dict[concurrent.futures.Future, Step] = {}
+    with (
+        handling_signals(_stop),
+        concurrent.futures.ThreadPoolExecutor(jobs) as pool,
+        _Commands() as commands,
+    ):
+        while todo or running:
+            ready = [number for number in todo if needs[number] <= done.keys()]
+            for number in ready[: jobs - len(running)]:
+                step = todo.pop(number)
+                print(f"[{number}/{len(steps)}] {step.name}", flush=True)
+                log = folder / "logs" / f"{step.name}.txt"
+                # What was begun and has no end was stopped.
+                resumed = log.exists() and _kept(step, folder) is None
+                running[pool.submit(commands.run, step, log, resumed=resumed)] = step
+            for future in concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED).done:
+                step = running.pop(future)
+                found = done[step.name] = _result(future)
+                write_text(folder / "steps" / f"{step.name}.json", json.dumps(found._asdict()) + "\n")
+                print(f"  {step.name}: {found.seconds:.0f} s", flush=True)
+    return {step.name: done[step.name] for step in steps}
+
+
+def _kept(step, folder):
+    """What was kept of a step by this name, None where it was not done."""
+    path = folder / "steps" / f"{step.name}.json"
+    return Done(**json.loads(path.read_text())) if path.exists() else None
+
+
+def _needed(step, earlier, folder):
+    """Names of the steps whose paths stand in a step's command, whole or as folders and beginnings of files."""
+    return {
+        other.name
+        for other in earlier
+        if re.search(rf"(?<![\w./-]){re.escape(str(folder / other.name))}(?![\w-])", step.command)
+    }
 
 
 def _typed(command):
@@ -84,33 +113,58 @@ def _arguments(command):
     return [sys.executable, "-m", f"yt8m.commands.{module}", *arguments]
 
 
-def _run(step, log, *, resumed):
-    log.parent.mkdir(parents=True, exist_ok=True)
-    started, before = time.monotonic(), _processor_seconds()
-    with open(log, "a" if resumed else "w") as errors:
-        # In a session of its own, so that Ctrl-C comes once, from here: twice ends it without a checkpoint.
-        options = {"stdout": subprocess.PIPE, "stderr": errors, "text": True, "start_new_session": True}
-        process = subprocess.Popen(_arguments(step.command), **options)
-        try:
-            output, _ = process.communicate()
-        except BaseException:
-            process.terminate()
-            process.wait()
-            raise
-        errors.write(output)
-    if process.returncode:
-        print("failed")
+class _Commands:
+    """Commands that run at once. As a context it stops, when it ends in an error, those under way."""
+
+    def __init__(self):
+        self.running = set()
+        self.stopped = False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        self.stopped = True
+        for process in tuple(self.running):
+            os.kill(process, signal.SIGTERM)
+
+    def run(self, step, log, *, resumed):
+        """Done of a step; raises _Failed."""
+        log.parent.mkdir(parents=True, exist_ok=True)
+        started = time.monotonic()
+        with open(log, "a" if resumed else "w") as errors, tempfile.TemporaryFile("w+") as output:
+            # In a session of its own, so that Ctrl-C comes once, from here: twice ends it without a checkpoint.
+            process = subprocess.Popen(_arguments(step.command), stdout=output, stderr=errors, start_new_session=True)
+            self.running.add(process.pid)
+            if self.stopped:
+                process.terminate()
+            _, status, used = os.wait4(process.pid, 0)
+            self.running.discard(process.pid)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            output.seek(0)
+            said = output.read()
+            errors.write(said)
+        if process.returncode:
+            raise _Failed(step, process.returncode, log)
+        *_, last = ["", *said.splitlines()]
+        result = json.loads(last) if last.startswith("{") else {}
+        return Done(step.command, time.monotonic() - started, used.ru_utime + used.ru_stime, resumed, result)
+
+
+class _Failed(Exception):
+    """A step that has failed: (Step, exit status, path of what it printed)."""
+
+
+def _result(future):
+    """Done of a step; ends the program where it has failed."""
+    try:
+        return future.result()
+    except _Failed as failed:
+        step, status, log = failed.args
+        print(f"  {step.name} failed", flush=True)
         print("\n".join([_typed(step.command), *log.read_text().splitlines()[-_LOG_LINES:]]), file=sys.stderr)
-        sys.exit(process.returncode)
-    *_, last = ["", *output.splitlines()]
-    result = json.loads(last) if last.startswith("{") else {}
-    return Done(step.command, time.monotonic() - started, _processor_seconds() - before, resumed, result)
+        sys.exit(status)
 
 
 def _stop(*_):
     raise KeyboardInterrupt
-
-
-def _processor_seconds():
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime

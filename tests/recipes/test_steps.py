@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 
 import pytest
 
+from examples.recipes import steps
 from examples.recipes.clips import markdown, mean_and_spread
 from examples.recipes.steps import Step, run_steps
 from tests.helpers import ROOT
@@ -29,23 +31,64 @@ def scoring(folder, name="score", flag=""):
 
 
 def test_a_step_is_done_once_unless_its_command_changes(folder, capsys):
-    steps = [scoring(folder), scoring(folder, "seed-0/again", "--top_k=1")]
-    done = run_steps(steps, folder / "run")
+    both = [scoring(folder), scoring(folder, "seed-0/again", "--top_k=1")]
+    done = run_steps(both, folder / "run")
     assert [found.result["hit_at_one"] for found in done.values()] == [0.5, 0.5] and list(done) == [
         "score",
         "seed-0/again",
     ]
     assert all(not found.resumed and 0 < found.cpu_seconds for found in done.values())
-    first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith("[1/2] score ") and second.startswith("[2/2] seed-0/again ")
+    first, taken, second, _ = capsys.readouterr().out.splitlines()
+    assert (first, second) == ("[1/2] score", "[2/2] seed-0/again") and re.fullmatch(r"  score: \d+ s", taken)
     commands = (folder / "run" / "commands.sh").read_text()
-    assert commands.splitlines()[0] == f".venv/bin/python {steps[0].command}"
-    assert run_steps(steps, folder / "run") == done and not capsys.readouterr().out
+    assert commands.splitlines()[0] == f".venv/bin/python {both[0].command}"
+    assert run_steps(both, folder / "run") == done and not capsys.readouterr().out
     # Another command under the same name is another step.
     (folder / "tags.csv").write_text("VideoId,LabelConfidencePairs\na,1 0.9\nb,2 0.8\n")
-    changed = run_steps([scoring(folder, flag="--top_k=2"), steps[1]], folder / "run")
+    changed = run_steps([scoring(folder, flag="--top_k=2"), both[1]], folder / "run")
     assert changed["score"].result["hit_at_one"] == 1 and changed["seed-0/again"] == done["seed-0/again"]
-    assert capsys.readouterr().out.startswith("[1/2] score ")
+    assert capsys.readouterr().out.startswith("[1/2] score\n")
+
+
+@pytest.fixture
+def scripts(folder, monkeypatch):
+    """Function that makes a step of a command that runs a line of Python, in the folder."""
+    monkeypatch.setattr(steps, "ROOT", folder)
+
+    def step(name, line, reads=""):
+        (folder / f"{name}.py").write_text(f"import pathlib, sys, time\nhere = pathlib.Path({str(folder)!r})\n{line}\n")
+        return Step(name, f"{name}.py {reads}".strip())
+
+    return step
+
+
+WAITING = """
+deadline = time.monotonic() + 60
+while not (here / "{}").exists():
+    assert time.monotonic() < deadline
+    time.sleep(0.02)
+"""
+
+
+def test_steps_run_at_once_but_for_those_whose_results_they_read(folder, scripts, capsys):
+    """Two that wait for each other's files, a third that reads what the first makes, and one of a name that begins alike."""
+    one = scripts("one", f"(here / 'a').touch()\n{WAITING.format('b')}\ntime.sleep(0.5)\n(here / 'end').touch()")
+    two = scripts("one-more", f"(here / 'b').touch()\n{WAITING.format('a')}")
+    three = scripts("three", "assert (here / 'end').exists()\nprint('{\"read\": 1}')", f"--input={folder}/run/one.csv")
+    done = run_steps([one, two, three], folder / "run", jobs=3)
+    assert list(done) == ["one", "one-more", "three"] and done["three"].result == {"read": 1}
+    assert [line.strip().split(":")[0] for line in capsys.readouterr().out.splitlines() if ":" in line][-1] == "three"
+
+
+def test_a_step_that_fails_stops_those_beside_it(folder, scripts, capsys):
+    long = scripts("long", "(here / 'begun').touch()\ntime.sleep(600)")
+    bad = scripts("bad", f"{WAITING.format('begun')}\nsys.exit('bad.py: error: no such thing')")
+    began = time.monotonic()
+    with pytest.raises(SystemExit) as stop:
+        run_steps([long, bad, scripts("never", "")], folder / "run", jobs=2)
+    said = capsys.readouterr()
+    assert stop.value.code == 1 and "no such thing" in said.err and "[3/3]" not in said.out
+    assert time.monotonic() - began < 120 and not (folder / "run" / "steps" / "long.json").exists()
 
 
 def test_a_step_that_fails_ends_the_program_with_its_reason(folder, capsys):
@@ -102,10 +145,10 @@ def test_a_recipe_goes_from_the_command_to_its_table_and_no_step_is_done_twice(r
     assert table in first
     header, rule, *rows = [line.strip("| ").split(" | ") for line in table.splitlines()]
     assert header[1:4] == ["slowfast", "tanet", "fused"] and len(rows) == (5 if recipe == "lowres" else 7)
-    steps = {
+    kept = {
         path.relative_to(tmp_path / "steps"): path.stat().st_mtime_ns for path in (tmp_path / "steps").rglob("*.json")
     }
-    assert first.count("[") == len(steps) == len((tmp_path / "commands.sh").read_text().splitlines())
+    assert first.count("[") == len(kept) == len((tmp_path / "commands.sh").read_text().splitlines())
     # A cell is what eval.py said.
     name = "bilinear/tanet.tags" if recipe == "lowres" else "plain.tanet"
     found = json.loads((tmp_path / "steps" / "seed-0" / f"{name}.test.json").read_text())["result"]
@@ -113,4 +156,4 @@ def test_a_recipe_goes_from_the_command_to_its_table_and_no_step_is_done_twice(r
     assert rows[0][2] == said_there
     again = said()
     assert "[" not in again and table in again
-    assert {path: (tmp_path / "steps" / path).stat().st_mtime_ns for path in steps} == steps
+    assert {path: (tmp_path / "steps" / path).stat().st_mtime_ns for path in kept} == kept

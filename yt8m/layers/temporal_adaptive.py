@@ -61,19 +61,20 @@ class TemporalAdaptiveModule(Layer):
 
     def call(self, clip: Tensor, *, frame_mask: Tensor, training: bool | None = None) -> Tensor:
         """Output of the layer or model, see the class."""
-        clip = masked_clip(clip, frame_mask)
-        pooled = ops.mean(clip, axis=(2, 3))
+        shape = ops.shape(clip)
+        frames = ops.reshape(masked_clip(clip, frame_mask), (-1, self.num_frames, shape[2] * shape[3], shape[4]))
+        pooled = ops.mean(frames, axis=2)
         wide = self.global_norm(self.widen(ops.transpose(pooled, (0, 2, 1))), training=training)
         kernels = ops.softmax(self.kernels(ops.relu(wide)), axis=-1)
         narrow = self.local_norm(self.squeeze(pooled), frame_mask=frame_mask, training=training)
         importance = ops.sigmoid(self.excite(ops.relu(narrow)))
-        clip = clip * importance[:, :, None, None, :]
+        frames = frames * importance[:, :, None, :]
         half = KERNEL // 2
-        around = ops.pad(clip, [(0, 0), (half, half), (0, 0), (0, 0), (0, 0)])
-        return sum(
-            around[:, place : place + self.num_frames] * kernels[..., place][:, None, None, None, :]
-            for place in range(KERNEL)
-        )
+        around = ops.pad(frames, [(0, 0), (half, half), (0, 0), (0, 0)])
+        # Not by an index, whose gradient takes TensorFlow as long as a convolution.
+        shifted = (ops.slice(around, (0, place, 0, 0), ops.shape(frames)) for place in range(KERNEL))
+        filtered = sum(values * kernels[:, None, None, :, place] for place, values in enumerate(shifted))
+        return ops.reshape(filtered, shape)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor, for saving."""

@@ -52,7 +52,7 @@ TensorShape([4, 30])
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.9.1"
+__version__ = "0.9.2"
 
 _HOMES = {
     "AugmentConfig": "yt8m.config",

@@ -88,6 +88,7 @@ def test_ids_that_are_no_names_of_files_are_refused():
     assert all(line.startswith("r.tfrecord: the id ") and line.isprintable() for line in said), said
 
 
+@pytest.mark.slow
 def test_records_whose_ids_climb_are_not_unpacked(tmp_path):
     frames = np.zeros((2, 4), np.uint8)
     records = [FrameRecord(video_id=name, features={"rgb": frames}, labels=(1,)) for name in ("fine", "../../climbed")]

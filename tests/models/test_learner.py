@@ -92,7 +92,7 @@ def test_pairs_that_are_right_already_wait():
     np.testing.assert_allclose(loss, wanted, rtol=1e-6)
 
 
-@pytest.mark.parametrize("method, cross_modal", [("nce", True), ("mse", False)])
+@pytest.mark.parametrize("method, cross_modal", [pytest.param("nce", True, marks=pytest.mark.slow), ("mse", False)])
 def test_guessing_hidden_frames_is_learned(method, cross_modal):
     model = make_model(cross_modal=cross_modal)
     learner = Learner(model, masked_frames=MaskedFramesConfig(weight=1.0, method=method), label_weight=0.0)

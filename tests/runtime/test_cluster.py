@@ -73,6 +73,7 @@ def test_a_worker_for_each_share(machines, tmp_path, cpus, count):
     assert len(set(cluster.map_in_order(task, range(12), address=machines.address, cpus=cpus))) == count
 
 
+@pytest.mark.slow
 def test_lost_workers_are_replaced(machines, tmp_path):
     assert squares(30, machines, tmp_path, deaths=(0, 7, 7, 29)) == [number**2 for number in range(30)]
     assert len(os.listdir(tmp_path)) == 4

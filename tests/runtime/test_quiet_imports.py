@@ -20,7 +20,10 @@ def test_no_chatter_at_the_import_of_tensorflow():
     assert (done.stdout, done.stderr) == ("2\n", "kept\n")
 
 
-@pytest.mark.parametrize("backend, first", [("", "tensorflow"), ("tensorflow", "keras"), ("jax", "keras")])
+@pytest.mark.parametrize(
+    "backend, first",
+    [("", "tensorflow"), pytest.param("tensorflow", "keras", marks=pytest.mark.slow), ("jax", "keras")],
+)
 def test_optional_libraries_stay_out_of_the_import_of_tensorflow_and_no_longer(backend, first, monkeypatch):
     """Whatever Keras's own configuration file says; the library of the backend is imported."""
     monkeypatch.delenv("KERAS_BACKEND", raising=False)

@@ -115,6 +115,7 @@ def test_training_stopped_goes_on_to_the_same_network(source, holdout, tmp_path,
         train_resolver(_CONFIG, source, None, run_dir=str(tmp_path / "whole"))
 
 
+@pytest.mark.slow
 def test_training_killed_behind_its_last_step_is_scored_and_kept(source, holdout, tmp_path, monkeypatch):
     """The checkpoint of the last step is there, and what comes of it is not."""
     monkeypatch.setattr(super_resolution, "_SAVE_STEPS", 3)

@@ -67,7 +67,7 @@ def scored(folders, source, windows):
     return rows
 
 
-@pytest.mark.parametrize("listed, count", [(20, 1), (3, 2)])
+@pytest.mark.parametrize("listed, count", [(20, 1), pytest.param(3, 2, marks=pytest.mark.slow)])
 def test_whole_videos_are_judged_by_the_mean_of_what_teachers_list(runs, videos, monkeypatch, count, listed):
     monkeypatch.setattr(teachers, "TAGS", listed)
     folders, run = runs[0][:count], runs[1]

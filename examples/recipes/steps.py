@@ -7,6 +7,7 @@ folder/
 """
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
@@ -126,7 +127,9 @@ class _Commands:
     def __exit__(self, kind, error, traceback):
         self.stopped = True
         for process in tuple(self.running):
-            os.kill(process, signal.SIGTERM)
+            # One may have ended by itself just now.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGTERM)
 
     def run(self, step, log, *, resumed):
         """Done of a step; raises _Failed."""

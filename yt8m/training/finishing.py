@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 from collections.abc import Callable, Iterable
@@ -9,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from yt8m.config import DataConfig, RunConfig
 from yt8m.data.feature_origins import check_origins, copy_origins
@@ -188,9 +190,7 @@ def adapt_batch_norm(
     sums = {id(layer): [np.zeros(layer.moving_mean.shape), np.zeros(layer.moving_variance.shape)] for layer in layers}
     examples = batches = 0
     progress = Progress("adapting batch norm", unit="examples", shown=show_progress)
-    # Compiled: operation by operation such a model takes ten times as long.
-    step = _InTraining(model)
-    step.compile(jit_compile=default_jit_compile())
+    step = _in_training(model)
     with _batch_statistics(model, layers), explain_errors(source.files, config), progress:
         for features, *_ in dataset.as_numpy_iterator():
             count = len(next(iter(features.values())))
@@ -199,7 +199,7 @@ def adapt_batch_norm(
                 break
             if windows == "all":
                 features = {name: values[:, 0] for name, values in features.items()}
-            step.predict_on_batch(features)
+            step(features)
             for layer in layers:
                 mean, variance = sums[id(layer)]
                 mean += np.asarray(layer.moving_mean)
@@ -224,16 +224,12 @@ def batch_norm_layers(model: keras.Model) -> list[keras.layers.BatchNormalizatio
     return layers
 
 
-class _InTraining(keras.Model):
-    """A model as it is in training."""
-
-    def __init__(self, model):
-        super().__init__(name="in_training")
-        self.model = model
-
-    def call(self, inputs):
-        """Output of the layer or model, see the class."""
-        return self.model(inputs, training=True)
+def _in_training(model):
+    """A model as it is in training; compiled under TensorFlow, which takes several times as long one by one."""
+    step = functools.partial(model, training=True)
+    if keras.backend.backend() != "tensorflow":
+        return step
+    return tf.function(step, jit_compile=default_jit_compile(), reduce_retracing=True, autograph=False)
 
 
 @contextlib.contextmanager

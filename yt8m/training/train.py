@@ -377,7 +377,7 @@ def _restore_or_initialize(run, learner, model, train_dir):
         fresh = load_published(model, run.init_weights)
         head = f"; {len(fresh)} weights of the head are initialised" if fresh else ""
         print(f"starting from the published weights of {run.init_weights}{head}")
-    # Before the first step, which TensorFlow would trace twice; behind the weights, of which some optimizers keep copies.
+    # Before the first step, or TensorFlow traces it twice; behind the weights, of which some optimizers keep copies.
     if not learner.optimizer.built:
         learner.optimizer.build(learner.trainable_variables)
     return TrainState()

@@ -10,7 +10,7 @@ from yt8m.models.base import build_model
 from yt8m.training.finishing import adapt_batch_norm, average_weights
 from yt8m.types import InputError
 
-NETVLAD = {"num_clusters": 3, "hidden_size": 5, "num_mixtures": 1}
+NETVLAD = {"num_clusters": 4, "hidden_size": 5, "num_mixtures": 1}
 
 
 def make_model(seed, name="gated_netvlad", hyperparameters=NETVLAD):
@@ -56,7 +56,7 @@ def test_batch_norm_takes_the_statistics_of_the_target(source):
     products = dequantize(np.array(segments, np.uint8)).astype(np.float64) @ kernel
     means = [products[first : first + 4].mean(axis=(0, 1)) for first in (0, 4)]
     variances = [products[first : first + 4].var(axis=(0, 1)) for first in (0, 4)]
-    first = next(norm for norm in norms if norm.moving_mean.shape == (3,))
+    first = next(norm for norm in norms if norm.moving_mean.shape == (4,))
     np.testing.assert_allclose(first.moving_mean, np.mean(means, axis=0), atol=1e-4)
     np.testing.assert_allclose(first.moving_variance, np.mean(variances, axis=0), rtol=1e-3)
 

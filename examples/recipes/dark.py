@@ -66,8 +66,9 @@ def of_seed(recipe, seed):
         scored(row, adapted)
     teachers = adapted
     for number in rounds:
-        steps.append(teach(recipe, f"{folder}/round-{number}", teachers, seed=seed))
-        teachers = [f"{folder}/round-{number}/round-1/{model}" for model in MODELS]
+        names = [f"{folder}/round-{number}/{model}" for model in MODELS]
+        steps += [teach(recipe, name, start, teachers, seed=seed) for name, start in zip(names, teachers)]
+        teachers = [f"{name}/round-1/student" for name in names]
         scored(f"students-{number}", teachers)
     scored("views", teachers, VIEWS)
     last = [f"{folder}/views.{model}" for model in MODELS]
@@ -82,14 +83,17 @@ def adapt(recipe, run, name, extra):
     return Step(name, f"adapt.py {folders} {files} --batch_size=64 {extra}".strip())
 
 
-def teach(recipe, name, teachers, *, seed):
-    """Step of a round: the teachers' mean labels the dark clips, and each learns on from these and the bright ones."""
+def teach(recipe, name, start, teachers, *, seed):
+    """Step of a round: the teachers' mean labels the dark clips, and one learns on from these and the bright ones.
+
+    Each of them in a command of its own, so that all learn at once; one command with --members does the same.
+    """
     runs, dark = ",".join(map(recipe.path, teachers)), f"{recipe.path('dark')}/train/*.tfrecord"
     steps = max(1, round(STUDENT_STEPS * recipe.options.epochs))
     flags = recipe.training(data="bright", holdout="dark", seed=seed, epochs=1, many=True, extra=f"--max_steps={steps}")
     return Step(
         name,
-        f"selftrain.py --members={runs} --teacher={runs} --iterations=1 --to_label_data_pattern={dark} "
+        f"selftrain.py --init_from={recipe.path(start)} --teacher={runs} --iterations=1 --to_label_data_pattern={dark} "
         f"--thresholds_by_class --pseudo_ratio=1 --adapt_bn={dark} {flags} --train_dir={recipe.path(name)}",
     )
 

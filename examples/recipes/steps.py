@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from yt8m.runtime.files import write_text
 from yt8m.runtime.interrupts import handling_signals
+from yt8m.runtime.parallel import processors
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 _LOG_LINES = 15
@@ -54,7 +55,8 @@ def run_steps(steps: Sequence[Step], folder: str | os.PathLike, *, jobs: int = 1
 
     A step waits for those before it whose results it reads: their paths, names in ``folder``, stand in its command. A
     step of another command than before is run anew. One that fails ends the program, with the end of what it printed. A
-    step that was stopped, or killed, is started again, and the commands go on where they were.
+    step that was stopped, or killed, is started again, and the commands go on where they were. Unless
+    TF_NUM_INTRAOP_THREADS says otherwise, TensorFlow has for an operation the processors that are one step's share.
     """
     folder = pathlib.Path(folder)
     write_text(folder / "commands.sh", "".join(f"{_typed(step.command)}\n" for step in steps))
@@ -65,7 +67,7 @@ def run_steps(steps: Sequence[Step], folder: str | os.PathLike, *, jobs: int = 1
     with (
         handling_signals(_stop),
         concurrent.futures.ThreadPoolExecutor(jobs) as pool,
-        _Commands() as commands,
+        _Commands(threads=max(1, processors() // jobs)) as commands,
     ):
         while todo or running:
             ready = [number for number in todo if needs[number] <= done.keys()]
@@ -117,7 +119,8 @@ def _arguments(command):
 class _Commands:
     """Commands that run at once. As a context it stops, when it ends in an error, those under way."""
 
-    def __init__(self):
+    def __init__(self, *, threads):
+        self.environment = {"TF_NUM_INTRAOP_THREADS": str(threads)} | os.environ
         self.running = set()
         self.stopped = False
 
@@ -137,7 +140,9 @@ class _Commands:
         started = time.monotonic()
         with open(log, "a" if resumed else "w") as errors, tempfile.TemporaryFile("w+") as output:
             # In a session of its own, so that Ctrl-C comes once, from here: twice ends it without a checkpoint.
-            process = subprocess.Popen(_arguments(step.command), stdout=output, stderr=errors, start_new_session=True)
+            process = subprocess.Popen(
+                _arguments(step.command), stdout=output, stderr=errors, env=self.environment, start_new_session=True
+            )
             self.running.add(process.pid)
             if self.stopped:
                 process.terminate()

@@ -95,6 +95,8 @@ def train_resolver(
             state = {"step": 0, "epoch": 0, "epoch_step": 0, "best": None, "evaluated_at": 0, "finished": False}
             if initialize is not None:
                 initialize(model)
+            # Before the first step, or TensorFlow traces it twice.
+            adam.build(model.trainable_variables)
             write_text(os.path.join(run_dir, SETTINGS), config.to_json() + "\n")
             write_manifest(run_dir, manifest)
         elif state["step"]:

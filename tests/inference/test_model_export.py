@@ -118,7 +118,7 @@ def test_mixed_precision_is_exported_in_float32(tmp_path):
 
 
 OF_CLIPS = [
-    pytest.param(name, form, marks=pytest.mark.slow if name != "tanet" else ())
+    pytest.param(name, form, marks=pytest.mark.slow if (name, form) != ("tanet", "onnx") else ())
     for name in MODELS
     if is_of_clips(name)
     for form in ("savedmodel", "onnx", "litert")

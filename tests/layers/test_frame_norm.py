@@ -53,13 +53,15 @@ def test_moving_statistics_are_those_of_real_frames():
 
 @pytest.mark.parametrize("strides", [(1, 1, 1), (1, 2, 2), (2, 1, 1)], ids=str)
 @pytest.mark.parametrize("kernel", [(1, 1, 1), (1, 3, 3), (3, 1, 1), (3, 3, 3)], ids=str)
-def test_a_convolution_of_fewer_dimensions_is_that_of_three(kernel, strides):
-    """Kernels of one frame or pixel, bias and ReLU, against Keras's Conv3D on a clip with zeros around it."""
+@pytest.mark.parametrize("filters", [8, 16])
+def test_a_convolution_of_fewer_dimensions_is_that_of_three(kernel, strides, filters):
+    """Kernels of one frame or pixel, of few filters and of more, bias and ReLU, against Keras's Conv3D on a clip with zeros around it."""
     random = np.random.default_rng(0)
     clip = random.normal(size=(2, 5, 6, 7, 4)).astype(np.float32)
-    weights, bias = random.normal(size=(*kernel, 4, 8)).astype(np.float32), random.normal(size=8).astype(np.float32)
+    weights = random.normal(size=(*kernel, 4, filters)).astype(np.float32)
+    bias = random.normal(size=filters).astype(np.float32)
     around = [(size // 2, size // 2) for size in kernel]
-    layer = keras.layers.Conv3D(8, kernel, strides=strides, activation="relu")
+    layer = keras.layers.Conv3D(filters, kernel, strides=strides, activation="relu")
     padded = np.pad(clip, [(0, 0), *around, (0, 0)])
     layer.build(padded.shape)
     layer.set_weights([weights, bias])

@@ -13,9 +13,6 @@ from yt8m.types import Tensor
 KERNEL = 3
 """K of the paper: frames of the kernels of both branches."""
 
-_AROUND = ((0, 0), (KERNEL // 2, KERNEL // 2), (0, 0), (0, 0))
-"""Frames of zeros before and after a clip (B, T, ., C)."""
-
 EXPANSION, REDUCTION = 2, 4
 """alpha and beta of the paper: the width of the global branch over T, and C over that of the local one."""
 
@@ -71,16 +68,12 @@ class TemporalAdaptiveModule(Layer):
         kernels = ops.softmax(self.kernels(ops.relu(wide)), axis=-1)
         narrow = self.local_norm(self.squeeze(pooled), frame_mask=frame_mask, training=training)
         importance = ops.sigmoid(self.excite(ops.relu(narrow)))
-        # (a x) k = x (a k), of which a k is small: (B, T, K, C).
-        weights = importance[:, :, None, :] * ops.transpose(kernels, (0, 2, 1))[:, None]
-        batch, length, pixels, channels = ops.shape(frames)
-        frames, weights = (ops.pad(values, _AROUND) for values in (frames, weights))
+        frames = frames * importance[:, :, None, :]
+        half = KERNEL // 2
+        around = ops.pad(frames, [(0, 0), (half, half), (0, 0), (0, 0)])
         # Not by an index, whose gradient takes TensorFlow as long as a convolution.
-        filtered = sum(
-            ops.slice(frames, (0, place, 0, 0), (batch, length, pixels, channels))
-            * ops.slice(weights, (0, place, place, 0), (batch, length, 1, channels))
-            for place in range(KERNEL)
-        )
+        shifted = (ops.slice(around, (0, place, 0, 0), ops.shape(frames)) for place in range(KERNEL))
+        filtered = sum(values * kernels[:, None, None, :, place] for place, values in enumerate(shifted))
         return ops.reshape(filtered, shape)
 
     def get_config(self) -> dict[str, Any]:

@@ -86,9 +86,9 @@ class Recipe:
             begin = f"--init_from={self.path(start)}"
         return Step(name, f"train.py {begin} {flags} --train_dir={self.path(name)}")
 
-    def predict(self, name: str, run: str, *, data: str, extra: str = "") -> Step:
-        """Step that tags the clips of the holdout and the test of ``data`` by the run of that name."""
-        patterns = ",".join(f"{self.path(data)}/{split}/*.tfrecord" for split in SPLITS[1:])
+    def predict(self, name: str, run: str, *, data: str, splits: Sequence[str] = SPLITS[1:], extra: str = "") -> Step:
+        """Step that tags the clips of ``splits`` of ``data`` by the run of that name."""
+        patterns = ",".join(f"{self.path(data)}/{split}/*.tfrecord" for split in splits)
         files = f"--input_data_pattern={patterns} --output_file={self.tags(name)}"
         return Step(name, f"inference.py --train_dir={self.path(run)} {files} {extra}")
 

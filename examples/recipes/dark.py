@@ -8,18 +8,18 @@ deviation over seeds. Epochs, thresholds and weights are chosen on the dark hold
 
 import dataclasses
 
-from examples.recipes.clips import MODELS, Recipe, RecipeOptions, markdown, mean_and_spread
+from examples.recipes.clips import MODELS, SPLITS, Recipe, RecipeOptions, markdown, mean_and_spread
 from examples.recipes.steps import Step
 from yt8m.commands import command_line
 from yt8m.options import option
 
 GAMMA = "--clip_gamma=auto"
 VIEWS = "--views=3 --crops=3"
-EPOCHS = 8
+EPOCHS = 6
 """Of 4000 bright clips."""
 
-STUDENT_STEPS = 200
-"""Of 16 clips, half of them dark: each of the 800 is seen twice."""
+STUDENT_STEPS = 150
+"""Of 16 clips, half of them dark."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,11 +43,11 @@ def of_seed(recipe, seed):
     folder, rounds = f"seed-{seed}", range(1, recipe.options.rounds + 1)
     steps = []
 
-    def scored(row, runs, extra=""):
+    def scored(row, runs, extra="", splits=SPLITS[1:]):
         """Adds predictions by the runs of a row, each by itself and fused, and scores of all."""
         members = [f"{folder}/{row}.{model}" for model in MODELS]
         for member, run in zip(members, runs):
-            steps.append(recipe.predict(member, run, data="dark", extra=extra))
+            steps.append(recipe.predict(member, run, data="dark", splits=splits, extra=extra))
             steps.append(recipe.score(member, data="dark"))
         fused(row, members)
 
@@ -63,14 +63,14 @@ def of_seed(recipe, seed):
     for row, extra in {"adapted": "", "gamma-adapted": GAMMA}.items():
         adapted = [f"{folder}/{row}/{model}" for model in MODELS]
         steps += [adapt(recipe, run, name, extra) for run, name in zip(runs, adapted)]
-        scored(row, adapted)
-    teachers = adapted
+        scored(row, adapted, splits=SPLITS)
+    students, teacher = adapted, f"{folder}/{row}.fused"
     for number in rounds:
         names = [f"{folder}/round-{number}/{model}" for model in MODELS]
-        steps += [teach(recipe, name, start, teachers, seed=seed) for name, start in zip(names, teachers)]
-        teachers = [f"{name}/round-1/student" for name in names]
-        scored(f"students-{number}", teachers)
-    scored("views", teachers, VIEWS)
+        steps += [teach(recipe, name, start, teacher, seed=seed) for name, start in zip(names, students)]
+        students, teacher = [f"{name}/round-1/student" for name in names], f"{folder}/students-{number}.fused"
+        scored(f"students-{number}", students, splits=SPLITS if number < recipe.options.rounds else SPLITS[1:])
+    scored("views", students, VIEWS)
     last = [f"{folder}/views.{model}" for model in MODELS]
     fused("everything", [f"{folder}/students-{number}.{model}" for number in rounds[:-1] for model in MODELS] + last)
     return steps
@@ -83,18 +83,19 @@ def adapt(recipe, run, name, extra):
     return Step(name, f"adapt.py {folders} {files} --batch_size=64 {extra}".strip())
 
 
-def teach(recipe, name, start, teachers, *, seed):
-    """Step of a round: the teachers' mean labels the dark clips, and one learns on from these and the bright ones.
+def teach(recipe, name, start, teacher, *, seed):
+    """Step of a round: what was fused before it labels the dark clips, and one run learns on from these and the bright.
 
-    Each of them in a command of its own, so that all learn at once; one command with --members does the same.
+    The fusion has searched weights and comes of predictions that are there, so that no student makes them again.
     """
-    runs, dark = ",".join(map(recipe.path, teachers)), f"{recipe.path('dark')}/train/*.tfrecord"
+    dark = f"{recipe.path('dark')}/train/*.tfrecord"
     steps = max(1, round(STUDENT_STEPS * recipe.options.epochs))
     flags = recipe.training(data="bright", holdout="dark", seed=seed, epochs=1, many=True, extra=f"--max_steps={steps}")
     return Step(
         name,
-        f"selftrain.py --init_from={recipe.path(start)} --teacher={runs} --iterations=1 --to_label_data_pattern={dark} "
-        f"--thresholds_by_class --pseudo_ratio=1 --adapt_bn={dark} {flags} --train_dir={recipe.path(name)}",
+        f"selftrain.py --init_from={recipe.path(start)} --teacher={recipe.tags(teacher)} --iterations=1 "
+        f"--to_label_data_pattern={dark} --thresholds_by_class --pseudo_ratio=1 --adapt_bn={dark} {flags} "
+        f"--train_dir={recipe.path(name)}",
     )
 
 

@@ -20,7 +20,7 @@ FRESH = {"from none": "", "from none, multigrid": "--multigrid --multigrid_rate_
 FRESH_MODEL = "slowfast"
 """What is trained from none."""
 
-EPOCHS = {"pre-training": 8, "fine-tuning": 8, "from none": 20}
+EPOCHS = {"pre-training": 6, "fine-tuning": 6, "from none": 15}
 """Pre-training has 4000 clips, the others 800: from none half as many steps as pre-training."""
 
 

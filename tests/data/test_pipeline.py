@@ -11,8 +11,8 @@ from tests.helpers.reading import read
 from tests.helpers.records import CONFIG, make_video
 from tests.helpers.twins import window_twin
 from yt8m.config import BORDERS
-from yt8m.data.labels import count_records, read_rated_labels, read_video_labels
-from yt8m.data.pipeline import estimate_examples, make_dataset
+from yt8m.data.labels import read_rated_labels, read_video_labels
+from yt8m.data.pipeline import count_records, estimate_examples, make_dataset
 from yt8m.data.splits import IdSplit, Source
 from yt8m.data.tfrecord import VideoRecord, write_records
 from yt8m.types import DataWarning, InputError, UnevenLengthsWarning

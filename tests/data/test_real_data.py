@@ -5,8 +5,8 @@ import tensorflow as tf
 
 from tests.helpers import shared_path
 from yt8m.config import DataConfig
-from yt8m.data.labels import count_records, read_rated_labels, read_video_labels
-from yt8m.data.pipeline import make_dataset
+from yt8m.data.labels import read_rated_labels, read_video_labels
+from yt8m.data.pipeline import count_records, make_dataset
 from yt8m.data.record_checks import diagnose
 from yt8m.data.scan import probe
 from yt8m.data.tfrecord import list_files

@@ -11,8 +11,7 @@ from tests.helpers import fast
 from tests.helpers.bad_records import BAD, damage, drop_a_score, edited, write_raw
 from tests.helpers.records import CONFIG, make_video
 from yt8m.data import record_checks
-from yt8m.data.labels import count_records
-from yt8m.data.pipeline import make_dataset
+from yt8m.data.pipeline import count_records, make_dataset
 from yt8m.data.tfrecord import VideoRecord, write_records
 from yt8m.models.targets import dense_targets
 from yt8m.types import DataWarning, InputError

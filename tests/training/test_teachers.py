@@ -86,6 +86,30 @@ def test_whole_videos_are_judged_by_the_mean_of_what_teachers_list(runs, videos,
     np.testing.assert_allclose(np.array(found, float), np.array(wanted, float), atol=1e-6)
 
 
+def test_a_file_of_whole_videos_teaches_and_is_judged_as_the_run_that_wrote_it(runs, videos, tmp_path, capsys):
+    pytest.importorskip("pyarrow")
+    (folder, _), run = runs
+    path, csv = str(tmp_path / "said.parquet"), str(tmp_path / "a.csv")
+    rows = scored([folder], Source(videos.files), "video")
+    # Listed worst first: the file's order says nothing.
+    tags = [(name, np.argsort(values), np.sort(values)) for name, _, values, _ in rows]
+    write_video_predictions(csv, [("elsewhere", [1], [0.9]), *tags], number_format=".9g")
+    judged, wanted = judge((csv,), videos, run=run), judge((folder,), videos, run=run)
+    assert judged.value == pytest.approx(wanted.value, abs=1e-6)
+    for found, expected in zip(
+        sorted(zip(judged.class_ids, judged.scores)), sorted(zip(wanted.class_ids, wanted.scores))
+    ):
+        assert found == pytest.approx(expected, abs=1e-6)
+    few = Source(videos.files, lambda video_id: video_id in "zy")
+    assert set(contents(predictions_of((csv,), few, path=path, run=run, class_ids=()))[0]) == {"z:0", "y:0"}
+    assert "8 of its 10 videos are not to be labelled, and left out" in capsys.readouterr().out
+    write_video_predictions(csv, [("elsewhere", [1], [0.9])])
+    with pytest.raises(InputError, match="a.csv lists none of the videos to label: .*videos.tfrecord.* than elsewhere"):
+        predictions_of((csv,), videos, path=str(tmp_path / "none.parquet"), run=run, class_ids=())
+    with pytest.raises(InputError, match="a.csv has none of the 8 labelled videos"):
+        judge((csv,), videos, run=run)
+
+
 def test_segments_are_judged_by_the_mean_probability(runs, videos):
     folders, run = runs
     run = run.replace(train=run.train.replace(segment_labels=True))

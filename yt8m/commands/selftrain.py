@@ -48,7 +48,11 @@ class SelfTrainOptions(ViewOptions, TrainOptions):
         3, "Most rounds; a round that is no better than those before is the last.", unit="rounds", low=1
     )
     pseudo_threshold: float = option(0.95, "Least score of a pseudo-label.", low=0, high=1)
-    thresholds_by_class: bool = option(False, "A threshold for each class: the score of the best F1 on the holdout.")
+    thresholds_by_class: bool = option(
+        False,
+        "A threshold for each class: the score of the best F1 on the holdout, which a CSV of whole videos that teaches "
+        "has to list too.",
+    )
     max_pseudo: int | None = option(
         None,
         "Most pseudo-labelled examples of a round, drawn with replacement to the distribution of the rated classes.",

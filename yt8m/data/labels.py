@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from yt8m.config import DataConfig
 from yt8m.data import record_checks, tfrecord
@@ -81,16 +80,6 @@ def _found_config(source):
     found = probe(source.files)
     names, sizes = tuple(found.features), tuple(found.features.values())
     return DataConfig(feature_names=names, feature_sizes=sizes, level=found.level)
-
-
-def count_records(files: Sequence[str], config: DataConfig, *, keep: Callable[[str], bool] | None = None) -> int:
-    """Number of records in ``files``; bad ones raise InputError, or are left out with config.skip_corrupt.
-
-    keep: predicate on the video id (str), for the videos to count.
-    """
-    with record_checks.explain_errors(files, config):
-        blocks = read_blocks(files, config, windows=None, keep=keep)
-        return int(blocks.reduce(np.int64(0), lambda count, block: count + tf.size(block, tf.int64)))
 
 
 def _contexts(files, config, *, windows, keep=None):

@@ -367,12 +367,24 @@ def estimate_examples(source: Source, config: DataConfig, *, windows: str) -> in
 def count_examples(
     files: Sequence[str], config: DataConfig, *, windows: str, keep: Callable[[str], bool] | None = None
 ) -> int:
-    """Number of examples of a pass over ``files``, by making it; of clips no picture is decoded.
+    """Number of examples of a pass over ``files``, of segments by making it; of clips no picture is decoded.
 
     windows, keep: as in make_dataset. A bad record is an InputError.
     """
+    if windows == "video":
+        return count_records(files, config, keep=keep)
     with record_checks.explain_errors(files, config, windows=windows):
         return sum(_count_batches(files, config, windows, keep))
+
+
+def count_records(files: Sequence[str], config: DataConfig, *, keep: Callable[[str], bool] | None = None) -> int:
+    """Number of records in ``files``; bad ones raise InputError, or are left out with config.skip_corrupt.
+
+    keep: predicate on the video id (str), for the videos to count.
+    """
+    with record_checks.explain_errors(files, config):
+        blocks = read_blocks(files, config, windows=None, keep=keep)
+        return int(blocks.reduce(np.int64(0), lambda count, block: count + tf.size(block, tf.int64)))
 
 
 def _count_batches(files, config, windows, keep):

@@ -12,7 +12,7 @@ import numpy as np
 
 from yt8m.config import RunConfig
 from yt8m.data.labels import read_video_labels
-from yt8m.data.splits import Source
+from yt8m.data.splits import Source, video_ids
 from yt8m.ensemble.fusion import Fusion, fuse
 from yt8m.inference.jobs import Execution
 from yt8m.inference.model_evaluation import evaluate_model, headline
@@ -21,6 +21,7 @@ from yt8m.inference.scorer import Scorer
 from yt8m.models import checkpoints
 from yt8m.ranking.evaluation import evaluate_scores
 from yt8m.ranking.metrics import VideoMetrics
+from yt8m.ranking.overlap import check_videos
 from yt8m.ranking.submission import SubmissionWriter, write_lists
 from yt8m.ranking.video_predictions import VideoPredictions
 from yt8m.runtime.parts import PartsFolder
@@ -67,7 +68,8 @@ def predictions_of(
     teachers: folders of runs, or files: a parquet submission of segments, or a CSV of whole videos. run: RunConfig of a
     student, which says whether segments or whole videos are meant. class_ids: the classes that segments are ranked for.
     views: of each segment, averaged; None for the shifts of the teacher's run. What a file does not list scores 0
-    there. What was written before a kill is taken as it is.
+    there; videos of a CSV that are not in ``unlabelled`` are left out, and their number is printed. What was written
+    before a kill is taken as it is.
     """
     if os.path.exists(path):
         return path
@@ -81,7 +83,7 @@ def predictions_of(
             continue
         files.append(part)
         if is_file(teacher):
-            _write_video_lists(part, _read_videos(teacher))
+            _write_video_lists(part, _read_unlabelled(teacher, unlabelled, run.data))
         elif not os.path.exists(part):
             _predict(teacher, unlabelled, part, run=run, class_ids=class_ids, views=views)
     if len(files) == 1:
@@ -93,9 +95,10 @@ def predictions_of(
 
 
 def judge(teachers: Sequence[str], holdout: Source, *, run: RunConfig) -> Judgement:
-    """The Judgement of ``teachers``, folders of runs, with their mean scores on the videos of ``holdout``, a Source.
+    """The Judgement of ``teachers`` with their mean scores on the videos of ``holdout``, a Source.
 
-    run: RunConfig of a student, which says whether segments or whole videos are meant.
+    teachers: folders of runs, and of whole videos also CSVs that list those of the holdout. run: RunConfig of a
+    student, which says whether segments or whole videos are meant. Raises InputError where a CSV lists none of them.
     """
     if run.train.segment_labels:
         return _judge_segments(teachers, holdout, run)
@@ -135,6 +138,21 @@ def _read_videos(path: StrPath) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     yield from zip(found.video_ids, np.split(found.class_ids, bounds), np.split(found.scores, bounds))
 
 
+def _read_unlabelled(path, unlabelled, config):
+    """The same of the videos of ``unlabelled``; InputError where the file has none of them."""
+    wanted = {video_id for file in unlabelled.files for video_id in video_ids(file, config.skip_corrupt)}
+    found = list(_read_videos(path))
+    kept = [entry for entry in found if entry[0] in wanted and (unlabelled.keep is None or unlabelled.keep(entry[0]))]
+    if not kept:
+        raise InputError(
+            f"{path} lists none of the videos to label: {unlabelled.files[0]} and {len(unlabelled.files) - 1} more "
+            f"hold others than {found[0][0]}"
+        )
+    if len(kept) < len(found):
+        print(f"{path}: {len(found) - len(kept)} of its {len(found)} videos are not to be labelled, and left out")
+    return kept
+
+
 def _write_video_lists(path, predictions):
     """Writes (video id, class ids, scores) of whole videos a class at a time, best first, ties by id."""
     ids, classes, scores = [], [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
@@ -165,6 +183,22 @@ def _judge_segments(teachers, holdout, run):
     return Judgement(metric=metric, value=value, class_ids=labels.class_ids, positive=labels.positive, scores=scores)
 
 
+def _tags(teacher, holdout, run, rows):
+    """Dict of id to (class ids, scores) of what a teacher says of the holdout. rows: dict with its videos' ids."""
+    if is_file(teacher):
+        listed = {video_id: tuple(found) for video_id, *found in _read_videos(teacher)}
+        check_videos(teacher, listed, rows)
+        return {video_id: _best(*listed[video_id]) for video_id in rows if video_id in listed}
+    model, data = _load(teacher, run)
+    return {video_id: tuple(found) for video_id, *found in predict_videos(model, holdout, data, top_k=TAGS)}
+
+
+def _best(classes, scores):
+    """The TAGS best of a video's classes, and their scores."""
+    best = np.argsort(-scores, kind="stable")[:TAGS]
+    return classes[best], scores[best]
+
+
 def _judge_videos(teachers, holdout, run):
     num_classes = run.data.num_classes
     ids, labels = read_video_labels(list(holdout.files), run.data)
@@ -174,9 +208,7 @@ def _judge_videos(teachers, holdout, run):
         raise InputError(f"no video of {holdout.files[0]} and {len(holdout.files) - 1} more has labels to go by")
     keys, scores = [positive], [np.zeros(len(positive))]
     for teacher in teachers:
-        model, data = _load(teacher, run)
-        listed = {v: found for v, *found in predict_videos(model, holdout, data, top_k=TAGS)}
-        for video_id, (classes, confidences) in listed.items():
+        for video_id, (classes, confidences) in _tags(teacher, holdout, run, rows).items():
             keys.append(rows[video_id] * num_classes + classes.astype(np.int64))
             scores.append(confidences / np.float64(len(teachers)))
     # Sums over teachers; labels that none lists have 0.

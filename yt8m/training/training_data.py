@@ -6,7 +6,7 @@ from typing import Any
 
 from yt8m.config import AugmentConfig, RunConfig
 from yt8m.data.joined_batches import attach_unlabelled, join_batches
-from yt8m.data.labels import count_records, repeat_factors
+from yt8m.data.labels import repeat_factors
 from yt8m.data.pipeline import count_examples, estimate_examples, make_dataset
 from yt8m.data.seen_videos import SeenVideos
 from yt8m.data.splits import Source
@@ -89,10 +89,7 @@ class TrainingData:
         examples = estimate_examples(self.source, run.data, windows=self.windows) if run.train.multigrid else 0
         if examples is None:
             files, keep = list(self.source.files), self.source.keep
-            if self.windows == "video":
-                examples = count_records(files, run.data, keep=keep)
-            else:
-                examples = count_examples(files, run.data, windows=self.windows, keep=keep)
+            examples = count_examples(files, run.data, windows=self.windows, keep=keep)
         size = run.data.clip.size if run.data.level == "clip" else 0
         return Multigrid(config=run.train, num_frames=run.data.num_frames, size=size, epoch_examples=examples)
 

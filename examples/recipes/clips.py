@@ -28,7 +28,10 @@ SIZES = {"tiny": ("tiny", "tiny"), "small": ("large", "small")}
 """Of each --size, that of the clips of full size and full light, and that of the others."""
 
 _READING = "--clip_size=48 --num_frames=8 --sampling=sequence --clip_stride=3"
-_TRAINING = "--batch_size=16 --base_learning_rate=1e-2 --random_crop=0.7 --mixed_precision=off --checkpoint_minutes=0.5"
+BATCH = 16
+_TRAINING = (
+    f"--batch_size={BATCH} --base_learning_rate=1e-2 --random_crop=0.7 --mixed_precision=off --checkpoint_minutes=0.5"
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,16 +70,27 @@ class Recipe:
         flags = f"--actions={version} --actions_size={size} --seed={seed}"
         return Step(name, f"yt8m-demo {flags} --output_dir={self.path(name)}")
 
-    def training(self, *, data: str, holdout: str, seed: int, epochs: int, many: bool, extra: str = "") -> str:
-        """Flags of training. data, holdout: names of folders of clip records. many: if these are of full size."""
+    def training(
+        self, *, data: str, holdout: str, seed: int, epochs: int, many: bool, steps: int | None = None, extra: str = ""
+    ) -> str:
+        """Flags of training. data, holdout: names of folders of clip records. many: if these are of full size.
+
+        steps: most of them, all of the epochs by default, over which the rate rises and falls; with --multigrid in
+        ``extra`` it falls by examples.
+        """
         epochs = max(1, round(epochs * self.options.epochs))
-        # To a third of the rate twice.
-        decayed = round(0.4 * epochs * CLIPS[SIZES[self.options.size][not many]])
+        clips = CLIPS[SIZES[self.options.size][not many]]
+        if "--multigrid" in extra:
+            # To a third of the rate twice.
+            rate = f"--learning_rate_decay=0.33 --learning_rate_decay_examples={round(0.4 * epochs * clips)}"
+        else:
+            steps = steps or epochs * -(-clips // BATCH)
+            rate = f"--learning_rate_schedule=cosine --max_steps={steps} --warmup_steps={max(1, steps // 15)}"
         return (
             f"--train_data_pattern={self.path(data)}/train/*.tfrecord "
-            f"--eval_data_pattern={self.path(holdout)}/holdout/*.tfrecord {_TRAINING} --num_epochs={epochs} "
-            f"--learning_rate_decay=0.33 --learning_rate_decay_examples={decayed} --seed={seed} {extra}"
-        )
+            f"--eval_data_pattern={self.path(holdout)}/holdout/*.tfrecord {_TRAINING} --num_epochs={epochs} {rate} "
+            f"--seed={seed} {extra}"
+        ).strip()
 
     def train(self, name: str, start: str, flags: str) -> Step:
         """Step that trains a run. start: a model of MODELS, or the name of a run. flags: as ``training`` has them."""

@@ -90,7 +90,7 @@ def teach(recipe, name, start, teacher, *, seed):
     """
     dark = f"{recipe.path('dark')}/train/*.tfrecord"
     steps = max(1, round(STUDENT_STEPS * recipe.options.epochs))
-    flags = recipe.training(data="bright", holdout="dark", seed=seed, epochs=1, many=True, extra=f"--max_steps={steps}")
+    flags = recipe.training(data="bright", holdout="dark", seed=seed, epochs=1, many=True, steps=steps)
     return Step(
         name,
         f"selftrain.py --init_from={recipe.path(start)} --teacher={recipe.tags(teacher)} --iterations=1 "

@@ -12,8 +12,8 @@ import pytest
 
 from tests.helpers.small_models import small_model
 from yt8m.models.learner import Learner
-from yt8m.models.model_files import check_model_file, load_model_file
-from yt8m.runtime.keras_files import save_model
+from yt8m.models.model_files import load_model_file
+from yt8m.runtime.keras_files import check_model_file, save_model
 from yt8m.train_parts import MaskedFramesConfig
 from yt8m.types import InputError
 

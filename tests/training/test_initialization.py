@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from tests.helpers import fast
 from tests.training.conftest import BERT
 from yt8m.config import DataConfig, MaskedFramesConfig, ModelConfig, RunConfig, TrainConfig
 from yt8m.data.seen_videos import SeenVideos
@@ -29,6 +30,15 @@ def test_fine_tuning_starts_from_the_given_weights(pretrained):
     assert initialize_from(fresh_model, str(pretrained)) == []
     for one, other in zip(target.get_weights(), fresh_model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("settings", fast([{"averaging": "ema"}], [{"averaging": "ema"}, {"lookahead": True}]))
+def test_optimizers_that_keep_copies_of_weights_start_from_those_given(pretrained, make_run, tmp_path, settings):
+    """Six steps that move nothing, after the last of which Lookahead goes back halfway to its copy."""
+    make_run(tmp_path, init_from=pretrained, max_steps=6, base_learning_rate=1e-12, **settings)
+    models = [checkpoints.load_model(str(folder))[0] for folder in (pretrained, tmp_path)]
+    for one, other in zip(*(model.trainable_variables for model in models), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-7, err_msg=one.path)
 
 
 def test_another_vocabulary_leaves_the_head_fresh(pretrained):

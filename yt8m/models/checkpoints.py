@@ -23,7 +23,6 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -33,11 +32,11 @@ from yt8m.config import FORMAT, RunConfig
 from yt8m.data.seen_videos import Overlap, SeenVideos
 from yt8m.models import MODELS
 from yt8m.models.base import VideoModel
-from yt8m.models.model_files import check_model_file, load_model_file
+from yt8m.models.model_files import load_model_file
 from yt8m.options import Config
 from yt8m.ranking.calibration import Calibration, read_calibration, write_calibration
 from yt8m.runtime.files import atomic_path, file_digest, parse_json, read_json, write_text
-from yt8m.runtime.keras_files import load_weights, save_model
+from yt8m.runtime.keras_files import check_model_file, load_weights, save_model
 from yt8m.text import read_text
 from yt8m.types import DataWarning, InputError, StrPath
 
@@ -176,15 +175,12 @@ def save_checkpoint(train_dir: StrPath, model: keras.Model, state: dict[str, Any
             os.unlink(stale)
 
 
-def restore_checkpoint(
-    train_dir: StrPath, model: keras.Model, *, check: Callable[[StrPath], None] = check_model_file
-) -> dict[str, Any] | None:
+def restore_checkpoint(train_dir: StrPath, model: keras.Model) -> dict[str, Any] | None:
     """Loads the latest checkpoint into a compiled ``model``; returns its state, or None where there is none.
 
-    check: raises InputError for a file that is not to be loaded. Where the latest is damaged, the one before, with a
-    DataWarning; InputError where that is damaged too.
+    Where the latest is damaged, the one before, with a DataWarning; InputError where that is damaged too.
     """
-    found = restorable(train_dir, check=check)
+    found = restorable(train_dir)
     if found is None:
         return None
     state, path = found
@@ -202,9 +198,7 @@ def restore_checkpoint(
     return state
 
 
-def restorable(
-    train_dir: StrPath, *, check: Callable[[StrPath], None] = check_model_file
-) -> tuple[dict[str, Any], str] | None:
+def restorable(train_dir: StrPath) -> tuple[dict[str, Any], str] | None:
     """(state, path of its checkpoint) of the latest checkpoint that passes; None where there is none at all."""
     problem = None
     for name in _STATES:
@@ -213,7 +207,7 @@ def restorable(
             if state is None:
                 continue
             path = os.path.join(train_dir, state["checkpoint"])
-            check(path)
+            check_model_file(path)
         except InputError as error:
             problem = problem or error
             continue

@@ -16,12 +16,3 @@ def load_model_file(path: StrPath, *, compile: bool = False) -> keras.Model:
     """The VideoModel of a file, or the learner around one. Raises InputError where it is damaged or holds no such."""
     MODELS.load()
     return keras_files.load_model_file(path, _KINDS, compile=compile)
-
-
-def check_model_file(path: StrPath) -> None:
-    """Raises InputError where a file is no whole archive of a VideoModel or learner whose weights it may hold.
-
-    Reads the file once, for its checksums, and allocates no weights.
-    """
-    MODELS.load()
-    keras_files.check_model_file(path, _KINDS)

@@ -2,12 +2,13 @@
 
 import contextlib
 import os
+import warnings
 import zipfile
 
 import keras
 
 from yt8m.runtime.files import atomic_path, parse_json
-from yt8m.runtime.weightless import bytes_of_weights, nothing_drawn
+from yt8m.runtime.weightless import nothing_drawn, weights_within
 from yt8m.types import InputError, StrPath
 
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
@@ -24,13 +25,29 @@ def save_model(path: StrPath, model: keras.Model, *, with_optimizer: bool = True
 
 
 def load_model_file(path: StrPath, kinds: tuple[type, ...], *, compile: bool = False) -> keras.Model:
-    """The model of a file. Raises InputError where it is damaged, or of none of the ``kinds``, which are registered."""
-    check_model_file(path, kinds)
+    """The model of a file, which takes no more memory than the file's weights say.
+
+    kinds: registered classes. Raises InputError where it is damaged, or of none of these.
+    """
+    held, config = _read_archive(path)
+    _check_kind(config, path, kinds)
     try:
-        with nothing_drawn():
-            return keras.saving.load_model(path, compile=compile, safe_mode=True)
+        with nothing_drawn(), weights_within(held) as weights, warnings.catch_warnings():
+            # Said of what could not be built, which is an error here.
+            warnings.filterwarnings("ignore", message="Model .* had a build config")
+            model = keras.saving.load_model(path, compile=compile, safe_mode=True)
+        problem = None
     except Exception as error:
-        raise InputError(f"{path} cannot be loaded as a model: {_first_line(error)}") from error
+        problem = error
+    if weights.described > held:
+        # Keras may have gone on without the layer that would have been too large.
+        raise InputError(
+            f"{path} is damaged: its {_CONFIG} describes at least {weights.described:,} bytes of weights, and it "
+            f"holds {held:,}"
+        )
+    if problem:
+        raise InputError(f"{path} cannot be loaded as a model: {_first_line(problem)}") from problem
+    return model
 
 
 def load_weights(model: keras.Model, path: StrPath) -> None:
@@ -41,11 +58,16 @@ def load_weights(model: keras.Model, path: StrPath) -> None:
         raise InputError(f"{path} does not fit the model of this run: {_first_line(error)}") from error
 
 
-def check_model_file(path: StrPath, kinds: tuple[type, ...]) -> None:
-    """Raises InputError where a file is no whole archive of a model of the ``kinds`` whose weights it may hold.
+def check_model_file(path: StrPath) -> None:
+    """Raises InputError where a file is no whole archive of a model of Keras.
 
     Reads the file once, for its checksums, and allocates no weights.
     """
+    _read_archive(path)
+
+
+def _read_archive(path):
+    """(bytes of the weights, config as text) of a whole archive."""
     path = os.fspath(path)
     try:
         with zipfile.ZipFile(path) as archive:
@@ -59,36 +81,19 @@ def check_model_file(path: StrPath, kinds: tuple[type, ...]) -> None:
             damaged = archive.testzip()
             if damaged:
                 raise InputError(f"{path} is damaged: the checksum of its {damaged} is wrong")
-            config = archive.read(_CONFIG).decode(errors="replace")
+            return sizes[_WEIGHTS], archive.read(_CONFIG).decode(errors="replace")
     except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} cannot be loaded as a model: {_first_line(error)}") from error
-    needed = _described_bytes(parse_json(config, f"{_CONFIG} of {path}"), path, kinds)
-    if needed > sizes[_WEIGHTS]:
-        raise InputError(
-            f"{path} is damaged: its {_CONFIG} describes {needed:,} bytes of weights, and it holds {sizes[_WEIGHTS]:,}"
-        )
 
 
-def _described_bytes(config, path, kinds):
-    """Bytes of the weights that a model's config describes, none of which is made, and no optimizer."""
-    config = {name: value for name, value in config.items() if name != "compile_config"}
-
-    def make():
-        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
-        if not isinstance(model, kinds):
-            raise InputError(f"{path} is no model of this toolkit: it holds a {type(model).__name__} of Keras")
-        if not model.built:
-            model.build()
-        return model
-
-    try:
-        return bytes_of_weights(make)
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(f"{path} cannot be loaded as a model: {_first_line(error)}") from error
+def _check_kind(config, path, kinds):
+    """Raises InputError where a config is not that of one of the ``kinds``."""
+    said = parse_json(config, f"{_CONFIG} of {path}", what="the config of a model", fields={"class_name": str})
+    found = keras.saving.get_registered_object(str(said.get("registered_name")))
+    if not (isinstance(found, type) and issubclass(found, kinds)):
+        raise InputError(f"{path} is no model of this toolkit: it holds a {said['class_name']} of Keras")
 
 
 @contextlib.contextmanager

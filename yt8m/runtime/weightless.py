@@ -1,4 +1,4 @@
-"""Models whose weights are described and take no memory, or are about to be given."""
+"""Models whose weights are described and take no memory, have a limit, or are about to be given."""
 
 import concurrent.futures
 import contextlib
@@ -41,6 +41,32 @@ def without_memory(make: Callable[[], Any]) -> Any:
             return thread.submit(describe).result()
     finally:
         random.setstate(drawn)
+
+
+class Weights:
+    """Weights that were made so far. described: their bytes, with those of the first that was not allowed."""
+
+    def __init__(self):
+        self.described = 0
+
+
+@contextlib.contextmanager
+def weights_within(most: int) -> Iterator[Weights]:
+    """Layers built within it may add ``most`` bytes of weights, and raise MemoryError before they add any more."""
+    weights, add = Weights(), keras.layers.Layer.add_weight
+
+    def checked(layer, shape=None, *args, **settings):
+        if weights.described <= most:
+            weights.described += math.prod(shape or ()) * _ITEM_BYTES
+        if weights.described > most:
+            raise MemoryError(f"a model of more than {most:,} bytes of weights")
+        return add(layer, shape, *args, **settings)
+
+    keras.layers.Layer.add_weight = checked
+    try:
+        yield weights
+    finally:
+        keras.layers.Layer.add_weight = add
 
 
 _DRAWING = ("RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling")

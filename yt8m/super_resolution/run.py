@@ -9,7 +9,7 @@ run_dir/
 import os
 
 from yt8m.runtime.files import file_digest
-from yt8m.runtime.keras_files import check_model_file, load_model_file
+from yt8m.runtime.keras_files import load_model_file
 from yt8m.super_resolution import RESOLVERS
 from yt8m.super_resolution.base import SuperResolver
 from yt8m.types import InputError, StrPath
@@ -29,12 +29,6 @@ def load_resolver(run_dir: StrPath) -> SuperResolver:
 def resolver_digest(run_dir: StrPath) -> str:
     """SHA-256 in hex of the network of a run. Raises InputError where there is none."""
     return file_digest(_network_path(run_dir))
-
-
-def check_resolver_file(path: StrPath) -> None:
-    """Raises InputError where a file is no whole archive of a network whose weights it may hold."""
-    RESOLVERS.load()
-    check_model_file(path, (SuperResolver,))
 
 
 def _network_path(run_dir):

@@ -26,7 +26,7 @@ from yt8m.runtime.progress import Progress
 from yt8m.super_resolution import RESOLVERS
 from yt8m.super_resolution.base import SuperResolver
 from yt8m.super_resolution.config import SuperResolutionConfig
-from yt8m.super_resolution.run import SETTINGS, check_resolver_file
+from yt8m.super_resolution.run import SETTINGS
 from yt8m.train_parts import CHANNELS, ClipConfig
 from yt8m.types import PICTURES, DivergedError, InputError
 
@@ -90,7 +90,7 @@ def train_resolver(
         schedule = keras.optimizers.schedules.CosineDecay(config.base_learning_rate, config.max_steps)
         adam = FlowAdam(schedule, beta_2=0.99, flow_rate=config.flow_rate, flow_start=config.flow_start)
         model.compile(optimizer=adam, jit_compile=default_jit_compile())
-        state = checkpoints.restore_checkpoint(run_dir, model, check=check_resolver_file)
+        state = checkpoints.restore_checkpoint(run_dir, model)
         if state is None:
             state = {"step": 0, "epoch": 0, "epoch_step": 0, "best": None, "evaluated_at": 0, "finished": False}
             if initialize is not None:

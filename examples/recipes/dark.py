@@ -63,7 +63,8 @@ def of_seed(recipe, seed):
     for row, extra in {"adapted": "", "gamma-adapted": GAMMA}.items():
         adapted = [f"{folder}/{row}/{model}" for model in MODELS]
         steps += [adapt(recipe, run, name, extra) for run, name in zip(runs, adapted)]
-        scored(row, adapted, splits=SPLITS)
+        # The last of these rows teaches.
+        scored(row, adapted, splits=SPLITS if extra else SPLITS[1:])
     students, teacher = adapted, f"{folder}/{row}.fused"
     for number in rounds:
         names = [f"{folder}/round-{number}/{model}" for model in MODELS]

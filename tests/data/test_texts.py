@@ -146,7 +146,8 @@ def test_means_of_videos_have_texts_too(write, config):
     assert features["tokens"].tolist() == [[4, 0, 0, 0, 0, 0]] and features["mean_rgb"].tolist() == [[1.0] * 6]
 
 
-@pytest.mark.parametrize("sampling", fast(["random"], ["random", "sequence", "random_ordered", "uniform"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("sampling", ["random", "sequence", "random_ordered", "uniform"])
 def test_videos_of_texts_alone_have_tokens_and_no_frames(write, config, sampling):
     alone = [FrameRecord(video_id=f"t{n}", features={}, labels=(2,), texts=(whole("title", "dog"),)) for n in range(2)]
     mixed = write(

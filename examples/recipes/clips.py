@@ -28,9 +28,9 @@ SIZES = {"tiny": ("tiny", "tiny"), "small": ("large", "small")}
 """Of each --size, that of the clips of full size and full light, and that of the others."""
 
 _READING = "--clip_size=48 --num_frames=8 --sampling=sequence --clip_stride=3"
-BATCH = 16
+_BATCH = 16
 _TRAINING = (
-    f"--batch_size={BATCH} --base_learning_rate=1e-2 --random_crop=0.7 --mixed_precision=off --checkpoint_minutes=0.5"
+    f"--batch_size={_BATCH} --base_learning_rate=1e-2 --random_crop=0.7 --mixed_precision=off --checkpoint_minutes=0.5"
 )
 
 
@@ -84,7 +84,7 @@ class Recipe:
             # To a third of the rate twice.
             rate = f"--learning_rate_decay=0.33 --learning_rate_decay_examples={round(0.4 * epochs * clips)}"
         else:
-            steps = steps or epochs * -(-clips // BATCH)
+            steps = steps or epochs * -(-clips // _BATCH)
             rate = f"--learning_rate_schedule=cosine --max_steps={steps} --warmup_steps={max(1, steps // 15)}"
         return (
             f"--train_data_pattern={self.path(data)}/train/*.tfrecord "

@@ -55,7 +55,7 @@ def test_moving_statistics_are_those_of_real_frames():
 @pytest.mark.parametrize("kernel", [(1, 1, 1), (1, 3, 3), (3, 1, 1), (3, 3, 3)], ids=str)
 @pytest.mark.parametrize("filters", [8, 16])
 def test_a_convolution_of_fewer_dimensions_is_that_of_three(kernel, strides, filters):
-    """Kernels of one frame or pixel, of few filters and of more, bias and ReLU, against Keras's Conv3D on a clip with zeros around it."""
+    """Kernels of one frame or pixel, few filters and more, bias and ReLU, against Keras's Conv3D with zeros around."""
     random = np.random.default_rng(0)
     clip = random.normal(size=(2, 5, 6, 7, 4)).astype(np.float32)
     weights = random.normal(size=(*kernel, 4, filters)).astype(np.float32)

@@ -97,7 +97,7 @@ def test_a_file_of_whole_videos_teaches_and_is_judged_as_the_run_that_wrote_it(r
     judged, wanted = judge((csv,), videos, run=run), judge((folder,), videos, run=run)
     assert judged.value == pytest.approx(wanted.value, abs=1e-6)
     for found, expected in zip(
-        sorted(zip(judged.class_ids, judged.scores)), sorted(zip(wanted.class_ids, wanted.scores))
+        sorted(zip(judged.class_ids, judged.scores)), sorted(zip(wanted.class_ids, wanted.scores)), strict=True
     ):
         assert found == pytest.approx(expected, abs=1e-6)
     few = Source(videos.files, lambda video_id: video_id in "zy")

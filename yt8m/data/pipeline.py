@@ -369,7 +369,7 @@ def count_examples(
 ) -> int:
     """Number of examples of a pass over ``files``, of segments by making it; of clips no picture is decoded.
 
-    windows, keep: as in make_dataset. A bad record is an InputError.
+    windows, keep: as in make_dataset. A damaged file is an InputError, of segments any bad record.
     """
     if windows == "video":
         return count_records(files, config, keep=keep)
@@ -397,4 +397,4 @@ def _count_batches(files, config, windows, keep):
         return
     config = config.replace(text=TextConfig())
     for batch, *_ in make_dataset(files, config, windows=windows, batch_size=256, keep=keep):
-        yield len(batch["num_frames"] if config.level == "frame" else next(iter(batch.values())))
+        yield len(batch["num_frames"])

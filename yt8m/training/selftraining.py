@@ -312,7 +312,7 @@ def _check(runs, train_dir, settings):
     """Raises InputError for what does not go together."""
     if settings.by_class and runs[0].train.segment_labels and any(map(is_file, settings.teachers)):
         raise InputError(
-            "thresholds of segments by class are chosen on the holdout, which takes a teacher that is a run"
+            "thresholds by class are chosen on the holdout: those of segments take a teacher that is a run"
         )
     if any(character in train_dir for character in ",*?["):
         raise InputError(

@@ -12,7 +12,7 @@ import numpy as np
 
 from yt8m.config import RunConfig
 from yt8m.data.labels import read_video_labels
-from yt8m.data.splits import Source, video_ids
+from yt8m.data.splits import Source, collect_ids
 from yt8m.ensemble.fusion import Fusion, fuse
 from yt8m.inference.jobs import Execution
 from yt8m.inference.model_evaluation import evaluate_model, headline
@@ -140,9 +140,10 @@ def _read_videos(path: StrPath) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
 
 def _read_unlabelled(path, unlabelled, config):
     """The same of the videos of ``unlabelled``; InputError where the file has none of them."""
-    wanted = {video_id for file in unlabelled.files for video_id in video_ids(file, config.skip_corrupt)}
+    title = "reading which videos are to be labelled"
+    wanted = collect_ids(unlabelled, skip_corrupt=config.skip_corrupt, title=title)
     found = list(_read_videos(path))
-    kept = [entry for entry in found if entry[0] in wanted and (unlabelled.keep is None or unlabelled.keep(entry[0]))]
+    kept = [entry for entry in found if entry[0] in wanted]
     if not kept:
         raise InputError(
             f"{path} lists none of the videos to label: {unlabelled.files[0]} and {len(unlabelled.files) - 1} more "

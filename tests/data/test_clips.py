@@ -73,6 +73,21 @@ def test_crops_lie_along_the_longer_side(write):
     np.testing.assert_array_equal(plain["pictures"][0, 0], wide[:, 16:32])
 
 
+@pytest.mark.parametrize("options", [dict(windows="video", training=True), dict(windows="all")])
+def test_no_integers_are_transposed(files, options):
+    # Of each such operation oneDNN writes an error to the terminal.
+    config = CLIPS.replace(clip=ClipConfig(size=16, crops=3))
+
+    @tf.function(autograph=False)
+    def counted():
+        return make_dataset(files, config, batch_size=2, **options).reduce(0, lambda number, _: number + 1)
+
+    functions = counted.get_concrete_function().graph.as_graph_def().library.function
+    kinds = [(node.op, node.attr["T"].type) for function in functions for node in function.node_def]
+    assert any(kind == "DecodeJpeg" for kind, _ in kinds)
+    assert not [dtype for kind, dtype in kinds if kind == "Transpose" and tf.as_dtype(dtype).is_integer]
+
+
 @pytest.mark.slow
 def test_training_depends_on_seed_and_epoch_alone(write):
     files = [

@@ -177,9 +177,9 @@ def _merged(context: dict[str, Any]) -> dict[str, Any]:
     if not found:
         return context
     bare = context["labels"].row_lengths() == 0
-    for name, values in found.items():
-        lengths = values.row_lengths()
-        kept = tf.boolean_mask(values.values, tf.repeat(bare, lengths))
-        taken = tf.RaggedTensor.from_row_lengths(kept, tf.where(bare, lengths, 0), validate=False)
-        context[name] = tf.concat([context[name], taken], axis=1)
-    return context
+    rows = tf.range(tf.size(bare))
+    # Rows are chosen, and not joined: TensorFlow says an error of its own where it transposes integers.
+    chosen = tf.where(bare, rows + tf.size(bare), rows)
+    return context | {
+        name: tf.gather(tf.concat([context[name], values], axis=0), chosen) for name, values in found.items()
+    }

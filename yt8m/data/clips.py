@@ -171,8 +171,10 @@ def _decode(number, example, *, config, augment, seed, shapes, turn, apart):
     pictures = decode_pictures(flat, size=size, crops=crops, least_area=augment.crop_area, draws=draws)
     pictures = brightened(pictures, config.clip.gamma)
     pictures = pictures if draws is None else changed(pictures, augment, draws)
-    pictures = tf.reshape(pictures, [views, shown, crops, size, size, 3])
-    pictures = tf.reshape(tf.transpose(pictures, [0, 2, 1, 3, 4, 5]), [views * crops, shown, size, size, 3])
+    # By places, because TensorFlow says an error of its own where it transposes integers.
+    order = (tf.range(views)[:, None, None] * shown + tf.range(shown)) * crops + tf.range(crops)[:, None]
+    pictures = tf.gather(tf.reshape(pictures, [-1, size, size, 3]), order)
+    pictures = tf.reshape(pictures, [views * crops, shown, size, size, 3])
     pictures = tf.pad(pictures, [[0, 0], [0, length - shown], [0, 0], [0, 0], [0, 0]])
     known = [length, size, size] if fixed else [None, None, None]
     pictures = tf.ensure_shape(pictures, [views * crops, *known, 3])

@@ -16,9 +16,9 @@ from yt8m.options import option
 INPUTS = {"bilinear": "low", "super-resolved": "enlarged"}
 """What the networks see: the clips as they are, scaled bilinearly as they are read, or enlarged before."""
 
-FRESH = {"from none": "", "from none, multigrid": "--multigrid --multigrid_rate_scaling=0.5"}
+FRESH = {"from none": False, "from none, multigrid": True}
 FRESH_MODEL = "slowfast"
-"""What is trained from none."""
+"""What is trained from none, and whether by multigrid."""
 
 EPOCHS = {"pre-training": 6, "fine-tuning": 6, "from none": 15}
 """Pre-training has 4000 clips, the others 800: from none half as many steps as pre-training."""
@@ -64,9 +64,9 @@ def of_seed(recipe, seed):
     folder = f"seed-{seed}"
     steps = []
 
-    def train(name, start, data, how, extra=""):
-        many = how == "pre-training"
-        flags = recipe.training(data=data, holdout=data, seed=seed, epochs=EPOCHS[how], many=many, extra=extra)
+    def train(name, start, data, how, multigrid=False):
+        many, epochs = how == "pre-training", EPOCHS[how]
+        flags = recipe.training(data=data, holdout=data, seed=seed, epochs=epochs, many=many, multigrid=multigrid)
         steps.append(recipe.train(name, start, flags))
 
     def fuse(name, members):
@@ -84,9 +84,9 @@ def of_seed(recipe, seed):
             predict(run, data)
         fuse(f"{folder}/{kind}/fused", [f"{run}.tags" for run in runs.values()])
     fuse(f"{folder}/everything", [f"{folder}/{kind}/{model}.tags" for kind in INPUTS for model in MODELS])
-    for kind, extra in FRESH.items():
+    for kind, multigrid in FRESH.items():
         run = f"{folder}/{slug(kind)}/{FRESH_MODEL}"
-        train(run, FRESH_MODEL, "low", "from none", extra)
+        train(run, FRESH_MODEL, "low", "from none", multigrid)
         predict(run, "low")
     return steps
 

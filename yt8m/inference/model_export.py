@@ -33,6 +33,7 @@ from yt8m.data.views import all_windows, window_frames
 from yt8m.inference.scorer import check_views
 from yt8m.models.base import VideoModel
 from yt8m.runtime.files import atomic_folder, atomic_path, write_text
+from yt8m.runtime.fused import graph_for_another_runtime
 from yt8m.train_parts import CHANNELS
 from yt8m.types import PICTURES, SEGMENT_SECONDS, TOKEN_SOURCES, TOKENS, InputError, StrPath
 
@@ -192,7 +193,8 @@ class _Scorer(tf.Module):
 
     def _score(self, examples):
         constants = ([tf.constant(value) for value in values] for values in (self._weights, self._state))
-        return {"scores": self.model.stateless_call(*constants, examples, training=False)[0]}
+        with graph_for_another_runtime():
+            return {"scores": self.model.stateless_call(*constants, examples, training=False)[0]}
 
 
 def _clip_specs(config):

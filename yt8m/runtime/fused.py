@@ -1,7 +1,9 @@
 """What TensorFlow has one kernel for, where Keras would make a dozen passes over memory."""
 
+import contextlib
+import contextvars
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -13,10 +15,22 @@ from yt8m.types import Tensor
 _BFLOAT16_CHANNELS = 16
 """What channels have to be a multiple of for batch normalisation to be fast in bfloat16."""
 
+_is_for_others = contextvars.ContextVar("graph for another runtime", default=False)
+
+
+@contextlib.contextmanager
+def graph_for_another_runtime() -> Iterator[None]:
+    """Graphs made within it have none of these kernels and branches: ONNX and LiteRT hold them not, or badly."""
+    earlier = _is_for_others.set(True)
+    try:
+        yield
+    finally:
+        _is_for_others.reset(earlier)
+
 
 def has_kernels() -> bool:
-    """Whether the backend is TensorFlow. Other backends compile, and fuse, the whole step."""
-    return keras.backend.backend() == "tensorflow"
+    """Whether TensorFlow computes. Other backends compile, and fuse, the whole step."""
+    return keras.backend.backend() == "tensorflow" and not _is_for_others.get()
 
 
 def computes_on_processor() -> bool:

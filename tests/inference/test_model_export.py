@@ -1,5 +1,6 @@
 """Every exported form gives what Keras gives."""
 
+import contextlib
 import sys
 
 import numpy as np
@@ -11,6 +12,7 @@ from yt8m.config import ClipConfig, ModelConfig
 from yt8m.inference.model_export import default_path, export
 from yt8m.models import MODELS
 from yt8m.models.base import build_model
+from yt8m.runtime.fused import computes_on_processor, graph_for_another_runtime
 from yt8m.types import InputError
 
 CLASS_IDS = (1, 3, 5)
@@ -155,6 +157,20 @@ def test_clips_are_scored(name, form, tmp_path):
     else:
         found = tf.lite.Interpreter(path).get_signature_runner()(**clips)["scores"]
     np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("within, has_branches", [(contextlib.nullcontext, True), (graph_for_another_runtime, False)])
+def test_graphs_for_other_runtimes_have_no_branches(within, has_branches):
+    model = small_model("slowfast")
+
+    @tf.function(autograph=False)
+    def score(pictures):
+        with within():
+            return model({"pictures": pictures, "num_frames": tf.constant([8, 5, 1])}, training=False)
+
+    graph = score.get_concrete_function(tf.TensorSpec((3, 8, 32, 32, 3), tf.uint8)).graph.as_graph_def()
+    kinds = {node.op for function in graph.library.function for node in function.node_def}
+    assert bool(kinds & {"If", "StatelessIf"}) == (has_branches and computes_on_processor())
 
 
 def test_what_cannot_be_exported_is_named(tmp_path, monkeypatch):

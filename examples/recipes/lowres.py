@@ -17,8 +17,9 @@ INPUTS = {"bilinear": "low", "super-resolved": "enlarged"}
 """What the networks see: the clips as they are, scaled bilinearly as they are read, or enlarged before."""
 
 FRESH = {"from none": False, "from none, multigrid": True}
+"""Rows of what is trained from none, and whether by multigrid."""
+
 FRESH_MODEL = "slowfast"
-"""What is trained from none, and whether by multigrid."""
 
 EPOCHS = {"pre-training": 6, "fine-tuning": 6, "from none": 15}
 """Pre-training has 4000 clips, the others 800: from none half as many steps as pre-training."""

@@ -97,6 +97,14 @@ def test_those_of_mediapipe_are_read(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("theirs", [False, True])
+def test_scores_without_labels_are_not_hidden_by_those_of_mediapipe(theirs):
+    example = mediasequence() if theirs else tf.train.SequenceExample.FromString(make_clip("a", labels=()).serialize())
+    example.context.feature["label_scores"].float_list.value[:] = [0.5]
+    parsed = parse_clips(tf.constant([example.SerializeToString()]), lists=("labels",), float_lists=("label_scores",))
+    assert parsed.context["labels"].to_list() == [[]] and parsed.context["label_scores"].to_list() == [[0.5]]
+
+
 def test_without_times_the_rate_says_them_and_without_an_example_the_video_is_the_id():
     example = mediasequence(without=("image/timestamp", "example/id"))
     parsed = parse_clips(tf.constant([example.SerializeToString()]))

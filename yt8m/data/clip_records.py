@@ -176,7 +176,8 @@ def _merged(context: dict[str, Any]) -> dict[str, Any]:
     found = {name: context.pop(other) for name, other in MEDIASEQUENCE.items() if other in context}
     if not found:
         return context
-    bare = context["labels"].row_lengths() == 0
+    # Of any of them: scores of ours without labels stay, and are refused.
+    bare = tf.reduce_all([context[name].row_lengths() == 0 for name in found], axis=0)
     rows = tf.range(tf.size(bare))
     # Rows are chosen, and not joined: TensorFlow says an error of its own where it transposes integers.
     chosen = tf.where(bare, rows + tf.size(bare), rows)

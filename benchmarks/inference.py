@@ -43,6 +43,7 @@ flags.DEFINE_integer("top_n", 100_000, "Segments listed for a class.")
 flags.DEFINE_integer("repeats", 2, "Turns.")
 flags.DEFINE_enum("dtype", "float32", ("float32", "bfloat16"), "What the model computes in.")
 flags.DEFINE_integer("segments", 600_000, "Segments of --measure=lists.")
+flags.DEFINE_string("tta", "0,0", "First and last shift of --measure=rate.")
 
 
 def main(_):
@@ -78,10 +79,11 @@ def measure_shifts(folder):
 def measure_rate(folder):
     """Segments a second of inference.py, start left out, and of the model alone."""
     write_videos(os.path.join(folder, "one"), 1)
-    turns = []
+    first, last = map(int, FLAGS.tta.split(","))
+    turns, shifts = [], f"--tta={FLAGS.tta}"
     for _ in range(FLAGS.repeats):
-        start = run(folder, data="one")[0]
-        turns.append((start, run(folder)[0], time_model(folder, shifts=1)[0]))
+        start = run(folder, shifts, data="one")[0]
+        turns.append((start, run(folder, shifts)[0], time_model(folder, shifts=last - first + 1)[0]))
     start, whole, model = (min(turn[way] for turn in turns) for way in range(3))
     segments = predicted(folder)
     print(f"{segments:,} segments, batches of {FLAGS.batch_size}, {FLAGS.ranked} of {FLAGS.num_classes} classes")

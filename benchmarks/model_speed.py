@@ -40,7 +40,7 @@ flags.DEFINE_integer("inner", 1, "Steps on end that are timed together; 20 or so
 flags.DEFINE_enum("jit", "auto", ["auto", "on", "off"], "XLA: as in training and inference, or on, or off.")
 flags.DEFINE_bool("plain", True, "Time the plain version too.")
 flags.DEFINE_bool("profile", False, "The parts of a training step instead.")
-flags.DEFINE_integer("workers", 1, "Processes that get ready at once; only one of them times.", lower_bound=1)
+flags.DEFINE_integer("workers", 1, "Processes that get ready at once; one that times is alone.", lower_bound=1)
 flags.DEFINE_string("case", None, "Internal: JSON of the one case to time.")
 
 NUM_CLASSES, SEGMENT_CLASSES = 3862, 1000
@@ -96,15 +96,15 @@ def _run_case(case):
     environment = {"TF_CPP_MIN_LOG_LEVEL": "2", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"} | os.environ
     done = subprocess.run(command, capture_output=True, env=environment, text=True)
     if done.returncode:
-        return {"failed": (done.stderr.strip().splitlines() or ["?"])[-1][:200]}
+        return {"failed": f"exit status {done.returncode}: {(done.stderr.strip().splitlines() or ['?'])[-1][:200]}"}
     return json.loads(done.stdout.splitlines()[-1])
 
 
 @contextlib.contextmanager
-def _alone(lock):
-    """Context in which no other case computes."""
+def _locked(lock, kind):
+    """Context of a file's lock: cases that get ready share it, and one that times has it alone."""
     with open(lock, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, kind)
         yield
 
 
@@ -116,15 +116,16 @@ def _measure(*, preset, mode, dtype, batch_size, plain, lock, all_classes=False)
     training = mode == "train"
     frames = min(PRESETS[preset].num_frames, FLAGS.max_frames) if training else SEGMENT_SECONDS
     features, targets = _batch(frames, batch_size, floats=plain)
-    model = make_model(preset, dtype, plain=plain)
-    if not (training or plain or all_classes):
-        model = model.for_classes(range(SEGMENT_CLASSES))
-    _compile(model, training=training, plain=plain)
-    features, targets = steps.on_device((features, targets))
-    step = steps.train_step(model, features, targets) if training else steps.inference_step(model, features)
-    steps.seconds_of(step, inner=1)
-    operations, bandwidth = roofline.measures(dtype)
-    with _alone(lock):
+    with _locked(lock, fcntl.LOCK_SH):
+        model = make_model(preset, dtype, plain=plain)
+        if not (training or plain or all_classes):
+            model = model.for_classes(range(SEGMENT_CLASSES))
+        _compile(model, training=training, plain=plain)
+        features, targets = steps.on_device((features, targets))
+        step = steps.train_step(model, features, targets) if training else steps.inference_step(model, features)
+        steps.seconds_of(step, inner=1)
+        operations, bandwidth = roofline.measures(dtype)
+    with _locked(lock, fcntl.LOCK_EX):
         if FLAGS.profile:
             return _profile(model, step, features, targets)
         turns = _take_turns(lambda: steps.seconds_of(step, inner=FLAGS.inner), operations, bandwidth)

@@ -42,11 +42,11 @@ class Scorer:
         return scores
 
     def _filled(self, features):
-        if not self._fills:
+        missing = self.batch_size - len(next(iter(features.values())))
+        if not self._fills or not missing:
             return features
         return {
-            name: np.concatenate([values, np.repeat(values[:1], self.batch_size - len(values), axis=0)])
-            for name, values in features.items()
+            name: np.concatenate([values, np.repeat(values[:1], missing, axis=0)]) for name, values in features.items()
         }
 
 

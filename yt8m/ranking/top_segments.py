@@ -71,7 +71,9 @@ class TopSegments:
             "starts": self._starts,
             "counts": np.array([len(scores) for scores, _ in listed], np.int64),
             "scores": np.concatenate([scores for scores, _ in listed]),
-            "rows": np.concatenate([rows for _, rows in listed]).astype(np.min_scalar_type(len(self._videos))),
+            "rows": np.concatenate(
+                [rows for _, rows in listed], dtype=np.min_scalar_type(len(self._videos)), casting="unsafe"
+            ),
         }
 
     def merge(self, arrays: dict[str, np.ndarray]) -> None:

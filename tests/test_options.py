@@ -99,6 +99,7 @@ def test_the_same_process_takes_one_command_line_after_another():
     "arguments, sentence",
     [
         ((), "--name must be given"),
+        (("--name=",), "--name must be given"),
         (("--name=a", "--heat=2"), "--heat=2: it must be at least 0 and below 1"),
         (("--name=a", "--time=1.5"), "--time=1.5: '1.5' is not a whole number of minutes, at least 1"),
         (("--name=a", "--mode=side"), "--mode=side: valid: top, bottom"),

@@ -19,6 +19,8 @@ _FEW |= {"index of neighbours": 6, "pairs: records": 6, "pairs: to train on": 8,
 """Cases of kinds that take longer, among the fast tests."""
 
 _MANY = 10_000
+_TIMES = 40
+"""How often as many of those kinds there are among the many, which the others fill up."""
 
 
 def cases(kind: str, seeds: range) -> list[str]:
@@ -41,13 +43,14 @@ def test_a_few(kind):
 
 @pytest.mark.slow
 def test_ten_thousand():
-    each = -(-_MANY // len(KINDS))
+    longer = {kind: _TIMES * few for kind, few in _FEW.items()}
+    each = -(-(_MANY - sum(longer.values())) // (len(KINDS) - len(longer)))
     context = multiprocessing.get_context("spawn")
     wrong = collections.defaultdict(list)
     for kind in KINDS:
-        first = 1000
-        while first < 1000 + each:
-            seeds = range(first, min(first + 250, 1000 + each))
+        first, last = 1000, 1000 + longer.get(kind, each)
+        while first < last:
+            seeds = range(first, min(first + 250, last))
             with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
                 try:
                     wrong[kind] += pool.submit(cases, kind, seeds).result()

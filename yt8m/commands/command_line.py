@@ -117,9 +117,10 @@ def _collect(fields, values, options_class):
     own, given = {}, {}
     for config_class, field in fields:
         value = values[field.flag].value
+        if field.option.required and value in (None, "", []):
+            # An empty one is that of a shell variable that is not set.
+            raise InputError(f"--{field.flag} must be given. See --help")
         if value is None:
-            if field.option.required:
-                raise InputError(f"--{field.flag} must be given. See --help")
             continue
         value = tuple(value) if field.option.repeated else value
         if config_class is options_class:

@@ -53,7 +53,8 @@ def read_run_config(train_dir: StrPath) -> RunConfig:
             "rank with each by inference.py and fuse by ensemble.py"
         )
     if not os.path.exists(path):
-        raise InputError(f"{train_dir} is not the folder of a training run: it has no config.json")
+        reason = "it has no config.json" if os.path.isdir(train_dir) else "there is no such folder"
+        raise InputError(f"{train_dir} is not the folder of a training run: {reason}")
     what = "a run's configuration"
     values = read_json(path, what=what, fields={"data": dict, "model": dict, "train": dict})
     found = values.pop("format", 1)

@@ -1,7 +1,9 @@
 """Records of clips made wrong at random: their JPEGs, their times, their fields."""
 
+import functools
 import pathlib
 import random
+import tempfile
 from typing import Any
 
 import tensorflow as tf
@@ -25,16 +27,24 @@ def read_clips(path: str) -> list[Any]:
     return found
 
 
+@functools.cache
+def _unharmed(seed):
+    """Serialized records of three clips, and what is read of them: half of a case's time."""
+    rng = random.Random(seed)
+    records = []
+    for number in range(3):
+        segments = ((0, rng.randrange(10), 1.0), (5, rng.randrange(10), 0.0))
+        records.append(make_clip(f"v{number}", 56, first=number, segments=segments).serialize())
+    with tempfile.TemporaryDirectory() as folder:
+        write_raw(f"{folder}/a.tfrecord", *records)
+        return records, read_clips(f"{folder}/a.tfrecord")
+
+
 def _written(rng, folder, edit):
     """Path of a file of three clips, one of them edited, and what unharmed ones give."""
     path = str(folder / "a.tfrecord")
-    examples = []
-    for number in range(3):
-        segments = ((0, rng.randrange(10), 1.0), (5, rng.randrange(10), 0.0))
-        clip = make_clip(f"v{number}", 56, first=number, segments=segments)
-        examples.append(tf.train.SequenceExample.FromString(clip.serialize()))
-    write_raw(path, *(example.SerializeToString() for example in examples))
-    clean = read_clips(path)
+    records, clean = _unharmed(rng.randrange(10))
+    examples = list(map(tf.train.SequenceExample.FromString, records))
     what = edit(rng.choice(examples))
     write_raw(path, *(example.SerializeToString() for example in examples))
     return path, clean, what

@@ -51,13 +51,14 @@ class MixtureOfExperts(Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Output of the layer or model, see the class."""
-        gates = self._by_mixture(self.gates(inputs), self.num_mixtures + 1)
-        experts = ops.sigmoid(self._by_mixture(self.experts(inputs), self.num_mixtures))
-        gates = ops.exp(gates - ops.max(gates, axis=1, keepdims=True))
-        return ops.sum(gates[:, :-1] * experts, axis=1) / ops.sum(gates, axis=1)
-
-    def _by_mixture(self, values, count):
-        return ops.cast(ops.reshape(values, (-1, count, self.num_classes)), "float32")
+        logits = ops.reshape(self.gates(inputs), (-1, self.num_mixtures + 1, self.num_classes))
+        # Cut while they are in the layer's dtype, which may be half as wide.
+        logits, dummy = ops.cast(logits[:, :-1], "float32"), ops.cast(logits[:, -1], "float32")
+        experts = ops.reshape(self.experts(inputs), (-1, self.num_mixtures, self.num_classes))
+        experts = ops.sigmoid(ops.cast(experts, "float32"))
+        highest = ops.maximum(ops.max(logits, axis=1), dummy)
+        gates = ops.exp(logits - highest[:, None])
+        return ops.sum(gates * experts, axis=1) / (ops.sum(gates, axis=1) + ops.exp(dummy - highest))
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor, for saving."""

@@ -55,12 +55,25 @@ class NetVLAD(Layer):
         assigned = ops.softmax(logits, axis=-1) * ops.cast(frame_mask, logits.dtype)[..., None]
         mass = ops.sum(assigned, axis=1)[:, None, :]
         descriptor = ops.matmul(ops.transpose(frames, (0, 2, 1)), assigned)
-        descriptor = unit_norm(descriptor - mass * self.centres, axis=1)
-        return unit_norm(ops.reshape(descriptor, (-1, frames.shape[-1] * self.num_clusters)), axis=1)
+        descriptor = _normalized(descriptor - mass * self.centres)
+        return ops.reshape(descriptor, (-1, frames.shape[-1] * self.num_clusters))
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor, for saving."""
         return {**super().get_config(), "num_clusters": self.num_clusters}
+
+
+def _normalized(descriptor):
+    """(B, D, K) of unit length over D for each cluster, and then as a whole; of the dtype that came.
+
+    Both lengths are known before anything is divided, so that the descriptor passes through memory once.
+    """
+    wide = ops.cast(descriptor, "float32")
+    squares = ops.sum(ops.square(wide), axis=1, keepdims=True)
+    floored = ops.maximum(squares, L2_EPSILON**2)
+    # A cluster's square length is 1 after intra-normalisation, or less where it is nearly empty.
+    whole = ops.maximum(ops.sum(squares / floored, axis=2, keepdims=True), L2_EPSILON**2)
+    return ops.cast(wide * ops.rsqrt(floored * whole), descriptor.dtype)
 
 
 def unit_norm(values: Tensor, *, axis: Any) -> Tensor:

@@ -10,7 +10,7 @@ from yt8m.layers.frame_pooling import METHODS, FramePooling
 from yt8m.layers.logistic import Logistic
 from yt8m.layers.masking import masked_mean, masked_softmax
 from yt8m.layers.mixture_of_experts import MixtureOfExperts
-from yt8m.layers.netvlad import NetVLAD
+from yt8m.layers.netvlad import NetVLAD, _normalized, unit_norm
 from yt8m.layers.nextvlad import NeXtVLAD
 from yt8m.layers.softmax import Softmax
 from yt8m.layers.transformer_encoder import TransformerEncoder, TransformerLayer
@@ -51,6 +51,16 @@ def test_masked_mean_and_softmax(frames, frame_mask):
         np.testing.assert_allclose(weights[row, :count], softmax(frames[row, :count], axis=0), atol=1e-6)
         assert not weights[row, count:].any()
     assert not np.asarray(masked_mean(frames, frame_mask & False)).any()
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-9, 0.0], ids=str)
+def test_netvlad_normalises_in_one_pass_as_in_two(size):
+    descriptor = np.random.default_rng(0).normal(size=(3, 8, 4)).astype(np.float32)
+    descriptor[0, :, 1] *= size
+    descriptor[1] *= size
+    twice = unit_norm(keras.ops.reshape(unit_norm(keras.ops.convert_to_tensor(descriptor), axis=1), (3, -1)), axis=1)
+    once = keras.ops.reshape(_normalized(keras.ops.convert_to_tensor(descriptor)), (3, -1))
+    np.testing.assert_allclose(np.asarray(once), np.asarray(twice), atol=1e-6)
 
 
 def test_netvlad_on_real_frames_alone(frames, frame_mask):

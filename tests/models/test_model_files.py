@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.small_models import small_model
+from yt8m.models.checkpoints import read_run_config
 from yt8m.models.learner import Learner
 from yt8m.models.model_files import load_model_file
 from yt8m.runtime.keras_files import check_model_file, save_model
@@ -113,3 +114,9 @@ def test_weights_that_are_given_are_not_drawn_first(tmp_path, monkeypatch):
     for name in ("RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling"):
         monkeypatch.setattr(getattr(keras.initializers, name), "__call__", draw)
     load_model_file(tmp_path / "bert.keras").for_classes([0])
+
+
+@pytest.mark.parametrize("name, reason", [("nowhere", "there is no such folder"), ("", "it has no config.json")])
+def test_what_is_no_run_is_said(tmp_path, name, reason):
+    with pytest.raises(InputError, match=f"is not the folder of a training run: {reason}"):
+        read_run_config(tmp_path / name)

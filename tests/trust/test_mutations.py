@@ -20,7 +20,7 @@ _FEW |= {"index of neighbours": 6, "pairs: records": 6, "pairs: to train on": 8,
 
 _MANY = 10_000
 _TIMES = 40
-"""How often as many of those kinds there are among the many, which the others fill up."""
+"""The slow test has so many times the cases of these kinds; the other kinds fill up the 10,000."""
 
 
 def cases(kind: str, seeds: range) -> list[str]:

@@ -18,7 +18,7 @@ import tensorflow as tf
 from absl import app, flags
 
 from yt8m.config import DataConfig
-from yt8m.data import cache, labels, pipeline, tfrecord
+from yt8m.data import cache, pipeline, tfrecord
 from yt8m.data.record_dataset import record_dataset
 
 FLAGS = flags.FLAGS
@@ -49,7 +49,7 @@ def main(_):
     )
     with tempfile.TemporaryDirectory() as directory:
         files = tfrecord.list_files(FLAGS.input_data_pattern or write_random(directory, config))
-        records = labels.count_records(files, config)
+        records = pipeline.count_records(files, config)
         caches, opening = {}, {}
         for windows in ("rated", "video"):
             open_cache = functools.partial(cache.open_cache, directory, files, config, windows=windows)

@@ -154,4 +154,4 @@ class MixNeXtVLAD(nn.Module):
         return total
 
 
-MODELS = {"BERTMean_L2h12": BertMean, "MixNeXtVLAD_iter60": MixNeXtVLAD}
+MODELS: dict[str, type[nn.Module]] = {"BERTMean_L2h12": BertMean, "MixNeXtVLAD_iter60": MixNeXtVLAD}

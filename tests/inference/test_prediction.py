@@ -372,13 +372,13 @@ def test_videos_without_labels_have_no_score(model, tmp_path):
 
 def test_no_file_is_read_to_count_what_there_is_to_predict(model, parts, videos, monkeypatch, capsys):
     """The total that progress shows comes of the parts that are done, and is exact at the end."""
-    opened, make_dataset = [], jobs.make_dataset
+    opened, part_reader = [], jobs.part_reader
 
-    def counting(files, *arguments, **options):
-        opened.extend(files)
-        return make_dataset(files, *arguments, **options)
+    def counting(*arguments, **options):
+        read = part_reader(*arguments, **options)
+        return lambda files: opened.extend(files) or read(files)
 
-    monkeypatch.setattr(jobs, "make_dataset", counting)
+    monkeypatch.setattr(jobs, "part_reader", counting)
     monkeypatch.setattr(jobs, "_BATCHES_PER_PART", 1)
     segments_of(model, parts, batch_size=3)
     assert sorted(opened) == sorted(parts.files)

@@ -14,7 +14,7 @@ from yt8m.data import framing
 from yt8m.data.pipeline import augmented, read_videos, tokenized
 from yt8m.data.python_calls import python_call
 from yt8m.data.record_checks import explain_errors, scan_records
-from yt8m.data.record_dataset import parallel_map, record_dataset
+from yt8m.data.record_dataset import as_parallel_as_cores, parallel_map, record_dataset
 from yt8m.data.tfrecord import BLOCK, is_plain, parse_context
 from yt8m.runtime.progress import Progress
 from yt8m.text import counted
@@ -120,7 +120,7 @@ def make_pairs(
         return features, {"similarity": batch[1]}
 
     rows = tf.data.Dataset.from_tensor_slices((table[order], np.asarray(scores, np.float32)[order]))
-    batches = rows.batch(batch_size, drop_remainder=drop_remainder)
+    batches = as_parallel_as_cores(rows).batch(batch_size, drop_remainder=drop_remainder)
     records = parallel_map(batches, lambda rows, _: _as_strings(python_call(read, [rows], tf.string)))
     seeds = frame_seed if training else None
     videos = read_videos(records, [config], cache=None, share=(0, 1), seed=seeds, with_info=False)

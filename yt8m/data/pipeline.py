@@ -17,7 +17,7 @@ from yt8m.data.sharing import take_share
 from yt8m.data.splits import Source
 from yt8m.data.tokens import with_tokens
 from yt8m.runtime.memory import reuse_freed_memory
-from yt8m.types import MAX_FRAMES, SEGMENT_SECONDS, InputError
+from yt8m.types import MAX_FRAMES, SEGMENT_SECONDS, InputError, Tensor
 
 WINDOWS = ("video", "rated", "all", "unlabelled")
 _OPEN_FILES = 8
@@ -33,7 +33,7 @@ _INFO = ("id", "start_time", "end_time")
 # Its functions are graphs as they stand: to rewrite their Python would take most of the time until the first batch.
 @tf.autograph.experimental.do_not_convert
 def make_dataset(
-    files: Sequence[str],
+    files: Sequence[str] | Tensor,
     config: DataConfig,
     *,
     windows: str,
@@ -55,7 +55,7 @@ def make_dataset(
 ) -> tf.data.Dataset:
     """One pass over the records of ``files`` as a tf.data.Dataset of batches of B examples.
 
-    files: list of str, as list_files gives. config: DataConfig. windows:
+    files: list of str, as list_files gives, or a string tensor unless ``training``. config: DataConfig. windows:
 
     - "video": whole videos. Elements (features, targets). At frame level features are, for each feature, (B, T, size)
       uint8 and "num_frames" (B,) int32, with T = config.num_frames drawn by config.sampling; at video level (B, size)
@@ -106,13 +106,13 @@ def make_dataset(
         cache.check(files, config, windows=windows, margin=margin)
         margin = cache.margin
     reuse_freed_memory()
-    order, *seeds, augment_seed = _random_state(seed, epoch, len(files))
+    order, *seeds, augment_seed = _random_state(seed, epoch, len(files) if training else 0)
     shuffle_seed, frame_seed = seeds if training else (None, None)
-    files = [files[index] for index in order] if training else list(files)
+    files = [files[index] for index in order] if training else files
     if cache is None:
         blocks = read_blocks(files, config, windows=windows, interleaved=training, keep=keep)
     else:
-        cycle_length = open_files(len(files), config, interleaved=training)
+        cycle_length = open_files(len(files), config) if training else 1
         blocks = cache.numbers(files, keep=keep, cycle_length=cycle_length)
     if windows == "all" and config.level == "frame":
         parse_all = functools.partial(examples.parse_all, config=config, views=views)
@@ -301,7 +301,7 @@ def _random_state(seed, epoch, num_files):
 
 
 def read_blocks(
-    files: Sequence[str],
+    files: Sequence[str] | Tensor,
     config: DataConfig,
     *,
     windows: str | None,
@@ -317,9 +317,9 @@ def read_blocks(
         blocks = record_checks.good_dataset(files, config, windows=windows).batch(block_of(config))
     else:
         blocks = interleave_blocks(
-            tf.data.Dataset.from_tensor_slices(files),
+            tf.data.Dataset.from_tensor_slices(tf.convert_to_tensor(files, tf.string)),
             lambda file: record_dataset(file).batch(block_of(config)),
-            cycle_length=open_files(len(files), config, interleaved=interleaved),
+            cycle_length=open_files(len(files), config) if interleaved else 1,
         )
     if keep is None:
         return blocks
@@ -332,9 +332,9 @@ def block_of(config: DataConfig) -> int:
     return 1 if config.level == "clip" else tfrecord.BLOCK
 
 
-def open_files(num_files: int, config: DataConfig, *, interleaved: bool) -> int:
-    """Number of files that are read in turn."""
-    return min(num_files, _OPEN_FILES) if interleaved and not config.skip_corrupt else 1
+def open_files(num_files: int, config: DataConfig) -> int:
+    """Number of files that are read in turn, where they are interleaved."""
+    return 1 if config.skip_corrupt else min(num_files, _OPEN_FILES)
 
 
 def _keep_records(serialized, *, keep):

@@ -6,6 +6,7 @@ again here, record by record, to find the one to blame; and with ``skip_corrupt`
 
 import contextlib
 import math
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 
@@ -16,11 +17,12 @@ from yt8m.config import DataConfig
 from yt8m.data.clip_checks import check_clip
 from yt8m.data.clip_records import MEDIASEQUENCE
 from yt8m.data.python_calls import input_error_of
+from yt8m.data.record_dataset import as_parallel_as_cores
 from yt8m.data.scan import Scanned, scan
 from yt8m.data.text_fields import text_problem
 from yt8m.data.tfrecord import ID_KEYS
 from yt8m.runtime.progress import Progress
-from yt8m.types import DataWarning, InputError, id_problem
+from yt8m.types import DataWarning, InputError, Tensor, id_problem
 
 SEGMENT_LISTS = ("segment_labels", "segment_start_times", "segment_end_times")
 
@@ -66,15 +68,21 @@ def diagnose(files: Sequence[str], config: DataConfig | None, *, windows: str | 
             progress.update()
 
 
-def good_dataset(files: Sequence[str], config: DataConfig | None, *, windows: str | None = None) -> tf.data.Dataset:
-    """tf.data.Dataset of the serialized good records of ``files``; arguments as in diagnose.
+def good_dataset(
+    files: Sequence[str] | Tensor, config: DataConfig | None, *, windows: str | None = None
+) -> tf.data.Dataset:
+    """tf.data.Dataset of the serialized good records of ``files``, also a string tensor; arguments as in diagnose.
 
     At the end one line on standard error says how many were skipped, and what is wrong with the first.
     """
-    return tf.data.Dataset.from_generator(
-        lambda: (serialized for _, serialized in good_records(files, config, windows=windows)),
-        output_signature=tf.TensorSpec([], tf.string),
-    )
+
+    def read(names):
+        found = good_records([os.fsdecode(name) for name in names], config, windows=windows)
+        yield from (serialized for _, serialized in found)
+
+    files = tf.convert_to_tensor(files, tf.string)
+    records = tf.data.Dataset.from_generator(read, args=(files,), output_signature=tf.TensorSpec([], tf.string))
+    return as_parallel_as_cores(records)
 
 
 def good_records(

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from yt8m.config import DataConfig
-from yt8m.data.pipeline import make_dataset
+from yt8m.data.part_reader import part_reader
 from yt8m.data.record_checks import explain_errors
 from yt8m.data.seen_videos import Overlap
 from yt8m.data.splits import Source
@@ -86,6 +86,8 @@ class _PartScorer:
         self.job = job
         self.on_batch = lambda count: None
         self._lock = threading.Lock()
+        options = {"views": job.views} if job.windows == "all" else {"with_info": True}
+        self._read = part_reader(job.config, windows=job.windows, batch_size=job.batch_size, keep=job.keep, **options)
         self._scorer = None
         self._stopped = False
 
@@ -105,11 +107,7 @@ class _PartScorer:
 
     def _scored(self, files, ids):
         job = self.job
-        options = {"views": job.views} if job.windows == "all" else {"with_info": True}
-        dataset = make_dataset(
-            list(files), job.config, windows=job.windows, batch_size=job.batch_size, keep=job.keep, **options
-        )
-        for features, *_, info in dataset.as_numpy_iterator():
+        for features, *_, info in self._read(files).as_numpy_iterator():
             with self._lock:
                 if self._stopped:
                     raise concurrent.futures.CancelledError

@@ -2,6 +2,7 @@
 
   .venv/bin/python -m benchmarks.inference    # --tta=-2,1 against four runs of a shift, and against the model
   .venv/bin/python -m benchmarks.inference --measure=rate        # segments a second, and the model's alone
+  .venv/bin/python -m benchmarks.inference --measure=host        # the same beside a model that only waits
   .venv/bin/python -m benchmarks.inference --measure=merging     # share of top-K merging in a run over 1000 classes
   .venv/bin/python -m benchmarks.inference --measure=lists       # the same with full lists, as of a million segments
   .venv/bin/python -m benchmarks.inference --measure=ray         # one process against two Ray nodes of a CPU each, here
@@ -28,7 +29,9 @@ from yt8m.models.checkpoints import write_run_config
 from yt8m.ranking.top_segments import TopSegments
 
 FLAGS = flags.FLAGS
-flags.DEFINE_enum("measure", "shifts", ("shifts", "rate", "merging", "lists", "ray", "memory"), "What to measure.")
+flags.DEFINE_enum(
+    "measure", "shifts", ("shifts", "rate", "host", "merging", "lists", "ray", "memory"), "What to measure."
+)
 flags.DEFINE_list("feature_sizes", ["1024", "128"], "Sizes of the features.")
 flags.DEFINE_integer("num_classes", 3862, "Classes of the model.")
 flags.DEFINE_integer("ranked", 1000, "Classes ranked.")
@@ -43,7 +46,8 @@ flags.DEFINE_integer("top_n", 100_000, "Segments listed for a class.")
 flags.DEFINE_integer("repeats", 2, "Turns.")
 flags.DEFINE_enum("dtype", "float32", ("float32", "bfloat16"), "What the model computes in.")
 flags.DEFINE_integer("segments", 600_000, "Segments of --measure=lists.")
-flags.DEFINE_string("tta", "0,0", "First and last shift of --measure=rate.")
+flags.DEFINE_string("tta", "0,0", "First and last shift of --measure=rate and host.")
+flags.DEFINE_float("model_ms", 10.0, "Milliseconds that a batch of --measure=host takes in place of the model.")
 
 
 def main(_):
@@ -52,6 +56,7 @@ def main(_):
         {
             "shifts": measure_shifts,
             "rate": measure_rate,
+            "host": measure_host,
             "merging": measure_merging,
             "lists": measure_lists,
             "ray": measure_ray,
@@ -91,6 +96,42 @@ def measure_rate(folder):
         f"  {segments / (whole - start):,.0f} segments/s after {start:.1f} s; the model alone {segments / model:,.0f}"
     )
     print(f"  ratio {(whole - start) / model:.3f}")
+
+
+def measure_host(folder):
+    """Segments a second of reading, selecting and merging, where a model's batch takes --model_ms and no processor."""
+    from yt8m.data.pipeline import count_examples
+    from yt8m.data.splits import Source
+    from yt8m.data.tfrecord import list_files
+    from yt8m.inference import jobs, prediction
+    from yt8m.models.checkpoints import load_model
+
+    random = np.random.default_rng(0).random((4 * FLAGS.batch_size, FLAGS.ranked), np.float32)
+
+    class Waiting:
+        def __init__(self, *_, **__):
+            self.place = 0
+
+        def __call__(self, features):
+            time.sleep(FLAGS.model_ms / 1000)
+            count = len(features["num_frames"])
+            self.place = (self.place + 977) % (len(random) - count + 1)
+            return random[self.place : self.place + count].copy()
+
+    jobs.Scorer = Waiting
+    model = load_model(os.path.join(folder, "run"))[0]
+    source = Source(tuple(list_files(os.path.join(folder, "data", "*"))))
+    segments = count_examples(source.files, data_config(), windows="all")
+    first, last = map(int, FLAGS.tta.split(","))
+    for _ in range(FLAGS.repeats):
+        start, processor = time.perf_counter(), time.process_time()
+        top = prediction.predict_segments(
+            model, source, data_config(), class_ids=tuple(range(FLAGS.ranked)), views=tuple(range(first, last + 1)),
+            batch_size=FLAGS.batch_size, top_n=FLAGS.top_n,
+        )  # fmt: skip
+        seconds, processor = time.perf_counter() - start, time.process_time() - processor
+        print(f"  {segments / seconds:,.0f} segments/s, {1e6 * processor / segments:.1f} us of processors a segment")
+        del top
 
 
 def measure_merging(folder):

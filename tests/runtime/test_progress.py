@@ -47,6 +47,14 @@ def test_a_terminal_redraws_one_line(clock):
     assert "steps: 10, 20 it/s, 0s so far, loss 0.5" in stream.getvalue()
 
 
+def test_a_high_rate_is_written_out(clock):
+    stream = io.StringIO()
+    bar = Progress("segments", stream=stream)
+    clock[0] = 40.0
+    bar.update(1_400_000)
+    assert stream.getvalue() == "segments: 1,400,000, 35,000 it/s, 40s so far\n"
+
+
 def test_what_was_done_before_does_not_count_in_the_rate(clock):
     stream = io.StringIO()
     bar = Progress("steps", total=100, initial=50, stream=stream)

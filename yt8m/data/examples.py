@@ -196,9 +196,8 @@ def parse_all(
     rows, starts = all_windows(num_frames)
     lengths = tf.gather(num_frames, rows)
     indices, counts = window_frames(starts, lengths, views=views, border=config.border)
-    taken = [
-        _take_frames(of_view, rows[:, None], indices, counts, config) for of_view in by_view(frames, views_of_features)
-    ]
+    take = _take_frames if len(views) == 1 else _take_overlapping
+    taken = [take(of_view, rows[:, None], indices, counts, config) for of_view in by_view(frames, views_of_features)]
     features = {name: tf.concat([each[name] for each in taken], axis=1) for name in config.features}
     features["num_frames"] = tf.tile(counts, [1, len(taken)])
     features |= _video_frames(frames, num_frames, config, rows=rows, starts=starts)
@@ -304,6 +303,21 @@ def _take_frames(frames, rows, indices, counts, config):
         padded = tf.RaggedTensor.from_row_lengths(decoded, tf.reshape(counts, [-1]), validate=False)
         padded = padded.to_tensor(shape=[None, length, size])
         features[name] = tf.ensure_shape(tf.reshape(padded, tf.concat([shape, [size]], 0)), [*indices.shape, size])
+    return features
+
+
+def _take_overlapping(frames, rows, indices, counts, config):
+    """As _take_frames, where most frames are taken several times: each is decoded once."""
+    valid = tf.sequence_mask(counts, indices.shape[-1])
+    features = {}
+    for name, size in config.features.items():
+        there = tf.strings.length(frames[name]) > 0
+        first = tf.cumsum(tf.reduce_sum(tf.cast(there, tf.int32), axis=1), exclusive=True)
+        decoded = tf.io.decode_raw(tf.boolean_mask(frames[name], there), tf.uint8, fixed_length=size)
+        # Behind the last frame are zeros, for padding.
+        places = tf.where(valid, tf.gather(first, rows)[..., None] + indices, tf.shape(decoded)[0])
+        decoded = tf.pad(decoded, [[0, 1], [0, 0]])
+        features[name] = tf.ensure_shape(tf.gather(decoded, places), [*indices.shape, size])
     return features
 
 

@@ -108,7 +108,7 @@ class Progress:
         text = f"{self.description}: {self.count:,}"
         if self.total:
             text += f"/{self.total:,} ({self.count / self.total:.0%})"
-        text += f", {rate:,.4g} {self.unit}/s, {_duration(elapsed)} so far"
+        text += f", {rate:{',.0f' if rate >= 1000 else '.4g'}} {self.unit}/s, {_duration(elapsed)} so far"
         if self.total and rate > 0 and self.count < self.total:
             text += f", {_duration((self.total - self.count) / rate)} left"
         if note:

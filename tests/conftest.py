@@ -34,6 +34,14 @@ def forget_graphs():
     gc.freeze()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def keep_priority():
+    """Tests may not leave their process with another priority than it had: all that comes after would suffer."""
+    before = os.sched_getscheduler(0) if hasattr(os, "sched_getscheduler") else None
+    yield
+    assert before is None or os.sched_getscheduler(0) == before, "a test has changed the scheduling of this process"
+
+
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory):
     """Function that returns a folder of a name, which ``make(folder)`` fills once for all workers of a test run.

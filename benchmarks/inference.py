@@ -101,10 +101,7 @@ def measure_rate(folder):
 def measure_host(folder):
     """Segments a second of reading, selecting and merging, where a model's batch takes --model_ms and no processor."""
     from yt8m.data.pipeline import count_examples
-    from yt8m.data.splits import Source
-    from yt8m.data.tfrecord import list_files
-    from yt8m.inference import jobs, prediction
-    from yt8m.models.checkpoints import load_model
+    from yt8m.inference import jobs
 
     random = np.random.default_rng(0).random((4 * FLAGS.batch_size, FLAGS.ranked), np.float32)
 
@@ -119,27 +116,17 @@ def measure_host(folder):
             return random[self.place : self.place + count].copy()
 
     jobs.Scorer = Waiting
-    model = load_model(os.path.join(folder, "run"))[0]
-    source = Source(tuple(list_files(os.path.join(folder, "data", "*"))))
+    source = videos_of(folder)
     segments = count_examples(source.files, data_config(), windows="all")
     first, last = map(int, FLAGS.tta.split(","))
     for _ in range(FLAGS.repeats):
-        start, processor = time.perf_counter(), time.process_time()
-        top = prediction.predict_segments(
-            model, source, data_config(), class_ids=tuple(range(FLAGS.ranked)), views=tuple(range(first, last + 1)),
-            batch_size=FLAGS.batch_size, top_n=FLAGS.top_n,
-        )  # fmt: skip
-        seconds, processor = time.perf_counter() - start, time.process_time() - processor
+        _, seconds, processor = predict_here(folder, source, views=tuple(range(first, last + 1)))
         print(f"  {segments / seconds:,.0f} segments/s, {1e6 * processor / segments:.1f} us of processors a segment")
-        del top
 
 
 def measure_merging(folder):
     """Processor time of merging and writing beside that of the whole, in one process."""
-    from yt8m.data.splits import Source
-    from yt8m.data.tfrecord import list_files
     from yt8m.inference import prediction
-    from yt8m.models.checkpoints import load_model
     from yt8m.ranking.submission import SubmissionWriter
 
     spent = {}
@@ -158,14 +145,7 @@ def measure_merging(folder):
         add, to_arrays, merge = timed("add"), timed("to_arrays"), timed("merge")
 
     prediction.TopSegments = Timed
-    model, config = load_model(os.path.join(folder, "run"))[0], data_config()
-    source = Source(tuple(list_files(os.path.join(folder, "data", "*"))))
-    start, processor = time.perf_counter(), time.process_time()
-    top = prediction.predict_segments(
-        model, source, config, class_ids=tuple(range(FLAGS.ranked)), views=(-2, -1, 0, 1),
-        batch_size=FLAGS.batch_size, top_n=FLAGS.top_n,
-    )  # fmt: skip
-    scored, processor = time.perf_counter() - start, time.process_time() - processor
+    top, scored, processor = predict_here(folder, videos_of(folder), views=(-2, -1, 0, 1))
     start = time.perf_counter()
     with SubmissionWriter(os.path.join(folder, "out.csv")) as writer:
         rows = sum(len(segments) for _, segments, _ in (writer.write(*row[:2]) or row for row in top))
@@ -277,6 +257,28 @@ def write_videos(folder, count, *, first=0):
             }
             records.append(FrameRecord(video_id=f"v{number:06}", features=features))
         write_records(os.path.join(folder, f"{first:06}-{file:03}.tfrecord"), records)
+
+
+def videos_of(folder):
+    """Source of the videos written there."""
+    from yt8m.data.splits import Source
+    from yt8m.data.tfrecord import list_files
+
+    return Source(tuple(list_files(os.path.join(folder, "data", "*"))))
+
+
+def predict_here(folder, source, *, views):
+    """(TopSegments, seconds, processor seconds) of predict_segments in this process."""
+    from yt8m.inference.prediction import predict_segments
+    from yt8m.models.checkpoints import load_model
+
+    model = load_model(os.path.join(folder, "run"))[0]
+    start, processor = time.perf_counter(), time.process_time()
+    top = predict_segments(
+        model, source, data_config(), class_ids=tuple(range(FLAGS.ranked)), views=views,
+        batch_size=FLAGS.batch_size, top_n=FLAGS.top_n,
+    )  # fmt: skip
+    return top, time.perf_counter() - start, time.process_time() - processor
 
 
 def run(folder, *arguments, data="data"):

@@ -1,6 +1,8 @@
 """Datasets of many lists of files that are traced once, and what all datasets have set."""
 
 import concurrent.futures
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -69,6 +71,16 @@ def test_corrupt_records_are_skipped_and_counted_in_each_part(files):
             found = flat(read(part))
         with pytest.warns(DataWarning):
             assert_equal(found, flat(make_dataset(part, config, batch_size=64, windows="all")))
+
+
+@pytest.mark.parametrize("skip_corrupt", [False, True])
+def test_names_of_files_need_not_be_utf8(skip_corrupt, unchanged, tmp_path):
+    name = os.fsdecode(os.fsencode(str(tmp_path / "a")) + b"\xff.tfrecord")
+    shutil.copy(unchanged[0], name)
+    config = CONFIG.replace(skip_corrupt=skip_corrupt)
+    expected = flat(make_dataset(unchanged[:1], config, windows="all", batch_size=64))
+    assert_equal(flat(make_dataset([name], config, windows="all", batch_size=64)), expected)
+    assert_equal(flat(part_reader(config, windows="all", batch_size=64)([name])), expected)
 
 
 @pytest.mark.parametrize("skip_corrupt", [False, True])

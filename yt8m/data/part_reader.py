@@ -1,7 +1,6 @@
 """Datasets of many lists of files, one after another, that are read in one way."""
 
 import functools
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ import tensorflow as tf
 
 from yt8m.config import DataConfig
 from yt8m.data.pipeline import make_dataset
+from yt8m.data.record_dataset import names_of
 
 
 def part_reader(config: DataConfig, **options: Any) -> Callable[[Sequence[str]], tf.data.Dataset]:
@@ -22,4 +22,4 @@ def part_reader(config: DataConfig, **options: Any) -> Callable[[Sequence[str]],
         input_signature=[tf.TensorSpec([None], tf.string)],
         autograph=False,
     )
-    return lambda files: make(tf.constant([os.fsencode(file) for file in files], tf.string))
+    return lambda files: make(names_of(files))

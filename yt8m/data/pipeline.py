@@ -12,7 +12,7 @@ from yt8m.data import examples, record_checks, tfrecord
 from yt8m.data.augment import augment_batch, check_augment, margin_of, mix_batch, original_and_augmented, with_place
 from yt8m.data.balance import repeat_segments
 from yt8m.data.clips import clip_batches, read_examples
-from yt8m.data.record_dataset import interleave_blocks, parallel_map, record_dataset
+from yt8m.data.record_dataset import interleave_blocks, names_of, parallel_map, record_dataset
 from yt8m.data.sharing import take_share
 from yt8m.data.splits import Source
 from yt8m.data.tokens import with_tokens
@@ -317,7 +317,7 @@ def read_blocks(
         blocks = record_checks.good_dataset(files, config, windows=windows).batch(block_of(config))
     else:
         blocks = interleave_blocks(
-            tf.data.Dataset.from_tensor_slices(tf.convert_to_tensor(files, tf.string)),
+            tf.data.Dataset.from_tensor_slices(names_of(files)),
             lambda file: record_dataset(file).batch(block_of(config)),
             cycle_length=open_files(len(files), config) if interleaved else 1,
         )

@@ -17,7 +17,7 @@ from yt8m.config import DataConfig
 from yt8m.data.clip_checks import check_clip
 from yt8m.data.clip_records import MEDIASEQUENCE
 from yt8m.data.python_calls import input_error_of
-from yt8m.data.record_dataset import as_parallel_as_cores
+from yt8m.data.record_dataset import as_parallel_as_cores, names_of
 from yt8m.data.scan import Scanned, scan
 from yt8m.data.text_fields import text_problem
 from yt8m.data.tfrecord import ID_KEYS
@@ -80,8 +80,8 @@ def good_dataset(
         found = good_records([os.fsdecode(name) for name in names], config, windows=windows)
         yield from (serialized for _, serialized in found)
 
-    files = tf.convert_to_tensor(files, tf.string)
-    records = tf.data.Dataset.from_generator(read, args=(files,), output_signature=tf.TensorSpec([], tf.string))
+    signature = tf.TensorSpec([], tf.string)
+    records = tf.data.Dataset.from_generator(read, args=(names_of(files),), output_signature=signature)
     return as_parallel_as_cores(records)
 
 

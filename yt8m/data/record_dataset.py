@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +12,11 @@ from yt8m.data.tfrecord import BLOCK, READ_BYTES, checked, is_gzip, is_plain
 from yt8m.types import InputError, Tensor
 
 
+def names_of(files: Sequence[str] | Tensor) -> Tensor:
+    """(N,) string, the names of ``files``, which need not be UTF-8; a tensor is returned as it is."""
+    return files if tf.is_tensor(files) else tf.constant([os.fsencode(file) for file in files], tf.string)
+
+
 def record_dataset(file: Tensor) -> tf.data.Dataset:
     """tf.data.Dataset of the serialized records of one ``file``, a scalar string tensor or a str.
 
@@ -19,7 +24,7 @@ def record_dataset(file: Tensor) -> tf.data.Dataset:
     TensorFlow's reader would end the process; a gzipped file that ends early raises it behind its last record, where
     TensorFlow's reader would see an end.
     """
-    files = tf.reshape(tf.convert_to_tensor(file, tf.string), [1])
+    files = tf.reshape(file, [1]) if tf.is_tensor(file) else names_of([file])
     packed = tf.strings.regex_full_match(files, r".*\.gz")
     lengths_checked = tf.numpy_function(_with_checked_lengths, [files[0]], tf.string)
     plain = tf.data.TFRecordDataset(tf.boolean_mask([lengths_checked], ~packed), buffer_size=READ_BYTES)
